@@ -1,0 +1,1 @@
+"""What do the words mean? The shared vocabulary; imports nothing of ours."""

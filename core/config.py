@@ -1,0 +1,68 @@
+"""The settings, one frozen tree, parsed once at the edge.
+
+Only this module reads `os.environ`. Sizes are bytes, times are seconds unless the name says `_ms`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from weftdb.core import limits
+from weftdb.core.limits import MiB
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """RocksDB's budgets. One block cache and one write buffer for all column families."""
+
+    block_cache_bytes: int = 64 * MiB
+    write_buffer_bytes: int = 64 * MiB
+    background_jobs: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """What the in-memory side may use, and how it works in the background."""
+
+    threads: int = 2
+    """Native threads that link vectors into the graph."""
+    term_cache_bytes: int = 64 * MiB
+    """Decoded postings and bitmaps kept for reuse, all shards together."""
+    kernels: str = "auto"
+    """`auto`, `native` or `reference`."""
+    snapshot_interval_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueryConfig:
+    """Limits of one read."""
+
+    default_limit: int = limits.QUERY_DEFAULTS_LIMIT
+    maximum_results: int = limits.QUERY_MAXIMUM_RESULTS
+    hybrid_maximum_results: int = limits.QUERY_HYBRID_MAXIMUM_RESULTS
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaConfig:
+    """Defaults that new collections take."""
+
+    auto_schema: bool = True
+    auto_schema_text: str = "text"
+    auto_schema_number: str = "number"
+    auto_schema_date: str = "date"
+    default_vectorizer: str = "none"
+    default_vector_index: str = "hnsw"
+    default_distance: str = "cosine"
+    default_quantization: str = ""
+    default_tokenization: str = "word"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything an engine needs to know. The server adds its own tree (server/settings.py)."""
+
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
+    schema: SchemaConfig = field(default_factory=SchemaConfig)
+    node_name: str = "node1"

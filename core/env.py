@@ -1,0 +1,59 @@
+"""The world as the engine sees it: clock and randomness are handed in, never reached for."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now_ms(self) -> int:
+        """Wall-clock milliseconds since 1970."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+
+class SystemClock:
+    """The operating system's clocks."""
+
+    def now_ms(self) -> int:
+        """Wall-clock milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+
+class ManualClock:
+    """A clock for tests: it moves only when told to."""
+
+    def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
+        self._now_ms = start_ms
+
+    def advance(self, ms: int) -> None:
+        """Move forward by `ms`."""
+        assert ms >= 0, f"time does not go back: {ms}"
+        self._now_ms += ms
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, as set."""
+        return self._now_ms
+
+    def monotonic_s(self) -> float:
+        """The same instant in seconds."""
+        return self._now_ms / 1000
+
+
+class Env:
+    """Clock and random source of one engine."""
+
+    def __init__(self, clock: Clock | None = None, seed: int | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.random = random.Random(seed)

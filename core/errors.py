@@ -1,0 +1,115 @@
+"""The exception tree: each leaf says what the caller does next.
+
+    WeftError
+    ├── RequestError            the caller must change something             retry: no
+    │   ├── InvalidRequest          malformed: a value of the wrong form
+    │   ├── SchemaViolation         well-formed, against the schema
+    │   ├── DimensionMismatch       a vector of another length
+    │   ├── UnknownCollection       no such collection
+    │   ├── UnknownTenant           no such tenant, or tenancy used wrongly
+    │   ├── ObjectExists            insert of an id that is taken
+    │   ├── ObjectNotFound          no such object
+    │   ├── CollectionExists        create of a name that is taken
+    │   ├── Unsupported             a feature that this build does not have
+    │   └── LimitExceeded           over a bound of core.limits or of the settings
+    ├── Unavailable             not this time                                retry: yes
+    │   ├── Overloaded              a budget (memory, queue) is used up
+    │   ├── ModuleFailure           an embedding service failed or is away
+    │   └── StoreHeld               another process holds the directory
+    └── Fault                   this node is broken                          retry: elsewhere
+        ├── CorruptData             a checksum or format check failed
+        ├── DiskFull                the disk guard or the file system refused a write
+        └── Closed                  the engine is closed or closing
+
+`server/errors.py` maps every leaf to HTTP and gRPC; a test requires the table to be complete.
+"""
+
+from __future__ import annotations
+
+
+class WeftError(Exception):
+    """Root of every error that WeftDB raises on purpose."""
+
+
+class RequestError(WeftError):
+    """The request is at fault: the same request will fail again."""
+
+
+class InvalidRequest(RequestError):
+    """A value has the wrong form: bad UUID, NaN, negative limit, unknown operator."""
+
+
+class SchemaViolation(RequestError):
+    """The request is well-formed, but the collection's schema does not allow it."""
+
+
+class DimensionMismatch(RequestError):
+    """A vector's length differs from the length of the vectors already stored."""
+
+
+class UnknownCollection(RequestError):
+    """No collection of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'class "{name}" not found in schema')
+        self.name = name
+
+
+class UnknownTenant(RequestError):
+    """No tenant of that name, or a tenant where none may be given (or the reverse)."""
+
+
+class ObjectExists(RequestError):
+    """An object with this id is already stored."""
+
+    def __init__(self, object_id: str) -> None:
+        super().__init__(f"id '{object_id}' already exists")
+        self.object_id = object_id
+
+
+class ObjectNotFound(RequestError):
+    """No object with this id."""
+
+
+class CollectionExists(RequestError):
+    """A collection of this name (or one that differs in case only) exists."""
+
+
+class Unsupported(RequestError):
+    """A documented feature of the API that this build does not have."""
+
+
+class LimitExceeded(RequestError):
+    """A bound of `core.limits` or of the settings is passed."""
+
+
+class Unavailable(WeftError):
+    """Not this time; the same request may succeed later."""
+
+
+class Overloaded(Unavailable):
+    """A budget (memory, queue, connections) is used up."""
+
+
+class ModuleFailure(Unavailable):
+    """A provider (embedding, rerank, generate) failed: names module, address and cause."""
+
+
+class StoreHeld(Unavailable):
+    """Another process has the data directory open."""
+
+
+class Fault(WeftError):
+    """This node is broken; another may do it."""
+
+
+class CorruptData(Fault):
+    """Stored bytes fail their checksum or do not follow their format."""
+
+
+class DiskFull(Fault):
+    """The disk is full, or its guard has switched the node to read-only."""
+
+
+class Closed(Fault):
+    """The engine is closed."""

@@ -1,0 +1,31 @@
+"""Every bound of WeftDB, and how the bounds hang together."""
+
+from __future__ import annotations
+
+KiB = 1024
+MiB = 1024 * KiB
+
+DOC_IDS_PER_SHARD_MAX = 2**32 - 2
+"""Doc ids are u32; the top value marks "none" in native code."""
+
+VECTOR_DIMENSIONS_MAX = 65_535
+"""Multi-vectors write their dimension as u16 on the wire."""
+
+NAME_CHARS_MAX = 255
+PROPERTY_NAME_CHARS_MAX = 231
+VECTOR_NAME_CHARS_MAX = 230
+TERM_BYTES_MAX = 32 * KiB
+"""Longer terms are indexed by their first bytes and their hash, see index/README.md."""
+
+BATCH_OBJECTS_MAX = 100_000
+GRPC_MESSAGE_BYTES_MAX = 104_858_000
+REQUEST_BODY_BYTES_MAX = 128 * MiB
+FILTER_DEPTH_MAX = 64
+"""Nesting of and/or/not; deeper filters are refused before they are walked."""
+
+QUERY_MAXIMUM_RESULTS = 10_000
+QUERY_HYBRID_MAXIMUM_RESULTS = 100
+QUERY_DEFAULTS_LIMIT = 10
+
+assert GRPC_MESSAGE_BYTES_MAX < REQUEST_BODY_BYTES_MAX, "what gRPC takes, REST takes too"
+assert QUERY_HYBRID_MAXIMUM_RESULTS <= QUERY_MAXIMUM_RESULTS

@@ -1,0 +1,39 @@
+"""An object as the engine takes it and gives it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weftdb.core.types import DocId, ObjectId, PropertyValue, VectorName, Version
+
+
+@dataclass(slots=True)
+class ObjectDraft:
+    """An object on its way in, already validated against its collection.
+
+    `vectors` maps a vector's name to float32[dim] (or float32[rows, dim] for a multi-vector); the
+    name is `UNNAMED` for the vector of a collection without named vectors.
+    """
+
+    id: ObjectId
+    properties: dict[str, PropertyValue]
+    vectors: dict[VectorName, NDArray[np.float32]] = field(default_factory=dict)
+    created_ms: int | None = None
+    """Set only when a client gives the creation time itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A stored object, decoded."""
+
+    id: ObjectId
+    doc_id: DocId
+    properties: dict[str, PropertyValue]
+    created_ms: int
+    updated_ms: int
+    version: Version
+    vectors: Mapping[VectorName, NDArray[np.float32]] = field(default_factory=dict)

@@ -1,0 +1,189 @@
+"""Collections as the engine sees them: typed, complete, immutable.
+
+`core/definition/` reads and writes the JSON form (validation, defaults, updates); nothing else
+parses definitions. A `Collection` holds its canonical JSON too, because a client gets back every
+key it sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from weftdb.core.types import UNNAMED, VectorName
+
+
+class DataType(Enum):
+    """Element type of a property; arrays say so in `Property.is_array`."""
+
+    TEXT = "text"
+    INT = "int"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    UUID = "uuid"
+    BLOB = "blob"
+    BLOB_HASH = "blobHash"
+    GEO = "geoCoordinates"
+    PHONE = "phoneNumber"
+    OBJECT = "object"
+    REFERENCE = "cref"
+
+
+class Tokenization(Enum):
+    """How text becomes terms (index/tokenizer.py)."""
+
+    WORD = "word"
+    LOWERCASE = "lowercase"
+    WHITESPACE = "whitespace"
+    FIELD = "field"
+    TRIGRAM = "trigram"
+    GSE = "gse"
+    GSE_CH = "gse_ch"
+    KAGOME_JA = "kagome_ja"
+    KAGOME_KR = "kagome_kr"
+
+
+class Metric(Enum):
+    """Distance between two vectors; smaller is closer."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+    L2_SQUARED = "l2-squared"
+    MANHATTAN = "manhattan"
+    HAMMING = "hamming"
+
+
+class IndexKind(Enum):
+    """Structure that answers nearest-neighbour searches."""
+
+    HNSW = "hnsw"
+    FLAT = "flat"
+    DYNAMIC = "dynamic"
+    HFRESH = "hfresh"
+
+
+@dataclass(frozen=True, slots=True)
+class TextAnalyzer:
+    """What happens to text before it is cut into terms."""
+
+    ascii_fold: bool = False
+    ascii_fold_ignore: tuple[str, ...] = ()
+    stopword_preset: str | None = None
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property. For references `data_type` is REFERENCE and `targets` names collections."""
+
+    name: str
+    data_type: DataType
+    is_array: bool = False
+    tokenization: Tokenization | None = None
+    filterable: bool = True
+    searchable: bool = False
+    range_filters: bool = False
+    analyzer: TextAnalyzer = TextAnalyzer()
+    nested: tuple[Property, ...] = ()
+    targets: tuple[str, ...] = ()
+    module_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HnswSettings:
+    """`vectorIndexConfig` of an hnsw index (also the hnsw half of dynamic)."""
+
+    ef_construction: int = 128
+    max_connections: int = 32
+    ef: int = -1
+    dynamic_ef_min: int = 100
+    dynamic_ef_max: int = 500
+    dynamic_ef_factor: int = 8
+    flat_search_cutoff: int = 40_000
+    cleanup_interval_s: int = 300
+    filter_strategy: str = "acorn"
+    skip: bool = False
+
+    def ef_for(self, k: int) -> int:
+        """Candidates to keep for `k` results: fixed, or k x factor between the bounds."""
+        if self.ef > 0:
+            return max(self.ef, k)
+        bounded = min(max(k * self.dynamic_ef_factor, self.dynamic_ef_min), self.dynamic_ef_max)
+        return max(bounded, k)
+
+
+@dataclass(frozen=True)
+class VectorConfig:
+    """One vector of a collection. `vectorizer` is "none" or a module's name."""
+
+    name: VectorName
+    index: IndexKind = IndexKind.HNSW
+    metric: Metric = Metric.COSINE
+    hnsw: HnswSettings = HnswSettings()
+    vectorizer: str = "none"
+    vectorizer_settings: Mapping[str, Any] = field(default_factory=dict)
+    source_properties: tuple[str, ...] | None = None
+    multi_vector: bool = False
+
+
+@dataclass(frozen=True)
+class InvertedConfig:
+    """`invertedIndexConfig`."""
+
+    k1: float = 1.2
+    b: float = 0.75
+    stopword_preset: str = "en"
+    stopword_additions: tuple[str, ...] = ()
+    stopword_removals: tuple[str, ...] = ()
+    stopword_presets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    index_timestamps: bool = False
+    index_null_state: bool = False
+    index_property_length: bool = False
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection: what its objects look like and how they are indexed.
+
+    `definition` is the canonical JSON, every default filled in. `is_named` tells whether vectors
+    have names; if not, there is at most one, called `UNNAMED`.
+    """
+
+    name: str
+    properties: tuple[Property, ...] = ()
+    vectors: tuple[VectorConfig, ...] = ()
+    inverted: InvertedConfig = InvertedConfig()
+    is_named: bool = False
+    multi_tenant: bool = False
+    definition: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def property_by_name(self) -> Mapping[str, Property]:
+        """Properties by their name."""
+        return {item.name: item for item in self.properties}
+
+    @cached_property
+    def vector_by_name(self) -> Mapping[VectorName, VectorConfig]:
+        """Vectors by their name; the single one of an unnamed collection is under `UNNAMED`."""
+        return {item.name: item for item in self.vectors}
+
+    @cached_property
+    def only_vector(self) -> VectorName | None:
+        """The vector that is meant when none is named, or None if there is no single one."""
+        if not self.is_named:
+            return UNNAMED if self.vectors else None
+        return self.vectors[0].name if len(self.vectors) == 1 else None
+
+
+def canonical_collection_name(name: str) -> str:
+    """Upper-case the first letter: `article` and `Article` are one collection. Every entrance
+    (REST, gRPC, filters, references, command line) calls this one function."""
+    return name[:1].upper() + name[1:]
+
+
+def canonical_property_name(name: str) -> str:
+    """Lower-case the first letter, as the reference does for properties."""
+    return name[:1].lower() + name[1:]

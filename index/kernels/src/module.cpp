@@ -1,0 +1,8 @@
+// The one native extension of WeftDB. Each noun binds itself in its own file.
+#include <nanobind/nanobind.h>
+
+namespace nb = nanobind;
+
+NB_MODULE(_native, m) {
+    m.doc() = "Element loops of WeftDB: distances, graph, postings, property bytes.";
+}
