@@ -1,0 +1,155 @@
+"""What the index layer offers and what it needs, as Protocols.
+
+Offered to the engine: `VectorIndex`, and `FieldReader` (read side of the inverted index).
+Needed from outside: `SegmentStore`, `IdLookup`; storage satisfies them without importing this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+from weftdb.core.types import DocId, DocIds, ObjectId, Row, Rows
+from weftdb.index.allow_list import AllowList
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Result of a vector search: ids and distances, closest first, equal length."""
+
+    doc_ids: DocIds
+    distances: NDArray[np.float32]
+
+
+class VectorIndex(Protocol):
+    """One vector space of one shard.
+
+    Concurrency: `add` and `delete` come from one writer at a time; any number of searches run
+    beside them and never wait for them. What `add` has returned for is found by every later
+    search: vectors that are not linked into the graph yet are the tail, scanned exactly.
+    """
+
+    @property
+    def dimensions(self) -> int | None:
+        """Length of the stored vectors; None while there are none."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Live vectors."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Vectors that wait to be linked (the tail)."""
+        ...
+
+    def add(self, doc_ids: DocIds, rows: Rows) -> None:
+        """Make `rows` searchable under `doc_ids` (ascending, all new). Raises DimensionMismatch."""
+        ...
+
+    def delete(self, doc_ids: DocIds) -> None:
+        """Forget `doc_ids`; unknown ones are ignored."""
+        ...
+
+    def search(
+        self,
+        query: Row,
+        k: int,
+        *,
+        allow: AllowList | None = None,
+        ef: int | None = None,
+        distance_max: float | None = None,
+    ) -> Neighbours:
+        """The `k` closest allowed vectors; min(k, matches) of them, always.
+
+        `ef` None takes the collection's setting. `distance_max` is inclusive.
+        """
+        ...
+
+    def distances(self, query: Row, doc_ids: DocIds) -> NDArray[np.float32]:
+        """Exact distances to given vectors, NaN where there is none."""
+        ...
+
+    def wait_indexed(self, timeout_s: float) -> bool:
+        """Wait until nothing is pending; False when the time is up."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write a checksummed snapshot beside `path` and rename it into place (derived data)."""
+        ...
+
+    def memory_bytes(self) -> int:
+        """Resident bytes of vectors, links and bookkeeping."""
+        ...
+
+    def close(self) -> None:
+        """Stop background work and give the memory back."""
+        ...
+
+
+class FieldReader(Protocol):
+    """Reads the filterable side of the inverted index: (field, value) -> doc ids.
+
+    A field is the bytes `property NUL aspect` (index/analysis.py); values are order-preserving
+    bytes (core/codec.py). Results may name deleted docs; the caller intersects with the live ones.
+    """
+
+    def docs_equal(self, field: bytes, value: bytes) -> BitMap:
+        """Docs whose field holds exactly `value`."""
+        ...
+
+    def docs_any(self, field: bytes, values: Sequence[bytes]) -> BitMap:
+        """Docs whose field holds any of `values`."""
+        ...
+
+    def docs_between(
+        self,
+        field: bytes,
+        low: bytes | None,
+        high: bytes | None,
+        *,
+        low_inclusive: bool,
+        high_inclusive: bool,
+    ) -> BitMap:
+        """Docs with a value in the interval; None is open."""
+        ...
+
+    def values(self, field: bytes, prefix: bytes = b"") -> Iterator[bytes]:
+        """Distinct values that start with `prefix`, ascending."""
+        ...
+
+    def docs_present(self, field: bytes) -> BitMap:
+        """Docs that have any value in the field."""
+        ...
+
+
+class SegmentStore(Protocol):
+    """Where an inverted index keeps its bytes: deltas (one a write batch), sealed segments as
+    numbered blocks, and a manifest. Reads only; changes travel in the write batch of the engine."""
+
+    def manifest(self) -> bytes | None:
+        """The manifest as last written."""
+        ...
+
+    def deltas(self) -> Iterator[tuple[DocId, bytes]]:
+        """All deltas that no segment has taken in yet, by first doc id."""
+        ...
+
+    def block(self, segment: int, block: int) -> bytes:
+        """One block. Raises CorruptData if it is not there."""
+        ...
+
+
+class IdLookup(Protocol):
+    """From object ids to doc ids."""
+
+    def doc_ids_of(self, ids: Sequence[ObjectId]) -> list[DocId | None]:
+        """The live doc of each id, None where there is none."""
+        ...
