@@ -1,8 +1,9 @@
 // The one native extension of WeftDB. Each noun binds itself in its own file.
-#include <nanobind/nanobind.h>
+#include "bindings.h"
 
 namespace nb = nanobind;
 
 NB_MODULE(_native, m) {
     m.doc() = "Element loops of WeftDB: distances, graph, postings, property bytes.";
+    weft::bind_distance(m);
 }

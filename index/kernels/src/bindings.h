@@ -1,0 +1,10 @@
+// The list of everything the extension offers: one function a noun, each defined beside its noun.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace weft {
+
+void bind_distance(nanobind::module_& m);
+
+}  // namespace weft
