@@ -2,7 +2,9 @@
 
     WeftError
     ├── RequestError            the caller must change something             retry: no
-    │   ├── InvalidRequest          malformed: a value of the wrong form
+    │   ├── Malformed               the body is no JSON, or a field has another JSON type
+    │   ├── FormatViolation         a text that is not of its format (uuid, number, closed list)
+    │   ├── InvalidRequest          a value of the wrong form
     │   ├── SchemaViolation         well-formed, against the schema
     │   ├── DimensionMismatch       a vector of another length
     │   ├── UnknownCollection       no such collection
@@ -33,6 +35,22 @@ class WeftError(Exception):
 
 class RequestError(WeftError):
     """The request is at fault: the same request will fail again."""
+
+
+class Malformed(RequestError):
+    """A body that cannot be read: broken JSON, or a field of another JSON type."""
+
+
+class FormatViolation(RequestError):
+    """A text that is not of the format of its field.
+
+    `code` is the number that REST clients find beside the message: 601 not of the format, 602
+    missing, 606 not in a closed list.
+    """
+
+    def __init__(self, message: str, *, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvalidRequest(RequestError):

@@ -14,6 +14,8 @@ VECTOR_DIMENSIONS_MAX = 65_535
 NAME_CHARS_MAX = 255
 PROPERTY_NAME_CHARS_MAX = 231
 VECTOR_NAME_CHARS_MAX = 230
+SHARDS_PER_COLLECTION_MAX = 1024
+"""Shards that one collection without tenants may ask for."""
 TERM_BYTES_MAX = 32 * KiB
 """Longer terms are indexed by their first bytes and their hash, see index/README.md."""
 

@@ -115,9 +115,66 @@ class HnswSettings:
         return max(bounded, k)
 
 
+class Compression(Enum):
+    """How the vectors in an index are made smaller."""
+
+    PRODUCT = "pq"
+    BINARY = "bq"
+    SCALAR = "sq"
+    ROTATIONAL = "rq"
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """The quantizer of an index that is switched on. Settings that its kind does not have keep
+    their defaults; `rescore_limit` -1 leaves the number to the index."""
+
+    kind: Compression
+    rescore_limit: int = -1
+    training_limit: int = 100_000
+    bits: int = 8
+    segments: int = 0
+    """0 chooses by the dimension."""
+    centroids: int = 256
+    encoder: str = "kmeans"
+    distribution: str = "log-normal"
+    cache: bool = False
+
+
+@dataclass(frozen=True)
+class Muvera:
+    """How a multi-vector becomes one vector of fixed length."""
+
+    ksim: int = 4
+    dprojections: int = 16
+    repetitions: int = 10
+
+
+@dataclass(frozen=True)
+class HfreshSettings:
+    """`vectorIndexConfig` of an hfresh index."""
+
+    posting_size_max_kb: int = 48
+    replicas: int = 4
+    search_probe: int = 256
+
+
+@dataclass(frozen=True)
+class ObjectTtl:
+    """When objects expire: `lifetime_s` after the creation, the last update or a date property."""
+
+    delete_on: str
+    lifetime_s: int
+    filter_expired: bool = False
+
+
 @dataclass(frozen=True)
 class VectorConfig:
-    """One vector of a collection. `vectorizer` is "none" or a module's name."""
+    """One vector of a collection. `vectorizer` is "none" or a module's name.
+
+    `quantizer` belongs to the index of the kind given; of a dynamic index it is the quantizer of
+    the hnsw half, and `flat_quantizer` that of the flat half.
+    """
 
     name: VectorName
     index: IndexKind = IndexKind.HNSW
@@ -127,6 +184,11 @@ class VectorConfig:
     vectorizer_settings: Mapping[str, Any] = field(default_factory=dict)
     source_properties: tuple[str, ...] | None = None
     multi_vector: bool = False
+    quantizer: Quantizer | None = None
+    flat_quantizer: Quantizer | None = None
+    dynamic_threshold: int = 10_000
+    muvera: Muvera | None = None
+    hfresh: HfreshSettings = HfreshSettings()
 
 
 @dataclass(frozen=True)
@@ -158,6 +220,12 @@ class Collection:
     inverted: InvertedConfig = InvertedConfig()
     is_named: bool = False
     multi_tenant: bool = False
+    auto_tenant_creation: bool = False
+    auto_tenant_activation: bool = False
+    shard_count: int = 1
+    """Shards of a collection without tenants; with tenants each tenant is a shard."""
+    replication_factor: int = 1
+    ttl: ObjectTtl | None = None
     definition: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
