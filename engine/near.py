@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from weftdb.modules.text import move_vector
 
 from weftdb.core.errors import InvalidRequest, ObjectNotFound, SchemaViolation, Unsupported
 from weftdb.core.query import Move, Near, NearObject, NearText, NearVector, Target, Threshold
@@ -18,7 +19,6 @@ from weftdb.core.schema import Collection, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, ObjectId, Row, VectorName, format_object_id
 from weftdb.engine.steps import EmbedCall, Steps
 from weftdb.modules.ports import Vectorizers
-from weftdb.modules.text import move_vector
 
 
 class VectorReader(Protocol):
@@ -104,7 +104,8 @@ def _checked(schema: Collection, target: Target) -> Target:
         raise Unsupported("searching multi-vectors is not supported by this build yet")
     if vector.ndim != 1:
         raise InvalidRequest(
-            "near_vector: provided vector is a multi vector but vector index supports regular vectors"
+            "near_vector: provided vector is a multi vector but "
+            "vector index supports regular vectors"
         )
     return target
 

@@ -110,5 +110,3 @@ def _check_mmr(mmr: Mmr, limit: int) -> None:
         )
     if mmr.balance is not None and not 0 <= mmr.balance <= 1:
         raise InvalidRequest("MMR balance must be between 0 and 1")
-
-

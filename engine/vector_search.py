@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from weftdb.index.targets import combine_distances
 
 from weftdb.core.query import Combination, NearVector, Target
 from weftdb.core.schema import Collection
@@ -16,7 +17,6 @@ from weftdb.engine.ranked import Ranked
 from weftdb.engine.steps import Steps, VectorCall
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import Neighbours, VectorIndex
-from weftdb.index.targets import combine_distances
 
 
 class VectorSpaces(Protocol):
@@ -128,5 +128,3 @@ def _is_final(
     last = np.array([found.distances[-1] if len(found.distances) else 0.0 for found in lists])
     bound = float(combine_distances(combination, last[:, None], weights)[0])
     return float(joined[depth - 1]) <= bound
-
-

@@ -1,3 +1,0 @@
-"""Ranks the objects of one shard by BM25."""
-
-from __future__ import annotations
