@@ -1,7 +1,7 @@
 """Which doc ids of a shard are given out, which are live, and the sums that BM25 needs.
 
     counters     := crc32:u32 version:u8 next_doc_id:u32 fields:u16 field*
-    field        := name_len:u8 name:utf8 docs:u64 terms:u64     # docs with the property, their terms
+    field        := name_len:u8 name:utf8 docs:u64 terms:u64     # docs that have it, their terms
     lengths      := (field_number:u8 terms:u32)*                 # LENGTHS row of a doc
     live chunk   := portable roaring bitmap of the low 16 bits   # one a 65,536 doc ids
 
@@ -75,11 +75,11 @@ class DocIdTable:
 
         `lengths` gives the change of (docs, terms) by property.
         """
-        added, removed = BitMap(added), BitMap(removed)
-        for chunk in sorted({doc >> _CHUNK_BITS for doc in added | removed}):
+        incoming, outgoing = BitMap(added), BitMap(removed)
+        for chunk in sorted({doc >> _CHUNK_BITS for doc in incoming | outgoing}):
             start, stop = chunk << _CHUNK_BITS, (chunk + 1) << _CHUNK_BITS
             span = BitMap(range(start, stop))
-            members = ((self.live & span) | (added & span)) - removed
+            members = ((self.live & span) | (incoming & span)) - outgoing
             batch.put(
                 Family.METADATA, keys.live_key(self._shard, chunk), _pack_chunk(members, start)
             )

@@ -1,6 +1,6 @@
 """The key layout of every column family.
 
-    key          := shard:u32 rest                      # big-endian everywhere: byte order = number order
+    key          := shard:u32 rest           # big-endian everywhere: byte order = number order
     OBJECTS      := shard doc_id:u32                    -> object (object_codec.py)
     IDS          := shard uuid:16                       -> doc_id:u32
     VECTORS      := shard name_len:u8 name:utf8 doc_id:u32  -> vector (vector_codec.py)

@@ -40,7 +40,7 @@ class VersionClock:
     versions go on above it.
     """
 
-    def __init__(self, clock: Clock, *, node: int = 0, floor: Version = Version(0)) -> None:
+    def __init__(self, clock: Clock, *, node: int = 0, floor: Version) -> None:
         self._clock = clock
         self._node = node
         self._lock = threading.Lock()
