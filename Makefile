@@ -1,14 +1,97 @@
 # The commands of this repository; CI calls only these. Everything they need is installed into .venv.
+# A fresh machine needs Python 3.11 (with venv), a C++20 compiler and PyPI; nothing else.
+SHELL  := bash
+.SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+JOBS   ?= 2
+# How many rounds `make crash` plays, how big `make bench` is (full or small), how long each fuzzer runs.
+ROUNDS  ?= 100
+SCALE   ?= full
+SECONDS_EACH ?= 60
 
-.PHONY: native
-native:  ## build the extension in place (index/kernels/_native*.so)
-	cmake -S . -B build/dev -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_BUILD_TYPE=Release >/dev/null
-	cmake --build build/dev
-	cp build/dev/_native*.so index/kernels/
+NATIVE_SOURCES := $(wildcard index/kernels/src/*.cpp index/kernels/src/*.h)
+TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: proto
-proto:  ## write the Python twins of proto/v1/*.proto
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. weftdb/proto/v1/*.proto
+.DEFAULT_GOAL := help
+.PHONY: help setup native check format test demo bench crash fuzz sanitize docs proto clean
+
+help:  ## print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# --- set-up: one stamp for the packages, one for the extension ---------------------------------
+
+$(BIN)/python:
+	@echo "making $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+
+# Editable: Python is read from the working tree, and the build leaves the extension in it.
+$(VENV)/.packages: pyproject.toml $(wildcard clients/python/pyproject.toml) | $(BIN)/python
+	@echo "installing packages into $(VENV) and compiling (a few minutes the first time)"
+	@$(PIP) install --upgrade pip
+	@$(PIP) install cmake ninja 'scikit-build-core>=0.11' 'nanobind>=2.9'
+	@$(TOOLS) $(PIP) install --no-build-isolation -Cbuild-dir=build/dev --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.native: $(NATIVE_SOURCES) CMakeLists.txt $(VENV)/.packages
+	@$(TOOLS) cmake --build build/dev -j $(JOBS) > build/native.log || { cat build/native.log; exit 1; }
+	@touch $@
+
+setup: $(VENV)/.packages $(VENV)/.native  ## make .venv, install the project, build the extension
+
+native:  ## build the extension in place (also in a .venv that was made by hand)
+	@mkdir -p build
+	@$(TOOLS) cmake -S . -B build/dev -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	    -DCMAKE_BUILD_TYPE=Release > build/cmake.log || { cat build/cmake.log; exit 1; }
+	@$(TOOLS) cmake --build build/dev -j $(JOBS)
+
+# --- every day ---------------------------------------------------------------------------------
+
+check: setup  ## format, lint, types, layers, C++ format, tidy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy -p weftdb
+	@$(BIN)/lint-imports
+	@$(BIN)/clang-format --dry-run -Werror $(NATIVE_SOURCES)
+	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/tidy
+
+format:  ## write the formatting that `check` asks for
+	@$(BIN)/ruff check --fix . || true
+	@$(BIN)/ruff format .
+	@$(BIN)/clang-format -i $(NATIVE_SOURCES)
+
+test: setup  ## every test, with the coverage of the Python code
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term:skip-covered tests
+
+demo: setup  ## import, embed and search real documents through the official client
+	@$(BIN)/python -m benchmarks.demo
+
+# --- the long ones -----------------------------------------------------------------------------
+
+$(VENV)/.bench: $(VENV)/.packages
+	@$(TOOLS) $(PIP) install --no-build-isolation -Cbuild-dir=build/dev --editable '.[dev,bench]'
+	@touch $@
+
+bench: setup $(VENV)/.bench  ## benchmarks beside hnswlib and tantivy; SCALE=small for a quick look
+	@$(BIN)/python -m benchmarks --scale $(SCALE)
+
+crash: setup  ## ROUNDS times: write, SIGKILL, restart, check every acknowledged write
+	@$(BIN)/python -m tests.crash --rounds $(ROUNDS)
+
+fuzz: setup  ## property tests with many more examples
+	@WEFTDB_FUZZ_SECONDS=$(SECONDS_EACH) $(BIN)/python -m pytest -q -n $(JOBS) tests/property
+
+sanitize: setup  ## kernel and graph tests under ASan+UBSan, then under TSan
+	@$(BIN)/python -m tests.sanitize
+
+docs: setup  ## build the documentation into site/, warnings are errors
+	@$(BIN)/mkdocs build --strict
+
+proto: setup  ## generate the message classes from proto/
+	@$(BIN)/python -m proto.generate
+
+clean:  ## remove what was built (not .venv)
+	@rm -rf build dist site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache index/kernels/_native*

@@ -1,1 +1,0 @@
-"""Embedding by services over HTTP."""

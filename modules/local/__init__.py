@@ -1,1 +1,0 @@
-"""Embedding inside this process, without a service."""

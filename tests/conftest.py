@@ -1,0 +1,45 @@
+"""What every test shares: where the given material lies, and what the run's header says."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shared_folder() -> Path:
+    """Where the material that is not in the repository lies (corpora, recordings, load generator):
+    `WEFTDB_SHARED`, or `../shared` beside the repository."""
+    return Path(os.environ.get("WEFTDB_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared folder; the test is skipped where there is none."""
+    folder = shared_folder()
+    if not folder.is_dir():
+        pytest.skip(f"no shared material at {folder}; set WEFTDB_SHARED")
+    return folder
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A directory with a short name, for what stores sockets or many files in it."""
+    with tempfile.TemporaryDirectory(prefix="weft-") as name:
+        yield Path(name)
+
+
+def pytest_report_header() -> list[str]:
+    """Say what this run runs on."""
+    try:
+        from weftdb.index import kernels
+
+        implementation = getattr(kernels, "IMPLEMENTATION", "not chosen yet")
+    except ImportError as error:
+        implementation = f"cannot load: {error}"
+    return [f"kernels: {implementation}", f"shared material: {shared_folder()}"]

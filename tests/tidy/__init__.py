@@ -1,0 +1,1 @@
+"""Tidy tests: the style is a test."""
