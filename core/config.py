@@ -58,6 +58,34 @@ class SchemaConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ModulesConfig:
+    """Where embedding services are, and what in-process embedding may use.
+
+    An empty address means: embed in this process.
+    """
+
+    model2vec_url: str = ""
+    """MODEL2VEC_INFERENCE_API"""
+    transformers_url: str = ""
+    """TRANSFORMERS_INFERENCE_API"""
+    transformers_passage_url: str = ""
+    """TRANSFORMERS_PASSAGE_INFERENCE_API"""
+    transformers_query_url: str = ""
+    """TRANSFORMERS_QUERY_INFERENCE_API"""
+    models_directory: str = ""
+    """WEFTDB_MODELS_DIRECTORY: a collection's `modelPath` is looked up below it, nowhere else."""
+    timeout_s: float = 50.0
+    """MODULES_CLIENT_TIMEOUT: bound of one outgoing call, its retries included."""
+    attempts_max: int = 3
+    calls_in_parallel_max: int = 8
+    """Concurrent calls to a service that takes one text a call."""
+    validate_urls: bool = False
+    """MODULES_VALIDATE_BASE_URL: refuse addresses of collections that are not https or internal."""
+    threads: int = 2
+    """Native threads of one in-process model."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an engine needs to know. The server adds its own tree (server/settings.py)."""
 
@@ -65,4 +93,5 @@ class Config:
     index: IndexConfig = field(default_factory=IndexConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     schema: SchemaConfig = field(default_factory=SchemaConfig)
+    modules: ModulesConfig = field(default_factory=ModulesConfig)
     node_name: str = "node1"

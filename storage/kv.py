@@ -1,4 +1,4 @@
-"""KeyValueStore: ordered byte keys by family, atomic batches, snapshots; the port to the LSM tree.
+"""KeyValueStore: ordered byte keys by family and atomic batches; the port to the LSM tree.
 
 Lifecycle of a write: collect it in a `WriteBatch`, `write` it (atomic, visible to every reader,
 in the log but not yet synced), then `wait_durable` for the returned ticket before anyone is told.
@@ -70,7 +70,10 @@ class Reader(Protocol):
     def scan(
         self, family: Family, start: bytes, end: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end, ascending (or descending)."""
+        """Pairs with start <= key < end, ascending (or descending), as of the first moment.
+
+        There is no view that spans several reads: rocksdict 0.3 iterates a snapshot as of now.
+        """
         ...
 
 
@@ -86,10 +89,6 @@ class KeyValueStore(Reader, Protocol):
 
     def wait_durable(self, ticket: Ticket) -> None:
         """Return when everything up to `ticket` is on disk. Raises DiskFull, Fault, Closed."""
-        ...
-
-    def snapshot(self) -> Reader:
-        """A frozen view of this moment."""
         ...
 
     def compact(self, family: Family, start: bytes, end: bytes) -> None:

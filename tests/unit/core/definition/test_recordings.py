@@ -106,7 +106,7 @@ def test_recorded_answers(name: str, steps: list[dict[str, Any]]) -> None:
     replay = Replay()
     for step in steps:
         recorded, label = step["response"], f"{name} {step['id']} {step['intent']}"
-        if recorded["status"] >= 400 and replay.is_ours(step["request"]):
+        if recorded.get("status", 0) >= 400 and replay.is_ours(step["request"]):
             with pytest.raises(RequestError):
                 replay.step(step["request"])
             continue

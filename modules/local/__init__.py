@@ -1,0 +1,1 @@
+"""Embedding inside this process, without a service."""

@@ -1,0 +1,162 @@
+"""Which doc ids of a shard are given out, which are live, and the sums that BM25 needs.
+
+    counters     := crc32:u32 version:u8 next_doc_id:u32 fields:u16 field*
+    field        := name_len:u8 name:utf8 docs:u64 terms:u64     # docs that have it, their terms
+    lengths      := (field_number:u8 terms:u32)*                 # LENGTHS row of a doc
+    live chunk   := portable roaring bitmap of the low 16 bits   # one a 65,536 doc ids
+
+Everything changes in the batch of the write that causes it, so a crash leaves it true. A doc id
+that was given out and not written is simply skipped.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pyroaring import BitMap
+
+from weftdb.core.errors import CorruptData, LimitExceeded
+from weftdb.core.limits import DOC_IDS_PER_SHARD_MAX
+from weftdb.core.types import DocId, ShardId
+from weftdb.storage import keys
+from weftdb.storage.kv import Family, Reader, WriteBatch
+
+_FORMAT = 1
+_CHUNK_BITS = 16
+_HEAD = struct.Struct("<IBIH")
+_SUMS = struct.Struct("<QQ")
+
+
+@dataclass(slots=True)
+class LengthSum:
+    """Of one searchable property: docs that have it, and their terms together."""
+
+    docs: int = 0
+    terms: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Mean number of terms, 0 without docs."""
+        return self.terms / self.docs if self.docs else 0.0
+
+
+class DocIdTable:
+    """Doc ids and sums of one shard. Concurrency: one writer; readers see whole operations."""
+
+    def __init__(self, reader: Reader, shard: ShardId) -> None:
+        self._shard = shard
+        self.live = BitMap()
+        self.next_doc_id = 0
+        self.lengths: dict[str, LengthSum] = {}
+        self._load(reader)
+
+    def allocate(self, count: int) -> range:
+        """Give out `count` new doc ids. Raises LimitExceeded when the shard is full."""
+        first = self.next_doc_id
+        if first + count > DOC_IDS_PER_SHARD_MAX:
+            raise LimitExceeded(
+                f"the shard has given out {first} of {DOC_IDS_PER_SHARD_MAX} doc ids; "
+                "copy the collection into a new one to number its objects afresh"
+            )
+        self.next_doc_id = first + count
+        return range(first, first + count)
+
+    def stage(
+        self,
+        batch: WriteBatch,
+        added: Iterable[DocId],
+        removed: Iterable[DocId],
+        lengths: Mapping[str, tuple[int, int]],
+    ) -> None:
+        """Put the outcome into `batch`; memory is not changed until `publish`.
+
+        `lengths` gives the change of (docs, terms) by property.
+        """
+        incoming, outgoing = BitMap(added), BitMap(removed)
+        for chunk in sorted({doc >> _CHUNK_BITS for doc in incoming | outgoing}):
+            start, stop = chunk << _CHUNK_BITS, (chunk + 1) << _CHUNK_BITS
+            span = BitMap(range(start, stop))
+            members = ((self.live & span) | (incoming & span)) - outgoing
+            batch.put(
+                Family.METADATA, keys.live_key(self._shard, chunk), _pack_chunk(members, start)
+            )
+        sums = {
+            name: LengthSum(
+                self.lengths.get(name, LengthSum()).docs + lengths.get(name, (0, 0))[0],
+                self.lengths.get(name, LengthSum()).terms + lengths.get(name, (0, 0))[1],
+            )
+            for name in self.lengths.keys() | lengths.keys()
+        }
+        counters = _encode_counters(self.next_doc_id, sums)
+        batch.put(Family.METADATA, keys.counters_key(self._shard), counters)
+
+    def publish(
+        self,
+        added: Iterable[DocId],
+        removed: Iterable[DocId],
+        lengths: Mapping[str, tuple[int, int]],
+    ) -> None:
+        """Make visible what `stage` wrote."""
+        live = self.live | BitMap(added)
+        live -= BitMap(removed)
+        self.live = live
+        for name, (docs, terms) in lengths.items():
+            total = self.lengths.setdefault(name, LengthSum())
+            total.docs += docs
+            total.terms += terms
+
+    def _load(self, reader: Reader) -> None:
+        counters = reader.get(Family.METADATA, keys.counters_key(self._shard))
+        if counters is not None:
+            self.next_doc_id, self.lengths = _decode_counters(counters)
+        for key, value in reader.scan(Family.METADATA, *keys.live_range(self._shard)):
+            (chunk,) = struct.unpack(">H", key[-2:])
+            try:
+                members = BitMap.deserialize(value)
+            except ValueError as error:
+                raise CorruptData(f"live bitmap chunk {chunk} cannot be read: {error}") from error
+            self.live |= members.shift(chunk << _CHUNK_BITS)
+
+
+def _pack_chunk(members: BitMap, start: int) -> bytes:
+    low = members.shift(-start)
+    low.run_optimize()
+    return bytes(low.serialize())
+
+
+def _encode_counters(next_doc_id: int, sums: Mapping[str, LengthSum]) -> bytes:
+    body = _HEAD.pack(0, _FORMAT, next_doc_id, len(sums))[4:]
+    for name, total in sorted(sums.items()):
+        encoded = name.encode()
+        body += bytes((len(encoded),)) + encoded + _SUMS.pack(total.docs, total.terms)
+    return struct.pack("<I", zlib.crc32(body)) + body
+
+
+def _decode_counters(value: bytes) -> tuple[int, dict[str, LengthSum]]:
+    if len(value) < _HEAD.size or zlib.crc32(value[4:]) != _HEAD.unpack_from(value)[0]:
+        raise CorruptData("the counters of a shard fail their checksum")
+    _, version, next_doc_id, count = _HEAD.unpack_from(value)
+    if version != _FORMAT:
+        raise CorruptData(f"shard counters have format {version}, this build reads {_FORMAT}")
+    sums, at = {}, _HEAD.size
+    for _ in range(count):
+        name = value[at + 1 : at + 1 + value[at]].decode()
+        at += 1 + value[at]
+        sums[name] = LengthSum(*_SUMS.unpack_from(value, at))
+        at += _SUMS.size
+    return next_doc_id, sums
+
+
+def encode_lengths(lengths: Mapping[int, int]) -> bytes:
+    """The LENGTHS row of a doc: terms by the number of the searchable property."""
+    return b"".join([struct.pack("<BI", number, terms) for number, terms in lengths.items()])
+
+
+def decode_lengths(value: bytes) -> dict[int, int]:
+    """Read `encode_lengths` back. Raises CorruptData."""
+    if len(value) % 5:
+        raise CorruptData(f"a lengths row has {len(value)} bytes")
+    return dict(struct.iter_unpack("<BI", value))

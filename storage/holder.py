@@ -1,0 +1,90 @@
+"""The lock of a data directory: one process at a time, and its name for whoever comes second.
+
+    file "holder.json" := JSON {pid, host, command, since_ms}
+
+The operating system's lock on the file is what counts; the text only names the holder. So a file
+left behind by a crash is no obstacle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+from weftdb.core.env import Clock
+from weftdb.core.errors import StoreHeld
+
+_NAME = "holder.json"
+_held: set[str] = set()
+_held_lock = threading.Lock()
+
+
+class DirectoryHold:
+    """Holds a directory from construction until `release`. Raises StoreHeld."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / _NAME
+        self._key = os.path.realpath(directory)
+        with _held_lock:
+            if self._key in _held:
+                raise StoreHeld(f"{directory} is already open in this process (pid {os.getpid()})")
+            self._file = self._acquire(directory)
+            _held.add(self._key)
+        self._sign(clock)
+
+    def release(self) -> None:
+        """Let go."""
+        with _held_lock:
+            _held.discard(self._key)
+            self._file.close()
+
+    def _acquire(self, directory: Path) -> IO[str]:
+        file = self._path.open("a+", encoding="utf-8")
+        try:
+            _lock(file)
+        except OSError:
+            file.seek(0)
+            text = file.read()
+            file.close()
+            raise StoreHeld(f"{directory} is held by {_describe(text)}") from None
+        return file
+
+    def _sign(self, clock: Clock) -> None:
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "command": " ".join(sys.argv)[:500],
+            "since_ms": clock.now_ms(),
+        }
+        self._file.truncate(0)
+        self._file.seek(0)
+        self._file.write(json.dumps(holder))
+        self._file.flush()
+
+
+def _describe(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        return f"process {holder['pid']} on {holder['host']} ({holder['command']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[str]) -> None:
+        file.seek(1 << 20)  # Past the text, so that others can still read who holds it.
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

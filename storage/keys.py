@@ -1,0 +1,135 @@
+"""The key layout of every column family.
+
+    key          := shard:u32 rest           # big-endian everywhere: byte order = number order
+    OBJECTS      := shard doc_id:u32                    -> object (object_codec.py)
+    IDS          := shard uuid:16                       -> doc_id:u32
+    VECTORS      := shard name_len:u8 name:utf8 doc_id:u32  -> vector (vector_codec.py)
+    LENGTHS      := shard doc_id:u32                    -> property lengths (doc_ids.py)
+    FILTERABLE   := shard 0x00                          -> manifest
+                  | shard 0x01 first_doc_id:u32         -> delta (one a write batch)
+                  | shard 0x02 segment:u32 block:u32    -> block of a sealed segment
+    SEARCHABLE   := as FILTERABLE
+    METADATA     := shard 0x01                          -> counters of the shard
+                  | shard 0x02 chunk:u16                -> live docs of 65,536 doc ids, roaring
+                  | shard 0x03 uuid:16                  -> version of a deletion (tombstone)
+    METADATA     := 0x00000000 0x01                     -> format version:u32
+                  | 0x00000000 0x02                     -> next shard id:u32
+                  | 0x00000000 0x03 name:utf8           -> collection row (JSON)
+                  | 0x00000000 0x04                     -> floor of the clock
+
+Shard 0 is the node itself; real shards count from 1 and their numbers are never used again.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from weftdb.core.types import DocId, ObjectId, ShardId, VectorName
+
+NODE = ShardId(0)
+
+_U32 = struct.Struct(">I")
+_U32_U32 = struct.Struct(">II")
+_pack_u32 = _U32.pack
+_pack_u32_u32 = _U32_U32.pack
+
+_MANIFEST, _DELTA, _BLOCK = b"\x00", b"\x01", b"\x02"
+_COUNTERS, _LIVE, _TOMBSTONE = b"\x01", b"\x02", b"\x03"
+
+
+def shard_range(shard: ShardId) -> tuple[bytes, bytes]:
+    """First and past-the-last key of a shard, in every family."""
+    return _pack_u32(shard), _pack_u32(shard + 1)
+
+
+def object_key(shard: ShardId, doc_id: DocId) -> bytes:
+    """OBJECTS and LENGTHS."""
+    return _pack_u32_u32(shard, doc_id)
+
+
+def object_keys(shard: ShardId, doc_ids: list[DocId]) -> list[bytes]:
+    """OBJECTS and LENGTHS, many."""
+    pack = _pack_u32_u32
+    return [pack(shard, doc_id) for doc_id in doc_ids]
+
+
+def id_key(shard: ShardId, object_id: ObjectId) -> bytes:
+    """IDS."""
+    return _pack_u32(shard) + object_id
+
+
+def vector_prefix(shard: ShardId, name: VectorName) -> bytes:
+    """VECTORS: everything of one vector space."""
+    encoded = name.encode()
+    return _pack_u32(shard) + bytes((len(encoded),)) + encoded
+
+
+def vector_key(prefix: bytes, doc_id: DocId) -> bytes:
+    """VECTORS: one row below its `vector_prefix`."""
+    return prefix + _pack_u32(doc_id)
+
+
+def doc_id_of(key: bytes) -> DocId:
+    """The doc id that ends an OBJECTS, VECTORS or LENGTHS key."""
+    return DocId(_U32.unpack_from(key, len(key) - 4)[0])
+
+
+def manifest_key(shard: ShardId) -> bytes:
+    """FILTERABLE, SEARCHABLE: the list of segments."""
+    return _pack_u32(shard) + _MANIFEST
+
+
+def delta_key(shard: ShardId, first: DocId) -> bytes:
+    """FILTERABLE, SEARCHABLE: the delta of one write batch."""
+    return _pack_u32(shard) + _DELTA + _pack_u32(first)
+
+
+def delta_range(shard: ShardId) -> tuple[bytes, bytes]:
+    """FILTERABLE, SEARCHABLE: all deltas."""
+    return _pack_u32(shard) + _DELTA, _pack_u32(shard) + _BLOCK
+
+
+def block_key(shard: ShardId, segment: int, block: int) -> bytes:
+    """FILTERABLE, SEARCHABLE: one block."""
+    return _pack_u32(shard) + _BLOCK + _pack_u32_u32(segment, block)
+
+
+def segment_range(shard: ShardId, segment: int) -> tuple[bytes, bytes]:
+    """FILTERABLE, SEARCHABLE: all blocks of one segment."""
+    return block_key(shard, segment, 0), block_key(shard, segment + 1, 0)
+
+
+def counters_key(shard: ShardId) -> bytes:
+    """METADATA: counters of a shard."""
+    return _pack_u32(shard) + _COUNTERS
+
+
+def live_key(shard: ShardId, chunk: int) -> bytes:
+    """METADATA: one chunk of the live bitmap."""
+    return _pack_u32(shard) + _LIVE + struct.pack(">H", chunk)
+
+
+def live_range(shard: ShardId) -> tuple[bytes, bytes]:
+    """METADATA: all chunks of the live bitmap."""
+    return _pack_u32(shard) + _LIVE, _pack_u32(shard) + _TOMBSTONE
+
+
+def tombstone_key(shard: ShardId, object_id: ObjectId) -> bytes:
+    """METADATA: a versioned deletion."""
+    return _pack_u32(shard) + _TOMBSTONE + object_id
+
+
+FORMAT_KEY = _pack_u32(NODE) + b"\x01"
+NEXT_SHARD_KEY = _pack_u32(NODE) + b"\x02"
+CLOCK_KEY = _pack_u32(NODE) + b"\x04"
+_COLLECTION = _pack_u32(NODE) + b"\x03"
+
+
+def collection_key(name: str) -> bytes:
+    """METADATA: the row of a collection."""
+    return _COLLECTION + name.encode()
+
+
+def collection_range() -> tuple[bytes, bytes]:
+    """METADATA: the rows of all collections."""
+    return _COLLECTION, _pack_u32(NODE) + b"\x04"

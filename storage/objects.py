@@ -1,0 +1,110 @@
+"""ObjectStore: the objects and vectors of one shard, by doc id and by object id."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weftdb.core.types import DocId, DocIds, ObjectId, Rows, ShardId, VectorName
+from weftdb.storage import keys
+from weftdb.storage.kv import Family, Reader, WriteBatch
+from weftdb.storage.vector_codec import decode_rows, decode_vector, encode_vector
+
+_DOC_ID = struct.Struct(">I")
+VECTORS_PER_CHUNK = 4_096
+
+
+class ObjectStore:
+    """Reads through a `Reader`; writes go into the caller's `WriteBatch`."""
+
+    def __init__(self, reader: Reader, shard: ShardId) -> None:
+        self._reader = reader
+        self._shard = shard
+        self._end = keys.shard_range(shard)[1]
+
+    def get(self, doc_id: DocId) -> bytes | None:
+        """The stored object of a doc, encoded."""
+        return self._reader.get(Family.OBJECTS, keys.object_key(self._shard, doc_id))
+
+    def get_many(self, doc_ids: list[DocId]) -> list[bytes | None]:
+        """The stored objects, in the order of `doc_ids`."""
+        return self._reader.get_many(Family.OBJECTS, keys.object_keys(self._shard, doc_ids))
+
+    def doc_id_of(self, object_id: ObjectId) -> DocId | None:
+        """The doc that holds the current state of an object."""
+        value = self._reader.get(Family.IDS, keys.id_key(self._shard, object_id))
+        return None if value is None else DocId(_DOC_ID.unpack(value)[0])
+
+    def doc_ids_of(self, ids: Sequence[ObjectId]) -> list[DocId | None]:
+        """The docs of many objects, None where there is none."""
+        values = self._reader.get_many(Family.IDS, [keys.id_key(self._shard, i) for i in ids])
+        return [None if value is None else DocId(_DOC_ID.unpack(value)[0]) for value in values]
+
+    def ids_after(
+        self, cursor: ObjectId | None, *, skip: int, count: int
+    ) -> list[tuple[ObjectId, DocId]]:
+        """Objects by ascending id, strictly after `cursor`. O(skip + count)."""
+        start = keys.id_key(self._shard, ObjectId(b"" if cursor is None else cursor + b"\x00"))
+        pairs = self._reader.scan(Family.IDS, start, self._end)
+        return [
+            (ObjectId(key[4:]), DocId(_DOC_ID.unpack(value)[0]))
+            for key, value in islice(pairs, skip, skip + count)
+        ]
+
+    def scan(self) -> Iterator[tuple[DocId, bytes]]:
+        """Every stored object by ascending doc id."""
+        start, end = keys.shard_range(self._shard)
+        for key, value in self._reader.scan(Family.OBJECTS, start, end):
+            yield keys.doc_id_of(key), value
+
+    def vector(self, name: VectorName, doc_id: DocId) -> NDArray[np.float32] | None:
+        """One vector as it came in."""
+        key = keys.vector_key(keys.vector_prefix(self._shard, name), doc_id)
+        value = self._reader.get(Family.VECTORS, key)
+        return None if value is None else decode_vector(value)
+
+    def vectors(
+        self, name: VectorName, doc_ids: Sequence[DocId]
+    ) -> list[NDArray[np.float32] | None]:
+        """Many vectors of one space, None where a doc has none."""
+        prefix = keys.vector_prefix(self._shard, name)
+        wanted = [keys.vector_key(prefix, doc_id) for doc_id in doc_ids]
+        values = self._reader.get_many(Family.VECTORS, wanted)
+        return [None if value is None else decode_vector(value) for value in values]
+
+    def scan_vectors(self, name: VectorName, first: DocId) -> Iterator[tuple[DocIds, Rows]]:
+        """All single vectors of one space from doc `first` on, in chunks by ascending doc id."""
+        prefix = keys.vector_prefix(self._shard, name)
+        end = keys.vector_key(prefix, DocId(2**32 - 1)) + b"\x00"
+        pairs = self._reader.scan(Family.VECTORS, keys.vector_key(prefix, first), end)
+        while chunk := list(islice(pairs, VECTORS_PER_CHUNK)):
+            joined = b"".join([key[-4:] for key, _ in chunk])
+            doc_ids = np.frombuffer(joined, dtype=">u4").astype(np.uint32)
+            yield doc_ids, decode_rows([value for _, value in chunk])
+
+    def put(self, batch: WriteBatch, doc_id: DocId, object_id: ObjectId, value: bytes) -> None:
+        """Store an object as the current state of its id."""
+        batch.put(Family.OBJECTS, keys.object_key(self._shard, doc_id), value)
+        batch.put(Family.IDS, keys.id_key(self._shard, object_id), _DOC_ID.pack(doc_id))
+
+    def put_vector(
+        self, batch: WriteBatch, name: VectorName, doc_id: DocId, vector: NDArray[np.float32]
+    ) -> None:
+        """Store one vector of a doc."""
+        key = keys.vector_key(keys.vector_prefix(self._shard, name), doc_id)
+        batch.put(Family.VECTORS, key, encode_vector(vector))
+
+    def remove_doc(self, batch: WriteBatch, doc_id: DocId, names: Sequence[VectorName]) -> None:
+        """Remove the row and the vectors of a doc; its id row stays (an update overwrites it)."""
+        batch.delete(Family.OBJECTS, keys.object_key(self._shard, doc_id))
+        for name in names:
+            prefix = keys.vector_prefix(self._shard, name)
+            batch.delete(Family.VECTORS, keys.vector_key(prefix, doc_id))
+
+    def remove_id(self, batch: WriteBatch, object_id: ObjectId) -> None:
+        """Remove the id row: the object is gone."""
+        batch.delete(Family.IDS, keys.id_key(self._shard, object_id))

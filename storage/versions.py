@@ -1,0 +1,62 @@
+"""A hybrid logical clock: versions that never go back, whatever the wall clock does.
+
+version := time_ms:u48 counter:u16 node:u64        # big-endian: bytes sort like versions
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+
+from weftdb.core.env import Clock
+from weftdb.core.errors import CorruptData
+from weftdb.core.types import Version
+
+VERSION_BYTES = 16
+_LAYOUT = struct.Struct(">QQ")
+_COUNTER_MAX = 0xFFFF
+_TIME_MS_MAX = 2**48 - 1
+
+
+def encode_version(version: Version) -> bytes:
+    """16 bytes that sort like the version."""
+    assert 0 <= version.time_ms <= _TIME_MS_MAX, version
+    assert 0 <= version.counter <= _COUNTER_MAX, version
+    return _LAYOUT.pack(version.time_ms << 16 | version.counter, version.node)
+
+
+def decode_version(value: bytes) -> Version:
+    """Read `encode_version` back. Raises CorruptData."""
+    if len(value) != VERSION_BYTES:
+        raise CorruptData(f"a version has {len(value)} bytes, not {VERSION_BYTES}")
+    stamp, node = _LAYOUT.unpack(value)
+    return Version(stamp >> 16, stamp & _COUNTER_MAX, node)
+
+
+class VersionClock:
+    """Makes strictly increasing versions for one node. Thread-safe.
+
+    `floor` is the newest version known to be stored: after a restart with the wall clock set back,
+    versions go on above it.
+    """
+
+    def __init__(self, clock: Clock, *, node: int = 0, floor: Version) -> None:
+        self._clock = clock
+        self._node = node
+        self._lock = threading.Lock()
+        self._last = (floor.time_ms, floor.counter)
+
+    def next(self) -> Version:
+        """A version above every earlier one."""
+        with self._lock:
+            now = (self._clock.now_ms(), 0)
+            if now <= self._last:
+                time_ms, counter = self._last
+                now = (time_ms, counter + 1) if counter < _COUNTER_MAX else (time_ms + 1, 0)
+            self._last = now
+            return Version(now[0], now[1], self._node)
+
+    def observe(self, version: Version) -> None:
+        """Go on above `version`, which another node made."""
+        with self._lock:
+            self._last = max(self._last, (version.time_ms, version.counter))
