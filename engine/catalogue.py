@@ -1,0 +1,171 @@
+"""Catalogue: changes collections one at a time, and gives every door the same checks.
+
+Doors (REST, gRPC, library) come here with JSON or with values; the pure decisions are in
+core/definition and core/auto_schema, the storing is the database's.
+
+Concurrency: one lock covers every read-decide-store of a definition, auto schema included. Reading
+takes no lock. Requires: one catalogue a database.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from weftdb.core.auto_schema import infer_collection, is_covered, widen
+from weftdb.core.config import SchemaConfig
+from weftdb.core.definition import (
+    Surroundings,
+    add_property,
+    drop_property_index,
+    parse_collection,
+    update_collection,
+)
+from weftdb.core.env import Env
+from weftdb.core.errors import CollectionExists, UnknownCollection
+from weftdb.core.schema import Collection, canonical_collection_name
+from weftdb.core.validation import ObjectValidator
+from weftdb.engine.collection import LocalCollection
+from weftdb.engine.database import Database
+from weftdb.modules.ports import Vectorizers
+
+NO_VECTORIZER = "none"
+
+
+class Catalogue:
+    """The collections of one database, as its doors see them. Thread-safe."""
+
+    def __init__(
+        self, database: Database, config: SchemaConfig, vectorizers: Vectorizers, env: Env
+    ) -> None:
+        self._database = database
+        self._config = config
+        self._vectorizers = vectorizers
+        self._env = env
+        self._lock = threading.RLock()
+        self._validators: dict[str, ObjectValidator] = {}
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether writes may create collections and properties."""
+        return self._config.auto_schema
+
+    def all(self) -> Sequence[Collection]:
+        """Every collection, by name."""
+        return self._database.collections()
+
+    def get(self, name: str) -> Collection:
+        """The collection called `name` in any form. Raises UnknownCollection."""
+        return self.local(name).schema
+
+    def local(self, name: str) -> LocalCollection:
+        """The objects of the collection called `name` in any form. Raises UnknownCollection."""
+        return self._database.collection(canonical_collection_name(name))
+
+    def validator(self, name: str) -> ObjectValidator:
+        """The checks of a collection, compiled once a state. Raises UnknownCollection."""
+        schema = self.get(name)
+        known = self._validators.get(schema.name)
+        if known is None or known.collection is not schema:
+            # Two threads may both compile; either result is right.
+            known = self._validators[schema.name] = ObjectValidator(schema)
+        return known
+
+    def create(self, body: Any) -> Collection:
+        """Add a collection from its JSON.
+
+        Raises Malformed, FormatViolation, SchemaViolation, CollectionExists.
+        """
+        with self._lock:
+            schema = parse_collection(body, self._config, self._surroundings())
+            self._check_name(schema.name)
+            self._check_vectorizers(schema)
+            return self._database.create_collection(schema).schema
+
+    def update(self, name: str, body: Any) -> Collection:
+        """Replace a definition by a compatible one. Raises UnknownCollection, SchemaViolation."""
+        with self._lock:
+            old = self.get(name)
+            new = update_collection(old, body, self._config, self._surroundings())
+            self._check_vectorizers(new)
+            return self._store(old, new)
+
+    def add_property(self, name: str, body: Any) -> Mapping[str, Any]:
+        """Add a property from its JSON and return its canonical JSON."""
+        with self._lock:
+            old = self.get(name)
+            new = add_property(old, body, self._config, self._surroundings())
+            added: Mapping[str, Any] = self._store(old, new).definition["properties"][-1]
+            return added
+
+    def drop_property_index(self, name: str, property_name: str, index: str) -> None:
+        """Switch one index of one property off."""
+        with self._lock:
+            old = self.get(name)
+            self._store(old, drop_property_index(old, property_name, index))
+
+    def delete(self, name: str) -> bool:
+        """Drop a collection and its objects; False if there was none."""
+        with self._lock:
+            canonical = canonical_collection_name(name)
+            self._validators.pop(canonical, None)
+            return self._database.delete_collection(canonical)
+
+    def prepare(self, name: str, objects: Sequence[Mapping[str, Any]]) -> ObjectValidator:
+        """The checks of a collection that knows every property in `objects` (properties by name).
+
+        With auto schema on, what is missing is added first, and either all of it or nothing.
+        Raises UnknownCollection (auto schema off), SchemaViolation (a value without a type).
+        """
+        if not self.is_auto:
+            return self.validator(name)
+        known = self._known(name)
+        if known is not None and all(is_covered(known, values) for values in objects):
+            return self.validator(name)
+        with self._lock:
+            self._widen(name, objects)
+            return self.validator(name)
+
+    def _widen(self, name: str, objects: Sequence[Mapping[str, Any]]) -> None:
+        now = datetime.fromtimestamp(self._env.clock.now_ms() / 1000, UTC)
+        note = f"Made by auto schema on {now:%Y-%m-%dT%H:%M:%SZ}"
+        old = self._known(name)
+        if old is not None:
+            self._store(old, widen(old, objects, self._config, note))
+            return
+        body = infer_collection(name, self._config, note)
+        empty = parse_collection(body, self._config, self._surroundings())
+        self._check_name(empty.name)
+        self._database.create_collection(widen(empty, objects, self._config, note))
+
+    def _known(self, name: str) -> Collection | None:
+        try:
+            return self.get(name)
+        except UnknownCollection:
+            return None
+
+    def _store(self, old: Collection, new: Collection) -> Collection:
+        if new is old:
+            return old
+        return self._database.update_collection(new).schema
+
+    def _check_name(self, name: str) -> None:
+        for known in self._database.collections():
+            if known.name == name:
+                raise CollectionExists(f"class name {name} already exists")
+            if known.name.lower() == name.lower():
+                raise CollectionExists(f'class already exists: found similar class "{known.name}"')
+
+    def _check_vectorizers(self, schema: Collection) -> None:
+        for vector in schema.vectors:
+            if vector.vectorizer != NO_VECTORIZER:
+                module = self._vectorizers.get(vector.vectorizer)
+                module.validate(vector.vectorizer_settings)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            collections=frozenset(item.name for item in self._database.collections()),
+            vectorizers=frozenset(self._vectorizers.names()),
+        )

@@ -1,0 +1,36 @@
+"""Does every exception have its codes?"""
+
+from __future__ import annotations
+
+import grpc
+
+from weftdb.core import errors
+from weftdb.core.errors import Fault, RequestError, Unavailable, WeftError
+from weftdb.server.errors import CODES, codes_of
+
+
+def leaves(kind: type[WeftError]) -> list[type[WeftError]]:
+    below = [leaf for child in kind.__subclasses__() for leaf in leaves(child)]
+    return below or [kind]
+
+
+def test_the_table_is_complete_and_exact() -> None:
+    ours = {leaf for leaf in leaves(WeftError) if leaf.__module__ == errors.__name__}
+    assert ours == set(CODES)
+
+
+def test_requests_at_fault_are_never_retried() -> None:
+    for kind, codes in CODES.items():
+        if issubclass(kind, RequestError):
+            assert 400 <= codes.http < 500 or kind is errors.Unsupported
+            assert codes.grpc is not grpc.StatusCode.UNAVAILABLE
+        if issubclass(kind, (Unavailable, Fault)):
+            assert codes.http >= 500
+
+
+def test_the_closest_class_counts() -> None:
+    class NarrowLimit(errors.LimitExceeded):
+        """A leaf of somebody else."""
+
+    assert codes_of(NarrowLimit("x")) == CODES[errors.LimitExceeded]
+    assert codes_of(WeftError("x")).http == 500
