@@ -5,6 +5,7 @@ Only this module reads `os.environ`. Sizes are bytes, times are seconds unless t
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from weftdb.core import limits
@@ -28,7 +29,7 @@ class IndexConfig:
     """Native threads that link vectors into the graph."""
     term_cache_bytes: int = 64 * MiB
     """Decoded postings and bitmaps kept for reuse, all shards together."""
-    kernels: str = "auto"
+    kernels: str = field(default_factory=lambda: os.environ.get("WEFTDB_KERNELS", "auto"))
     """`auto`, `native` or `reference`."""
     snapshot_interval_s: float = 60.0
 

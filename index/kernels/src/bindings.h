@@ -6,5 +6,6 @@
 namespace weft {
 
 void bind_distance(nanobind::module_& m);
+void bind_vector_index(nanobind::module_& m);
 
 }  // namespace weft

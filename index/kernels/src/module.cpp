@@ -6,4 +6,5 @@ namespace nb = nanobind;
 NB_MODULE(_native, m) {
     m.doc() = "Element loops of WeftDB: distances, graph, postings, property bytes.";
     weft::bind_distance(m);
+    weft::bind_vector_index(m);
 }

@@ -1,0 +1,26 @@
+"""Makes the vector index that a collection's settings ask for."""
+
+from __future__ import annotations
+
+from weftdb.core.config import IndexConfig
+from weftdb.core.schema import IndexKind, VectorConfig
+from weftdb.index.flat import FlatIndex
+from weftdb.index.kernels import load_kernels
+from weftdb.index.ports import VectorIndex
+from weftdb.index.skipped import SkippedIndex
+
+
+def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
+    """Make an empty index. Dynamic and hfresh are graphs from the start, for now.
+
+    Raises ImportError if `index.kernels` is `native` and the extension cannot be loaded.
+    """
+    if config.hnsw.skip:
+        return SkippedIndex(config.name)
+    kernels = load_kernels(index.kernels)
+    if kernels.name == "reference":
+        return FlatIndex(config, kernels)
+    # Imported here, because it needs the extension that the reference kernels do without.
+    from weftdb.index.hnsw.graph import HnswIndex
+
+    return HnswIndex(config, index, exact=config.index is IndexKind.FLAT)

@@ -1,0 +1,207 @@
+"""HnswIndex: the native vector index behind the `VectorIndex` Protocol.
+
+The graph itself lives in `index/kernels/src` (graph.h says how it works). This class turns a
+collection's settings into the graph's, and native errors into ours.
+
+Settings: `max_connections` is the number of links a node may have on layer 0, upper layers have
+half of it. (Other libraries call that half `M`: their M 16 is our 32, the default.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weftdb.core.config import IndexConfig
+from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest, WeftError
+from weftdb.core.schema import HnswSettings, VectorConfig
+from weftdb.core.types import DocId, DocIds, Row, Rows
+from weftdb.index.allow_list import AllowList
+from weftdb.index.kernels import _native
+from weftdb.index.ports import Neighbours
+
+LINKS_MIN = 4
+LINKS_MAX = 4096
+EF_CONSTRUCTION_MIN = 4
+
+_LINK_MIN = 1024
+"""An index of fewer vectors is scanned; it has no links and does not pay for any."""
+_NEVER_LINKED = 2**32 - 1
+_INTERRUPTIBLE_S = 0.25
+"""Longest stay in native code while waiting, so that Ctrl-C is heard."""
+
+
+class HnswIndex:
+    """One vector space of one shard, in native memory. See `VectorIndex` for the contract."""
+
+    def __init__(self, config: VectorConfig, index: IndexConfig, *, exact: bool = False) -> None:
+        """Start empty. `exact` never links: every search is a scan (index kind flat).
+
+        `index.threads` sizes the linking pool, which all indexes of the process share.
+        """
+        self._settings = config.hnsw
+        self._metric = config.metric
+        _native.set_link_threads(index.threads)
+        self._native = _native.make_vector_index(
+            config.metric.value,
+            min(max(config.hnsw.max_connections, LINKS_MIN), LINKS_MAX),
+            max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
+            0,
+            _NEVER_LINKED if exact else _LINK_MIN,
+        )
+
+    @property
+    def native(self) -> _native.VectorIndex:
+        """The native index, for a `SearchPool`."""
+        return self._native
+
+    @property
+    def settings(self) -> HnswSettings:
+        """The settings that searches use."""
+        return self._settings
+
+    def configure(self, settings: HnswSettings) -> None:
+        """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
+        self._settings = settings
+
+    @property
+    def dimensions(self) -> int | None:
+        """Length of the stored vectors; None while there are none."""
+        return self._native.dimensions or None
+
+    @property
+    def count(self) -> int:
+        """Live vectors."""
+        return self._native.count
+
+    @property
+    def deleted(self) -> int:
+        """Slots of deleted vectors that the graph still holds."""
+        return self._native.deleted
+
+    @property
+    def pending(self) -> int:
+        """Vectors that wait to be linked (the tail)."""
+        return self._native.pending
+
+    def add(self, doc_ids: DocIds, rows: Rows) -> None:
+        """Make `rows` searchable under `doc_ids` (ascending, all new).
+
+        Raises DimensionMismatch, or InvalidRequest for values that are not finite; nothing is
+        added then.
+        """
+        try:
+            self._native.add(doc_ids, np.ascontiguousarray(rows, dtype=np.float32))
+        except _native.DimensionError:
+            raise DimensionMismatch(
+                f"new node has a vector with length {rows.shape[1]}. Existing nodes have vectors "
+                f"with length {self.dimensions}: vector dimensions do not match the index "
+                "dimensions"
+            ) from None
+        except (ValueError, RuntimeError) as error:
+            raise _translated(error) from error
+
+    def delete(self, doc_ids: DocIds) -> None:
+        """Forget `doc_ids`; unknown ones are ignored."""
+        try:
+            self._native.erase(doc_ids)
+        except RuntimeError as error:
+            raise _translated(error) from error
+
+    def search(
+        self,
+        query: Row,
+        k: int,
+        *,
+        allow: AllowList | None = None,
+        ef: int | None = None,
+        distance_max: float | None = None,
+    ) -> Neighbours:
+        """The `k` closest allowed vectors; min(k, matches) of them, always.
+
+        `ef` None takes the collection's setting. `distance_max` is inclusive.
+        """
+        try:
+            doc_ids, distances = self._native.search(
+                query,
+                k,
+                ef or self._settings.ef_for(k),
+                None if allow is None else allow.words(),
+                self._settings.flat_search_cutoff,
+                np.inf if distance_max is None else distance_max,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise self._search_error(error, len(query)) from error
+        return Neighbours(doc_ids, distances)
+
+    def search_many(
+        self,
+        queries: Rows,
+        k: int,
+        *,
+        allow: AllowList | None = None,
+        ef: int | None = None,
+        distance_max: float | None = None,
+    ) -> Sequence[Neighbours]:
+        """Search for each row of `queries`, in one native call."""
+        try:
+            found = self._native.search_many(
+                queries,
+                k,
+                ef or self._settings.ef_for(k),
+                None if allow is None else allow.words(),
+                self._settings.flat_search_cutoff,
+                np.inf if distance_max is None else distance_max,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise self._search_error(error, queries.shape[1]) from error
+        return [Neighbours(doc_ids, distances) for doc_ids, distances in found]
+
+    def distances(self, query: Row, doc_ids: DocIds) -> NDArray[np.float32]:
+        """Exact distances to given vectors, NaN where there is none."""
+        try:
+            return self._native.distances(query, doc_ids)
+        except (ValueError, RuntimeError) as error:
+            raise self._search_error(error, len(query)) from error
+
+    def vector(self, doc_id: DocId) -> Row | None:
+        """A copy of a vector as the index holds it (cosine: of length one), or None."""
+        return self._native.vector(doc_id)
+
+    def wait_indexed(self, timeout_s: float) -> bool:
+        """Wait until nothing is pending; False when the time is up."""
+        until = time.monotonic() + timeout_s
+        while True:
+            left = until - time.monotonic()
+            if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
+                return True
+            if left <= 0:
+                return False
+
+    def save(self, path: Path) -> None:
+        """Write a checksummed snapshot beside `path` and rename it into place (derived data)."""
+        raise NotImplementedError
+
+    def memory_bytes(self) -> int:
+        """Resident bytes of vectors, links and bookkeeping."""
+        return self._native.memory_bytes
+
+    def close(self) -> None:
+        """Stop background work and give the memory back."""
+        self._native.close()
+
+    def _search_error(self, error: Exception, given: int) -> WeftError:
+        if isinstance(error, _native.DimensionError):
+            return DimensionMismatch(f"vector lengths don't match: {self.dimensions} vs {given}")
+        return _translated(error)
+
+
+def _translated(error: Exception) -> WeftError:
+    if isinstance(error, _native.ClosedError):
+        return Closed(str(error))
+    assert isinstance(error, ValueError), f"a native error without a meaning: {error!r}"
+    return InvalidRequest(str(error))

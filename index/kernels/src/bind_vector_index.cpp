@@ -1,0 +1,171 @@
+// Python's door to the vector index. Every call of some length releases the GIL.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <bit>
+#include <cstring>
+
+#include "arrays.h"
+#include "bindings.h"
+#include "index_handle.h"
+
+namespace nb = nanobind;
+
+namespace weft {
+namespace {
+
+nb::object ids_to_numpy(const std::vector<uint32_t>& values) {
+    Owned<uint32_t> out(values.size());
+    std::copy(values.begin(), values.end(), out.data());
+    return out.to_numpy({values.size()});
+}
+
+nb::object floats_to_numpy(const std::vector<float>& values) {
+    Owned<float> out(values.size());
+    std::copy(values.begin(), values.end(), out.data());
+    return out.to_numpy({values.size()});
+}
+
+IndexHandle make_index(const std::string& metric, uint32_t links, uint32_t ef_construction,
+                       uint64_t seed, uint32_t link_min) {
+    IndexSettings settings;
+    settings.graph.metric = metric_of(metric);
+    settings.graph.links = links;
+    settings.graph.ef_construction = ef_construction;
+    settings.graph.seed = seed;
+    settings.link_min = link_min;
+    if (links < 4 || links > 4096) throw std::invalid_argument("links must be in 4..4096");
+    if (ef_construction < 4) throw std::invalid_argument("ef_construction must be at least 4");
+    return {std::make_shared<VectorIndex>(settings)};
+}
+
+void add(IndexHandle& self, const IdArray& docs, const FloatMatrix& rows) {
+    if (docs.shape(0) != rows.shape(0))
+        throw std::invalid_argument("doc ids and rows differ in number");
+    nb::gil_scoped_release free;
+    self.index->add(docs.data(), rows.data(), rows.shape(0), rows.shape(1));
+}
+
+size_t erase(IndexHandle& self, const IdArray& docs) {
+    nb::gil_scoped_release free;
+    return self.index->erase(docs.data(), docs.shape(0));
+}
+
+nb::object search(const IndexHandle& self, const FloatRow& query, size_t k, size_t ef,
+                  const std::optional<WordArray>& allow, size_t flat_search_cutoff,
+                  float distance_max) {
+    SearchRequest request;
+    request.query = query.data();
+    request.dimensions = query.shape(0);
+    request.k = k;
+    request.ef = ef;
+    request.flat_search_cutoff = flat_search_cutoff;
+    request.distance_max = distance_max;
+    if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
+    Found found;
+    {
+        nb::gil_scoped_release free;
+        if (request.allow) request.allow->allowed = count_bits(*request.allow);
+        found = self.index->search(request);
+    }
+    return nb::make_tuple(ids_to_numpy(found.docs), floats_to_numpy(found.distances));
+}
+
+// All queries in one call; a list of (doc ids, distances), one a query.
+nb::object search_many(const IndexHandle& self, const FloatMatrix& queries, size_t k, size_t ef,
+                       const std::optional<WordArray>& allow, size_t flat_search_cutoff,
+                       float distance_max) {
+    std::vector<Found> found(queries.shape(0));
+    {
+        nb::gil_scoped_release free;
+        SearchRequest request;
+        request.dimensions = queries.shape(1);
+        request.k = k;
+        request.ef = ef;
+        request.flat_search_cutoff = flat_search_cutoff;
+        request.distance_max = distance_max;
+        if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
+        if (request.allow) request.allow->allowed = count_bits(*request.allow);
+        for (size_t at = 0; at < found.size(); ++at) {
+            request.query = queries.data() + at * request.dimensions;
+            found[at] = self.index->search(request);
+        }
+    }
+    nb::list results;
+    for (const Found& one : found)
+        results.append(nb::make_tuple(ids_to_numpy(one.docs), floats_to_numpy(one.distances)));
+    return results;
+}
+
+nb::object distances(const IndexHandle& self, const FloatRow& query, const IdArray& docs) {
+    size_t count = docs.shape(0);
+    Owned<float> out(count);
+    {
+        nb::gil_scoped_release free;
+        self.index->distances(query.data(), query.shape(0), docs.data(), count, out.data());
+    }
+    return out.to_numpy({count});
+}
+
+nb::object vector(const IndexHandle& self, uint32_t doc) {
+    std::vector<float> row;
+    if (!self.index->copy_vector(doc, row)) return nb::none();
+    return floats_to_numpy(row);
+}
+
+bool wait_indexed(const IndexHandle& self, double timeout_s) {
+    nb::gil_scoped_release free;
+    return self.index->wait_indexed(timeout_s);
+}
+
+void close(IndexHandle& self) {
+    nb::gil_scoped_release free;
+    self.index->close();
+}
+
+}  // namespace
+
+IndexHandle::~IndexHandle() {
+    // A running slice ends within milliseconds; without the close, the pool would go on linking.
+    if (index) index->close();
+}
+
+size_t count_bits(const AllowWords& allow) {
+    size_t count = 0;
+    for (size_t at = 0; at < allow.word_count; ++at) count += std::popcount(allow.words[at]);
+    return count;
+}
+
+void bind_vector_index(nb::module_& m) {
+    nb::exception<DimensionError>(m, "DimensionError", PyExc_ValueError);
+    nb::exception<ClosedError>(m, "ClosedError", PyExc_RuntimeError);
+    nb::class_<IndexHandle>(m, "VectorIndex")
+        .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
+        .def("erase", &erase, nb::arg("doc_ids"))
+        .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
+             nb::arg("allow").none(), nb::arg("flat_search_cutoff"), nb::arg("distance_max"))
+        .def("search_many", &search_many, nb::arg("queries"), nb::arg("k"), nb::arg("ef"),
+             nb::arg("allow").none(), nb::arg("flat_search_cutoff"), nb::arg("distance_max"))
+        .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
+        .def("vector", &vector, nb::arg("doc_id"))
+        .def("wait_indexed", &wait_indexed, nb::arg("timeout_s"))
+        .def("close", &close)
+        .def_prop_ro("dimensions", [](const IndexHandle& self) { return self.index->dimensions(); })
+        .def_prop_ro("count", [](const IndexHandle& self) { return self.index->count(); })
+        .def_prop_ro("deleted", [](const IndexHandle& self) { return self.index->deleted(); })
+        .def_prop_ro("pending", [](const IndexHandle& self) { return self.index->pending(); })
+        .def_prop_ro("memory_bytes",
+                     [](const IndexHandle& self) { return self.index->memory_bytes(); });
+    m.def("make_vector_index", &make_index, nb::arg("metric"), nb::arg("links"),
+          nb::arg("ef_construction"), nb::arg("seed"), nb::arg("link_min"));
+    m.def(
+        "set_link_threads", [](size_t threads) { LinkPool::shared().resize(threads); },
+        nb::arg("threads"), "Size the pool that links vectors, for the whole process.");
+    m.def(
+        "set_link_niceness", [](int niceness) { LinkPool::shared().set_niceness(niceness); },
+        nb::arg("niceness"), "Priority of linking threads that start from now on.");
+}
+
+}  // namespace weft

@@ -1,0 +1,149 @@
+// Graph: its memory, appends, deletions, lookups and exact scans.
+#include "graph.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "prefetch.h"
+
+namespace weft {
+namespace {
+
+// Rows of more than a cache line begin on one, so that no load of a kernel crosses two.
+uint32_t stride_of(uint32_t dimensions) {
+    uint32_t unit = dimensions > 64 ? 16 : 4;
+    return (dimensions + unit - 1) / unit * unit;
+}
+
+uint64_t mixed(uint64_t value) {  // splitmix64
+    value += 0x9E3779B97F4A7C15ull;
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EBull;
+    return value ^ (value >> 31);
+}
+
+constexpr int kLevelMax = 24;
+constexpr size_t kScanBlock = 64;
+
+}  // namespace
+
+Scratch& Scratch::of_this_thread() {
+    thread_local Scratch scratch;
+    return scratch;
+}
+
+Graph::Graph(const GraphSettings& settings)
+    : settings_(settings),
+      stride_(stride_of(settings.dimensions)),
+      upper_links_(std::max(2u, settings.links / 2)),
+      level_factor_(1.0 / std::log(double(std::max(2u, settings.links / 2)))),
+      distance_(&distance_for(settings.metric)),
+      rows_(stride_),
+      nodes_(1),
+      base_(settings.links),
+      upper_(upper_links_),
+      slots_by_doc_(1, Filling::sparse) {}
+
+size_t Graph::memory_bytes() const {
+    size_t slots = count();
+    size_t bytes = sizeof(Graph) + slots * (rows_.row_bytes() + sizeof(Node) + sizeof(Link));
+    if (linked() > 0)
+        bytes += slots * base_.row_bytes() + slots / upper_links_ * upper_.row_bytes();
+    return bytes;
+}
+
+void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
+    uint32_t first = count_.load(std::memory_order_relaxed);
+    if (count > kSlotsMax - first) throw std::length_error("a shard holds at most 2^31 vectors");
+    rows_.grow(first, count);
+    nodes_.grow(first, count);
+    for (size_t at = 0; at < count; ++at) slots_by_doc_.grow(docs[at], 1);
+    for (size_t at = 0; at < count; ++at) {
+        uint32_t slot = first + uint32_t(at);
+        std::memcpy(rows_.row(slot), rows + at * settings_.dimensions,
+                    settings_.dimensions * sizeof(float));
+        Node* node = nodes_.row(slot);
+        node->doc = docs[at];
+        node->level = uint8_t(level_for(slot));
+    }
+    // Only now may others see them.
+    count_.store(first + uint32_t(count), std::memory_order_release);
+    for (size_t at = 0; at < count; ++at)
+        slots_by_doc_.row(docs[at])->store(first + uint32_t(at) + 1, std::memory_order_release);
+}
+
+bool Graph::erase(uint32_t doc) {
+    uint32_t slot = slot_of(doc);
+    if (slot == kNoSlot) return false;
+    nodes_.row(slot)->flags.fetch_or(kDeleted, std::memory_order_relaxed);
+    deleted_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
+uint32_t Graph::slot_of(uint32_t doc) const {
+    const Link* cell = slots_by_doc_.row_or_null(doc);
+    uint32_t word = cell == nullptr ? 0 : cell->load(std::memory_order_acquire);
+    if (word == 0 || is_deleted(word - 1)) return kNoSlot;
+    return word - 1;
+}
+
+int Graph::level_for(uint32_t slot) const {
+    double uniform = double((mixed(settings_.seed ^ mixed(slot)) >> 11) + 1) * 0x1p-53;
+    return std::min(int(-std::log(uniform) * level_factor_), kLevelMax);
+}
+
+Graph::Entry Graph::entry() const {
+    uint64_t word = entry_.load(std::memory_order_acquire);
+    return {uint32_t(word), int(word >> 32) - 1};
+}
+
+Graph::Link* Graph::links_of(uint32_t slot, int level) const {
+    if (level == 0) return base_.row(slot);
+    const Node* node = nodes_.row(slot);
+    uint32_t first = node->upper.load(std::memory_order_acquire);
+    if (first == 0 || level > node->level) return nullptr;
+    return upper_.row(first - 1 + uint32_t(level - 1));
+}
+
+void Graph::scan(const float* query, uint32_t begin, uint32_t end, const AllowWords* allow,
+                 Scratch& scratch) const {
+    scratch.slots.clear();
+    for (uint32_t slot = begin; slot < end; ++slot) {
+        const Node* node = nodes_.row(slot);
+        if ((node->flags.load(std::memory_order_relaxed) & kDeleted) != 0) continue;
+        if (allow != nullptr && !allow->has(node->doc)) continue;
+        scratch.slots.push_back(slot);
+        if (scratch.slots.size() == kScanBlock) scan_rows(query, scratch);
+    }
+    scan_rows(query, scratch);
+}
+
+void Graph::scan_allowed(const float* query, const AllowWords& allow, Scratch& scratch) const {
+    scratch.slots.clear();
+    for (size_t word = 0; word < allow.word_count; ++word) {
+        for (uint64_t bits = allow.words[word]; bits != 0; bits &= bits - 1) {
+            uint32_t slot = slot_of(uint32_t(word * 64 + size_t(std::countr_zero(bits))));
+            if (slot == kNoSlot) continue;
+            prefetch_row(rows_.row(slot), stride_);
+            scratch.slots.push_back(slot);
+            if (scratch.slots.size() == kScanBlock) scan_rows(query, scratch);
+        }
+    }
+    scan_rows(query, scratch);
+}
+
+// Takes the block in scratch.slots and empties it.
+void Graph::scan_rows(const float* query, Scratch& scratch) const {
+    size_t count = scratch.slots.size();
+    scratch.rows.resize(std::max(scratch.rows.size(), count));
+    scratch.distances.resize(std::max(scratch.distances.size(), count));
+    for (size_t at = 0; at < count; ++at) scratch.rows[at] = rows_.row(scratch.slots[at]);
+    distance_->many(query, scratch.rows.data(), count, settings_.dimensions,
+                    scratch.distances.data());
+    for (size_t at = 0; at < count; ++at)
+        scratch.nearest.push(scratch.distances[at], scratch.slots[at]);
+    scratch.slots.clear();
+}
+
+}  // namespace weft

@@ -1,0 +1,168 @@
+// Graph: vectors of one shard and the HNSW links between them (Malkov & Yashunin, 2016).
+//
+// A vector gets the next slot when it is added and keeps it. Slots below `linked()` are reachable
+// through links; those above are the tail, which searches scan. Layer 0 has up to `links` links a
+// node, upper layers half of that. A link list is a row of words, slot + 1 each, zero after the
+// last. A list is written in place: a reader may see links of before and after mixed, every one of
+// them leads to a node that exists, and no reader ever waits.
+//
+// Concurrency: one writer appends and marks deletions; `link` runs on any number of threads, each
+// slot once; searches run beside all of it. Linkers lock the one node whose list they change.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "chunks.h"
+#include "distance.h"
+#include "nearest.h"
+
+namespace weft {
+
+struct GraphSettings {
+    Metric metric = Metric::cosine;
+    uint32_t dimensions = 0;
+    uint32_t links = 32;
+    uint32_t ef_construction = 128;
+    uint64_t seed = 0;
+};
+
+constexpr uint32_t kNoSlot = 0xFFFFFFFFu;
+constexpr uint32_t kSlotsMax = (uint32_t{1} << 31) - 1;  // Beam keeps a flag in the top bit
+
+// Which docs a search may return: bit i % 64 of word i / 64 stands for doc i.
+struct AllowWords {
+    const uint64_t* words = nullptr;
+    size_t word_count = 0;
+    size_t allowed = 0;
+
+    bool has(uint32_t doc) const {
+        size_t word = doc / 64;
+        return word < word_count && ((words[word] >> (doc % 64)) & 1) != 0;
+    }
+};
+
+// Memory that a thread reuses from search to search.
+struct Scratch {
+    Visited visited;
+    Beam beam;
+    Nearest nearest;
+    std::vector<Near> heap;
+    std::vector<Near> results;
+    std::vector<Near> candidates;
+    std::vector<Near> chosen;
+    std::vector<uint32_t> slots;
+    std::vector<const float*> rows;
+    std::vector<float> distances;
+    std::vector<float> query;
+
+    static Scratch& of_this_thread();
+};
+
+class Graph {
+  public:
+    explicit Graph(const GraphSettings& settings);
+
+    const GraphSettings& settings() const { return settings_; }
+    uint32_t count() const { return count_.load(std::memory_order_acquire); }
+    uint32_t linked() const { return linked_.load(std::memory_order_acquire); }
+    uint32_t deleted() const { return deleted_.load(std::memory_order_relaxed); }
+    uint32_t live() const { return count() - deleted(); }
+    size_t memory_bytes() const;
+
+    // --- the writer -------------------------------------------------------------------------
+    // Appends rows that are ready for the metric (cosine: normalised).
+    void append(const uint32_t* docs, const float* rows, size_t count);
+    // Marks a doc as deleted; false where there is none or it was deleted before.
+    bool erase(uint32_t doc);
+
+    // --- linkers ----------------------------------------------------------------------------
+    // Takes up to `count` slots that wait, [begin, end); empty where none do.
+    struct Span {
+        uint32_t begin;
+        uint32_t end;
+    };
+    Span claim(uint32_t count);
+    bool has_unclaimed() const { return claimed_.load(std::memory_order_relaxed) < count(); }
+    void link(uint32_t slot);
+    // Tells that every slot of a claimed span is linked; moves `linked` on where it can.
+    void finish(Span span);
+
+    // --- searches: `query` is ready for the metric ------------------------------------------
+    uint32_t slot_of(uint32_t doc) const;  // kNoSlot where there is none or it is deleted
+    uint32_t doc_of(uint32_t slot) const { return nodes_.row(slot)->doc; }
+    bool is_deleted(uint32_t slot) const {
+        return (nodes_.row(slot)->flags.load(std::memory_order_relaxed) & kDeleted) != 0;
+    }
+    const float* vector_of(uint32_t slot) const { return rows_.row(slot); }
+    // Walks the links into scratch.nearest. False where it gave up because more than
+    // `visits_max` nodes were met.
+    bool walk(const float* query, size_t ef, const AllowWords* allow, uint32_t tail_begin,
+              size_t visits_max, Scratch& scratch) const;
+    // Scans slots [begin, end) into scratch.nearest.
+    void scan(const float* query, uint32_t begin, uint32_t end, const AllowWords* allow,
+              Scratch& scratch) const;
+    // Scans the allowed docs, whatever their slot.
+    void scan_allowed(const float* query, const AllowWords& allow, Scratch& scratch) const;
+
+  private:
+    friend class Snapshot;
+    using Link = std::atomic<uint32_t>;
+
+    struct Node {
+        uint32_t doc;
+        std::atomic<uint32_t> upper;  // number of its first upper list + 1, 0 for none
+        std::atomic<uint8_t> flags;
+        std::atomic<uint8_t> lock;
+        uint8_t level;
+    };
+    static constexpr uint8_t kDeleted = 1;
+    static constexpr uint8_t kLinked = 2;
+
+    struct Entry {
+        uint32_t slot;
+        int level;  // -1: the graph is empty
+    };
+
+    Entry entry() const;
+    int level_for(uint32_t slot) const;
+    uint32_t width_of(int level) const { return level == 0 ? settings_.links : upper_links_; }
+    Link* links_of(uint32_t slot, int level) const;
+    void reserve_upper(uint32_t slot, int level);
+    Near descend(const float* query, Near from, int level_from, int level_to,
+                 Scratch& scratch) const;
+    void search_layer(const float* query, Near from, size_t ef, int level, Scratch& scratch) const;
+    size_t gather(uint32_t slot, int level, Scratch& scratch) const;
+    template <class Accept>
+    bool walk_accepting(const float* query, Near from, size_t ef, const Accept& accept,
+                        size_t visits_max, Scratch& scratch) const;
+    void choose(std::vector<Near>& candidates, size_t most, std::vector<Near>& chosen) const;
+    void add_link(uint32_t from, Near to, int level, Scratch& scratch);
+    void scan_rows(const float* query, Scratch& scratch) const;
+
+    GraphSettings settings_;
+    uint32_t stride_;
+    uint32_t upper_links_;
+    double level_factor_;
+    const Distance* distance_;
+    Chunks<float> rows_;
+    Chunks<Node> nodes_;
+    Chunks<Link> base_;
+    Chunks<Link> upper_;
+    Chunks<Link> slots_by_doc_;  // slot + 1
+    std::atomic<uint32_t> count_{0};
+    std::atomic<uint32_t> linked_{0};
+    std::atomic<uint32_t> deleted_{0};
+    std::atomic<uint64_t> entry_{0};  // (level + 1) << 32 | slot, 0 while empty
+    std::mutex entry_mutex_;
+    std::mutex claim_mutex_;
+    std::atomic<uint32_t> claimed_{0};
+    std::mutex finish_mutex_;
+    std::mutex upper_mutex_;
+    uint32_t upper_count_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,159 @@
+// What a search keeps: the k nearest so far, the beam of a graph walk, the nodes it has seen.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace weft {
+
+struct Near {
+    float distance;
+    uint32_t slot;
+
+    // Slots break ties, so that equal distances come out in one order, always.
+    bool operator<(const Near& other) const {
+        return distance < other.distance || (distance == other.distance && slot < other.slot);
+    }
+};
+
+// The k nearest of any number of candidates. It buffers and cuts back, so that a push costs the
+// same for ten results as for ten thousand.
+class Nearest {
+  public:
+    void reset(size_t k, float distance_max) {
+        k_ = k;
+        full_ = 2 * k + 32;
+        distance_max_ = distance_max;
+        worst_ = std::numeric_limits<float>::infinity();
+        held_.clear();
+    }
+
+    void push(float distance, uint32_t slot) {
+        if (distance != distance) distance = std::numeric_limits<float>::infinity();
+        if (distance > worst_ || distance > distance_max_) return;
+        held_.push_back({distance, slot});
+        if (held_.size() >= full_) cut();
+    }
+
+    const std::vector<Near>& sorted() {
+        if (held_.size() > k_) cut();
+        std::sort(held_.begin(), held_.end());
+        return held_;
+    }
+
+    size_t size() const { return std::min(held_.size(), k_); }
+
+    void drop_beyond(float distance_max) {
+        if (held_.size() > k_) cut();
+        std::erase_if(held_, [=](const Near& near) { return near.distance > distance_max; });
+    }
+
+  private:
+    void cut() {
+        if (k_ > 0) {
+            std::nth_element(held_.begin(), held_.begin() + (k_ - 1), held_.end());
+            worst_ = held_[k_ - 1].distance;
+        }
+        held_.resize(k_);
+    }
+
+    size_t k_ = 0;
+    size_t full_ = 32;
+    float distance_max_ = 0;
+    float worst_ = 0;
+    std::vector<Near> held_;
+};
+
+// The best `capacity` nodes of a walk, sorted, and which of them are expanded. A sorted array beats
+// two heaps for the usual sizes, and it knows the node that comes next, for the prefetch.
+class Beam {
+  public:
+    void reset(size_t capacity) {
+        if (items_.size() < capacity + 1) items_.resize(capacity + 1);
+        capacity_ = capacity;
+        size_ = 0;
+        next_ = 0;
+    }
+
+    bool takes(float distance) const {
+        return size_ < capacity_ || distance < items_[size_ - 1].distance;
+    }
+
+    void insert(float distance, uint32_t slot) {
+        if (!takes(distance)) return;
+        size_t low = 0;
+        size_t length = size_;
+        while (length > 0) {
+            size_t half = length / 2;
+            bool after = !(distance < items_[low + half].distance);
+            low = after ? low + half + 1 : low;
+            length = after ? length - half - 1 : half;
+        }
+        if (size_ < capacity_) ++size_;
+        std::memmove(&items_[low + 1], &items_[low], (size_ - 1 - low) * sizeof(Near));
+        items_[low] = {distance, slot};
+        if (low < next_) next_ = low;
+    }
+
+    bool has_next() const { return next_ < size_; }
+
+    uint32_t pop_next() {
+        uint32_t slot = items_[next_].slot;
+        items_[next_].slot |= kExpanded;
+        while (next_ < size_ && (items_[next_].slot & kExpanded) != 0) ++next_;
+        return slot;
+    }
+
+    uint32_t peek_next() const { return items_[next_].slot; }
+
+    size_t size() const { return size_; }
+    Near at(size_t index) const {
+        return {items_[index].distance, items_[index].slot & ~kExpanded};
+    }
+
+  private:
+    static constexpr uint32_t kExpanded = uint32_t{1} << 31;
+
+    size_t capacity_ = 0;
+    size_t size_ = 0;
+    size_t next_ = 0;  // no node before it waits for its expansion
+    std::vector<Near> items_;
+};
+
+// The nodes a walk has met. One bit a node: for a hundred thousand nodes it stays in the first
+// cache. It is cleared by undoing its marks, or as a whole where that is less work.
+class Visited {
+  public:
+    void reset(size_t slots) {
+        size_t words = (slots + 63) / 64;
+        if (marked_.size() > words_.size() / 16) {
+            std::fill(words_.begin(), words_.end(), uint64_t{0});
+        } else {
+            for (uint32_t slot : marked_) words_[slot / 64] = 0;
+        }
+        marked_.clear();
+        if (words_.size() < words) words_.resize(words + words / 4);
+    }
+
+    // False if it was marked before, or is beyond the slots that `reset` was told of.
+    bool mark(uint32_t slot) {
+        size_t word = slot / 64;
+        if (word >= words_.size()) return false;
+        uint64_t bit = uint64_t{1} << (slot % 64);
+        if ((words_[word] & bit) != 0) return false;
+        words_[word] |= bit;
+        marked_.push_back(slot);
+        return true;
+    }
+
+    size_t count() const { return marked_.size(); }
+
+  private:
+    std::vector<uint64_t> words_;
+    std::vector<uint32_t> marked_;
+};
+
+}  // namespace weft

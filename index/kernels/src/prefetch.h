@@ -1,0 +1,25 @@
+// Asking for memory before it is needed.
+#pragma once
+
+#include <cstddef>
+
+namespace weft {
+
+inline void prefetch_line(const void* address) {
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(address, 0, 3);
+#else
+    (void)address;
+#endif
+}
+
+// The lines of a vector of `length` floats: the first kilobyte, after which the hardware has seen
+// the stream.
+inline void prefetch_row(const float* row, size_t length) {
+    constexpr size_t kLineFloats = 16;
+    constexpr size_t kFloatsMax = 256;
+    size_t end = length < kFloatsMax ? length : kFloatsMax;
+    for (size_t at = 0; at < end; at += kLineFloats) prefetch_line(row + at);
+}
+
+}  // namespace weft

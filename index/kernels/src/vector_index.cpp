@@ -1,0 +1,195 @@
+// VectorIndex: writes, searches, lookups.
+#include "vector_index.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace weft {
+namespace {
+
+// A walk meets about this many new nodes for each place in its beam, and a node anywhere in memory
+// costs about twice one in a row.
+constexpr double kVisitsPerPlace = 12.0;
+constexpr double kWalkCost = 2.0;
+
+}  // namespace
+
+std::shared_ptr<Graph> VectorIndex::graph() const {
+    std::lock_guard guard(graph_mutex_);
+    if (closed_.load(std::memory_order_relaxed)) throw ClosedError();
+    return graph_;
+}
+
+void VectorIndex::set_graph(std::shared_ptr<Graph> graph) {
+    // The old graph goes after the lock: giving back its memory takes a while.
+    std::lock_guard guard(graph_mutex_);
+    graph_.swap(graph);
+}
+
+void VectorIndex::prepare(const float* row, size_t dimensions, float* out) const {
+    if (settings_.graph.metric == Metric::cosine)
+        normalise(row, dimensions, out);
+    else
+        std::copy(row, row + dimensions, out);
+}
+
+const float* VectorIndex::prepare_query(const float* query, size_t dimensions,
+                                        Scratch& scratch) const {
+    if (!is_finite(query, dimensions))
+        throw std::invalid_argument("the query vector holds a value that is not finite");
+    scratch.query.resize(dimensions);
+    prepare(query, dimensions, scratch.query.data());
+    return scratch.query.data();
+}
+
+void VectorIndex::add(const uint32_t* docs, const float* rows, size_t count, size_t dimensions) {
+    std::lock_guard guard(writer_mutex_);
+    std::shared_ptr<Graph> graph = this->graph();
+    if (count == 0) return;
+    if (dimensions == 0) throw std::invalid_argument("a vector needs at least one dimension");
+    bool fresh = graph == nullptr || graph->live() == 0;
+    if (!fresh && graph->settings().dimensions != dimensions)
+        throw DimensionError(dimensions, graph->settings().dimensions);
+    for (size_t at = 0; at < count; ++at) {
+        if (!is_finite(rows + at * dimensions, dimensions))
+            throw std::invalid_argument("vector " + std::to_string(at) +
+                                        " holds a value that is not finite");
+        if (at > 0 && docs[at] <= docs[at - 1])
+            throw std::invalid_argument("doc ids are not ascending");
+        if (docs[at] == kNoSlot) throw std::invalid_argument("doc id out of range");
+        if (!fresh && graph->slot_of(docs[at]) != kNoSlot)
+            throw std::invalid_argument("doc " + std::to_string(docs[at]) + " is in the index");
+    }
+    if (fresh) {
+        GraphSettings settings = settings_.graph;
+        settings.dimensions = uint32_t(dimensions);
+        graph = std::make_shared<Graph>(settings);
+    }
+    std::vector<float> prepared(count * dimensions);
+    for (size_t at = 0; at < count; ++at)
+        prepare(rows + at * dimensions, dimensions, prepared.data() + at * dimensions);
+    graph->append(docs, prepared.data(), count);
+    if (fresh) set_graph(graph);
+    if (is_linked(*graph)) wake_linkers();
+}
+
+size_t VectorIndex::erase(const uint32_t* docs, size_t count) {
+    size_t erased = 0;
+    {
+        std::lock_guard guard(writer_mutex_);
+        std::shared_ptr<Graph> graph = this->graph();
+        if (graph == nullptr) return 0;
+        for (size_t at = 0; at < count; ++at) erased += graph->erase(docs[at]) ? 1 : 0;
+        if (erased > 0 && graph->live() == 0) set_graph(nullptr);
+    }
+    if (erased > 0) begin_rebuild_if_due();
+    return erased;
+}
+
+Found VectorIndex::search(const SearchRequest& request) const {
+    std::shared_ptr<Graph> graph = this->graph();
+    Found found;
+    if (graph == nullptr || graph->live() == 0) return found;
+    if (request.dimensions != graph->settings().dimensions)
+        throw DimensionError(request.dimensions, graph->settings().dimensions);
+    if (request.k == 0 || std::isnan(request.distance_max)) return found;
+    Scratch& scratch = Scratch::of_this_thread();
+    const float* query = prepare_query(request.query, request.dimensions, scratch);
+    search_graph(*graph, query, request, scratch);
+    const std::vector<Near>& nearest = scratch.nearest.sorted();
+    found.docs.reserve(nearest.size());
+    found.distances.reserve(nearest.size());
+    for (const Near& near : nearest) {
+        found.docs.push_back(graph->doc_of(near.slot));
+        found.distances.push_back(near.distance);
+    }
+    return found;
+}
+
+void VectorIndex::search_graph(const Graph& graph, const float* query, const SearchRequest& request,
+                               Scratch& scratch) const {
+    const AllowWords* allow = request.allow ? &*request.allow : nullptr;
+    // `linked` before `count`: what is linked later is in the tail as well, nothing in neither.
+    uint32_t linked = graph.linked();
+    uint32_t count = graph.count();
+    size_t live = graph.live();
+    size_t eligible = allow != nullptr ? std::min(allow->allowed, live) : live;
+    size_t ef = std::max(request.ef, request.k);
+    double places = double(ef) * double(count) / double(std::max<size_t>(eligible, 1));
+    double walk_cost = places * kVisitsPerPlace * kWalkCost;
+    bool exact = linked == 0 || double(eligible) <= walk_cost ||
+                 (allow != nullptr && eligible < request.flat_search_cutoff);
+    if (!exact) {
+        // A walk that meets more nodes than there are eligible ones is dearer than their scan.
+        scratch.nearest.reset(request.k, std::numeric_limits<float>::infinity());
+        exact = !graph.walk(query, ef, allow, linked, eligible, scratch);
+        if (!exact) {
+            graph.scan(query, linked, count, allow, scratch);
+            // Fewer than asked for, although there are more: parts of the graph were not reached.
+            exact = scratch.nearest.size() < std::min(request.k, eligible);
+        }
+    }
+    if (exact) {
+        scratch.nearest.reset(request.k, request.distance_max);
+        if (allow != nullptr)
+            graph.scan_allowed(query, *allow, scratch);
+        else
+            graph.scan(query, 0, count, nullptr, scratch);
+    } else {
+        scratch.nearest.drop_beyond(request.distance_max);
+    }
+}
+
+void VectorIndex::distances(const float* query, size_t dimensions, const uint32_t* docs,
+                            size_t count, float* out) const {
+    std::shared_ptr<Graph> graph = this->graph();
+    std::fill(out, out + count, std::numeric_limits<float>::quiet_NaN());
+    if (graph == nullptr || graph->live() == 0) return;
+    if (dimensions != graph->settings().dimensions)
+        throw DimensionError(dimensions, graph->settings().dimensions);
+    const float* prepared = prepare_query(query, dimensions, Scratch::of_this_thread());
+    const Distance& distance = distance_for(settings_.graph.metric);
+    for (size_t at = 0; at < count; ++at) {
+        uint32_t slot = graph->slot_of(docs[at]);
+        if (slot != kNoSlot) out[at] = distance.one(prepared, graph->vector_of(slot), dimensions);
+    }
+}
+
+bool VectorIndex::copy_vector(uint32_t doc, std::vector<float>& out) const {
+    std::shared_ptr<Graph> graph = this->graph();
+    uint32_t slot = graph == nullptr ? kNoSlot : graph->slot_of(doc);
+    if (slot == kNoSlot) return false;
+    const float* vector = graph->vector_of(slot);
+    out.assign(vector, vector + graph->settings().dimensions);
+    return true;
+}
+
+size_t VectorIndex::dimensions() const {
+    std::shared_ptr<Graph> graph = this->graph();
+    return graph == nullptr || graph->live() == 0 ? 0 : graph->settings().dimensions;
+}
+
+size_t VectorIndex::count() const {
+    std::shared_ptr<Graph> graph = this->graph();
+    return graph == nullptr ? 0 : graph->live();
+}
+
+size_t VectorIndex::deleted() const {
+    std::shared_ptr<Graph> graph = this->graph();
+    return graph == nullptr ? 0 : graph->deleted();
+}
+
+size_t VectorIndex::pending() const {
+    std::shared_ptr<Graph> graph = this->graph();
+    if (graph == nullptr || !is_linked(*graph)) return 0;
+    uint32_t linked = graph->linked();  // before count, which only grows
+    return graph->count() - linked;
+}
+
+size_t VectorIndex::memory_bytes() const {
+    std::shared_ptr<Graph> graph = this->graph();
+    return sizeof(VectorIndex) + (graph == nullptr ? 0 : graph->memory_bytes());
+}
+
+}  // namespace weft

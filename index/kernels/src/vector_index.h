@@ -1,0 +1,125 @@
+// VectorIndex: one vector space of one shard; a graph, its writer's order, its background work.
+//
+// A search decides by cost between the exact scan and the walk over the graph, and always scans the
+// tail. When more than half of the slots are deleted the graph is built anew beside the old one and
+// put in its place.
+//
+// Concurrency: writers take turns behind one mutex. Searches hold the graph they began with; the
+// only lock they touch guards the copy of that pointer.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "graph.h"
+#include "link_pool.h"
+
+namespace weft {
+
+struct IndexSettings {
+    GraphSettings graph;       // its dimensions are those of the first rows
+    uint32_t link_min = 1024;  // fewer vectors are scanned, never linked; the top value: flat
+};
+
+struct SearchRequest {
+    const float* query = nullptr;
+    size_t dimensions = 0;
+    size_t k = 0;
+    size_t ef = 0;
+    std::optional<AllowWords> allow;
+    size_t flat_search_cutoff = 0;  // fewer allowed docs are scanned, whatever a walk would cost
+    float distance_max = std::numeric_limits<float>::infinity();
+};
+
+struct Found {
+    std::vector<uint32_t> docs;
+    std::vector<float> distances;
+};
+
+// A vector of another length than those in the index.
+struct DimensionError : std::invalid_argument {
+    DimensionError(size_t given, size_t stored)
+        : std::invalid_argument("vector has " + std::to_string(given) + " dimensions, the index " +
+                                std::to_string(stored)) {}
+};
+
+// Use after close.
+struct ClosedError : std::runtime_error {
+    ClosedError() : std::runtime_error("the vector index is closed") {}
+};
+
+class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorIndex> {
+  public:
+    explicit VectorIndex(const IndexSettings& settings) : settings_(settings) {}
+
+    const IndexSettings& settings() const { return settings_; }
+    // Raises DimensionError or std::invalid_argument (not finite, not new) before any change.
+    void add(const uint32_t* docs, const float* rows, size_t count, size_t dimensions);
+    size_t erase(const uint32_t* docs, size_t count);
+    Found search(const SearchRequest& request) const;
+    void distances(const float* query, size_t dimensions, const uint32_t* docs, size_t count,
+                   float* out) const;
+    bool copy_vector(uint32_t doc, std::vector<float>& out) const;
+    size_t dimensions() const;  // 0 while there are no vectors
+    size_t count() const;
+    size_t deleted() const;
+    size_t pending() const;
+    size_t memory_bytes() const;
+    // Raises std::runtime_error where linking has failed.
+    bool wait_indexed(double timeout_s) const;
+    void close();
+
+    bool has_work() const override;
+    void left_queue() noexcept override;
+    void run_slice() noexcept override;
+
+  private:
+    friend class Snapshot;
+
+    // A new graph that takes over the live vectors of an old one, a slice at a time.
+    struct Rebuild {
+        std::shared_ptr<Graph> source;
+        std::shared_ptr<Graph> target;
+        std::vector<uint32_t> source_slots;  // by slot of the target
+        uint32_t at = 0;                     // first slot of the source that is not copied
+
+        void copy(uint32_t end);
+    };
+
+    std::shared_ptr<Graph> graph() const;
+    void set_graph(std::shared_ptr<Graph> graph);
+    bool is_linked(const Graph& graph) const { return graph.count() > settings_.link_min; }
+    void prepare(const float* row, size_t dimensions, float* out) const;
+    const float* prepare_query(const float* query, size_t dimensions, Scratch& scratch) const;
+    void search_graph(const Graph& graph, const float* query, const SearchRequest& request,
+                      Scratch& scratch) const;
+    void wake_linkers();
+    void begin_rebuild_if_due();
+    bool rebuild_slice();
+    void end_rebuild_if_caught_up();
+
+    const IndexSettings settings_;
+    mutable std::mutex graph_mutex_;
+    std::shared_ptr<Graph> graph_;
+    std::mutex writer_mutex_;
+    std::mutex rebuild_mutex_;  // taken before writer_mutex_
+    std::optional<Rebuild> rebuild_;
+    bool rebuild_turn_ = false;
+    std::atomic<bool> rebuilding_{false};
+    std::atomic<bool> queued_{false};
+    std::atomic<bool> closed_{false};
+    mutable std::mutex state_mutex_;
+    mutable std::condition_variable state_changed_;
+    std::string fault_;  // why linking stopped, under state_mutex_
+    std::atomic<bool> failed_{false};
+    int slices_ = 0;  // running, under state_mutex_
+};
+
+}  // namespace weft

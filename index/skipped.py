@@ -1,0 +1,67 @@
+"""SkippedIndex: the vector index of a collection that asked for none (`skip: true`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weftdb.core.errors import SchemaViolation
+from weftdb.core.types import DocIds, Row, Rows, VectorName
+from weftdb.index.allow_list import AllowList
+from weftdb.index.ports import Neighbours
+
+
+class SkippedIndex:
+    """Takes vectors and forgets them (the object store keeps them); refuses to search."""
+
+    dimensions: int | None = None
+    count = 0
+    pending = 0
+
+    def __init__(self, name: VectorName) -> None:
+        self._name = name
+
+    def add(self, doc_ids: DocIds, rows: Rows) -> None:
+        """Do nothing."""
+
+    def delete(self, doc_ids: DocIds) -> None:
+        """Do nothing."""
+
+    def search(
+        self,
+        query: Row,
+        k: int,
+        *,
+        allow: AllowList | None = None,
+        ef: int | None = None,
+        distance_max: float | None = None,
+    ) -> Neighbours:
+        """Raise SchemaViolation: there is nothing to search."""
+        raise self._refusal()
+
+    def distances(self, query: Row, doc_ids: DocIds) -> NDArray[np.float32]:
+        """Raise SchemaViolation: there is nothing to measure."""
+        raise self._refusal()
+
+    def wait_indexed(self, timeout_s: float) -> bool:
+        """True at once."""
+        return True
+
+    def save(self, path: Path) -> None:
+        """Do nothing: there is nothing to keep."""
+
+    def memory_bytes(self) -> int:
+        """Zero."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _refusal(self) -> SchemaViolation:
+        vector = f'vector "{self._name}"' if self._name else "the vector"
+        return SchemaViolation(
+            f"{vector} is not indexed (vectorIndexConfig.skip is true): vector search is not "
+            "possible"
+        )
