@@ -1,0 +1,1 @@
+"""Crash rounds: concurrent writers, SIGKILL, restart, and a checker that misses nothing."""
