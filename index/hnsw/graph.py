@@ -9,6 +9,7 @@ half of it. (Other libraries call that half `M`: their M 16 is our 32, the defau
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.config import IndexConfig
-from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest, WeftError
+from weftdb.core.errors import (
+    Closed,
+    CorruptData,
+    DimensionMismatch,
+    DiskFull,
+    InvalidRequest,
+    WeftError,
+)
 from weftdb.core.schema import HnswSettings, VectorConfig
 from weftdb.core.types import DocId, DocIds, Row, Rows
 from weftdb.index.allow_list import AllowList
@@ -184,7 +192,28 @@ class HnswIndex:
 
     def save(self, path: Path) -> None:
         """Write a checksummed snapshot beside `path` and rename it into place (derived data)."""
-        raise NotImplementedError
+        try:
+            self._native.save(str(path))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(f"no room for the snapshot {path}: {error.strerror}") from error
+            raise
+        except RuntimeError as error:
+            raise _translated(error) from error
+
+    def load(self, path: Path, live: AllowList) -> DocIds:
+        """Take over a snapshot, without the docs that are not `live` any more.
+
+        Returns the live docs that the snapshot lacks, ascending: their vectors, if they have one,
+        come from the store. Requires: nothing was added. Raises CorruptData for a file that is
+        damaged or was written for other settings, OSError if it cannot be read.
+        """
+        try:
+            return self._native.load(str(path), live.words())
+        except _native.SnapshotError as error:
+            raise CorruptData(f"{path}: {error}") from error
+        except RuntimeError as error:
+            raise _translated(error) from error
 
     def memory_bytes(self) -> int:
         """Resident bytes of vectors, links and bookkeeping."""

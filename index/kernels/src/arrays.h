@@ -4,10 +4,12 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <vector>
 
 namespace weft {
 
@@ -38,5 +40,12 @@ class Owned {
   private:
     std::unique_ptr<T[]> values_;
 };
+
+template <class T>
+nanobind::object numpy_of(const std::vector<T>& values) {
+    Owned<T> out(values.size());
+    std::copy(values.begin(), values.end(), out.data());
+    return out.to_numpy({values.size()});
+}
 
 }  // namespace weft

@@ -10,6 +10,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "checksum.h"
 #include "distance.h"
 
 namespace nb = nanobind;
@@ -76,6 +77,9 @@ void bind_distance(nb::module_& m) {
           "Distances of every query to every row, float32[queries, rows].");
     m.def("normalised", &normalised, nb::arg("rows"),
           "Copies with length one; zero vectors stay zero.");
+    m.def(
+        "checksum", [](nb::bytes bytes) { return checksum(bytes.data(), bytes.size()); },
+        nb::arg("bytes"), "XXH64 with seed 0.");
     m.def("simd_names", &simd_names, "Instruction sets of this CPU, best first.");
 }
 

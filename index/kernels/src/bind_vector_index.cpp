@@ -5,28 +5,19 @@
 #include <nanobind/stl/string.h>
 
 #include <bit>
+#include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "arrays.h"
 #include "bindings.h"
 #include "index_handle.h"
+#include "snapshot.h"
 
 namespace nb = nanobind;
 
 namespace weft {
 namespace {
-
-nb::object ids_to_numpy(const std::vector<uint32_t>& values) {
-    Owned<uint32_t> out(values.size());
-    std::copy(values.begin(), values.end(), out.data());
-    return out.to_numpy({values.size()});
-}
-
-nb::object floats_to_numpy(const std::vector<float>& values) {
-    Owned<float> out(values.size());
-    std::copy(values.begin(), values.end(), out.data());
-    return out.to_numpy({values.size()});
-}
 
 IndexHandle make_index(const std::string& metric, uint32_t links, uint32_t ef_construction,
                        uint64_t seed, uint32_t link_min) {
@@ -70,7 +61,7 @@ nb::object search(const IndexHandle& self, const FloatRow& query, size_t k, size
         if (request.allow) request.allow->allowed = count_bits(*request.allow);
         found = self.index->search(request);
     }
-    return nb::make_tuple(ids_to_numpy(found.docs), floats_to_numpy(found.distances));
+    return nb::make_tuple(numpy_of(found.docs), numpy_of(found.distances));
 }
 
 // All queries in one call; a list of (doc ids, distances), one a query.
@@ -95,7 +86,7 @@ nb::object search_many(const IndexHandle& self, const FloatMatrix& queries, size
     }
     nb::list results;
     for (const Found& one : found)
-        results.append(nb::make_tuple(ids_to_numpy(one.docs), floats_to_numpy(one.distances)));
+        results.append(nb::make_tuple(numpy_of(one.docs), numpy_of(one.distances)));
     return results;
 }
 
@@ -112,7 +103,34 @@ nb::object distances(const IndexHandle& self, const FloatRow& query, const IdArr
 nb::object vector(const IndexHandle& self, uint32_t doc) {
     std::vector<float> row;
     if (!self.index->copy_vector(doc, row)) return nb::none();
-    return floats_to_numpy(row);
+    return numpy_of(row);
+}
+
+// Raises Python's OSError with its number, so that a full disk can be told from the rest.
+[[noreturn]] void raise_os_error(const std::system_error& error, const std::string& path) {
+    errno = error.code().value();
+    PyErr_SetFromErrnoWithFilename(PyExc_OSError, path.c_str());
+    throw nb::python_error();
+}
+
+void save(const IndexHandle& self, const std::string& path) {
+    try {
+        nb::gil_scoped_release free;
+        self.index->save(path);
+    } catch (const std::system_error& error) {
+        raise_os_error(error, path);
+    }
+}
+
+nb::object load(IndexHandle& self, const std::string& path, const WordArray& live) {
+    std::vector<uint32_t> missing;
+    try {
+        nb::gil_scoped_release free;
+        missing = self.index->load(path, AllowWords{live.data(), live.shape(0), 0});
+    } catch (const std::system_error& error) {
+        raise_os_error(error, path);
+    }
+    return numpy_of(missing);
 }
 
 bool wait_indexed(const IndexHandle& self, double timeout_s) {
@@ -140,6 +158,7 @@ size_t count_bits(const AllowWords& allow) {
 
 void bind_vector_index(nb::module_& m) {
     nb::exception<DimensionError>(m, "DimensionError", PyExc_ValueError);
+    nb::exception<SnapshotError>(m, "SnapshotError", PyExc_ValueError);
     nb::exception<ClosedError>(m, "ClosedError", PyExc_RuntimeError);
     nb::class_<IndexHandle>(m, "VectorIndex")
         .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
@@ -151,6 +170,8 @@ void bind_vector_index(nb::module_& m) {
         .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
         .def("vector", &vector, nb::arg("doc_id"))
         .def("wait_indexed", &wait_indexed, nb::arg("timeout_s"))
+        .def("save", &save, nb::arg("path"))
+        .def("load", &load, nb::arg("path"), nb::arg("live"))
         .def("close", &close)
         .def_prop_ro("dimensions", [](const IndexHandle& self) { return self.index->dimensions(); })
         .def_prop_ro("count", [](const IndexHandle& self) { return self.index->count(); })

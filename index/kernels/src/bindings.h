@@ -6,6 +6,7 @@
 namespace weft {
 
 void bind_distance(nanobind::module_& m);
+void bind_search_pool(nanobind::module_& m);
 void bind_vector_index(nanobind::module_& m);
 
 }  // namespace weft

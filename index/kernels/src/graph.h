@@ -161,7 +161,7 @@ class Graph {
     std::mutex claim_mutex_;
     std::atomic<uint32_t> claimed_{0};
     std::mutex finish_mutex_;
-    std::mutex upper_mutex_;
+    mutable std::mutex upper_mutex_;
     uint32_t upper_count_ = 0;
 };
 

@@ -7,4 +7,5 @@ NB_MODULE(_native, m) {
     m.doc() = "Element loops of WeftDB: distances, graph, postings, property bytes.";
     weft::bind_distance(m);
     weft::bind_vector_index(m);
+    weft::bind_search_pool(m);
 }

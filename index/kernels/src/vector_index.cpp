@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
+
+#include "snapshot.h"
 
 namespace weft {
 namespace {
@@ -185,6 +188,30 @@ size_t VectorIndex::pending() const {
     if (graph == nullptr || !is_linked(*graph)) return 0;
     uint32_t linked = graph->linked();  // before count, which only grows
     return graph->count() - linked;
+}
+
+void VectorIndex::save(const std::string& path) const {
+    std::lock_guard guard(save_mutex_);
+    std::shared_ptr<Graph> graph = this->graph();
+    if (graph == nullptr)
+        std::remove(path.c_str());
+    else
+        Snapshot::save(*graph, path);
+}
+
+std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWords& live) {
+    std::vector<uint32_t> missing;
+    {
+        std::lock_guard guard(writer_mutex_);
+        if (this->graph() != nullptr) throw std::invalid_argument("the index is not empty");
+        std::shared_ptr<Graph> graph = Snapshot::load(path, settings_.graph);
+        missing = Snapshot::reconcile(*graph, live);
+        if (graph->live() == 0) return missing;
+        set_graph(graph);
+        if (is_linked(*graph)) wake_linkers();
+    }
+    begin_rebuild_if_due();
+    return missing;
 }
 
 size_t VectorIndex::memory_bytes() const {

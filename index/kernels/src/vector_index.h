@@ -72,6 +72,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     size_t deleted() const;
     size_t pending() const;
     size_t memory_bytes() const;
+    // Writes a snapshot; an index without vectors removes the file instead.
+    void save(const std::string& path) const;
+    // Takes over a snapshot and gives the live docs that it lacks. Requires: nothing was added.
+    std::vector<uint32_t> load(const std::string& path, const AllowWords& live);
     // Raises std::runtime_error where linking has failed.
     bool wait_indexed(double timeout_s) const;
     void close();
@@ -81,8 +85,6 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void run_slice() noexcept override;
 
   private:
-    friend class Snapshot;
-
     // A new graph that takes over the live vectors of an old one, a slice at a time.
     struct Rebuild {
         std::shared_ptr<Graph> source;
@@ -109,6 +111,7 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     mutable std::mutex graph_mutex_;
     std::shared_ptr<Graph> graph_;
     std::mutex writer_mutex_;
+    mutable std::mutex save_mutex_;
     std::mutex rebuild_mutex_;  // taken before writer_mutex_
     std::optional<Rebuild> rebuild_;
     bool rebuild_turn_ = false;
