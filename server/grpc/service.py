@@ -1,0 +1,229 @@
+"""The methods of the public gRPC API over one database: bytes in, bytes out.
+
+Each method is parse, one call of the engine, assemble. Writes and reads run in their own bounded
+pools of threads, so that a slow import never keeps a search waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from weftdb.core.config import QueryConfig
+from weftdb.core.errors import InvalidRequest, Malformed, Unsupported
+from weftdb.core.limits import BATCH_OBJECTS_MAX
+from weftdb.engine.catalogue import Catalogue
+from weftdb.engine.collection import LocalCollection
+from weftdb.proto.v1 import (
+    aggregate_pb2,
+    batch_delete_pb2,
+    batch_pb2,
+    health_pb2,
+    search_pb2,
+    tenants_pb2,
+)
+from weftdb.server.grpc.batch_request import WireObject, parse_object
+from weftdb.server.grpc.door import Call, UnaryHandler, error_text
+from weftdb.server.grpc.filters import parse_filter
+from weftdb.server.grpc.imports import import_objects
+from weftdb.server.grpc.reply import assemble_reply
+from weftdb.server.grpc.reply_shape import ShapeCache
+from weftdb.server.grpc.search_request import parse_search
+
+PUBLIC = "/weaviate.v1.Weaviate/"
+HEALTH = "/grpc.health.v1.Health/"
+
+_SEARCHES = (
+    *("hybrid", "near_vector", "near_object", "near_text", "near_image", "near_audio"),
+    *("near_video", "near_depth", "near_thermal", "near_imu"),
+)
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+def decode(kind: type[M], raw: bytes) -> M:
+    """Read a message. Raises Malformed for bytes that are none."""
+    message = kind()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError as error:
+        raise Malformed(
+            f"the request is no {kind.DESCRIPTOR.name} message: {error or 'cannot be decoded'}"
+        ) from None
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class _BatchSource:
+    """One object of a batch, read when its turn comes."""
+
+    wire: batch_pb2.BatchObject
+
+    @property
+    def collection(self) -> str:
+        return self.wire.collection
+
+    @property
+    def tenant(self) -> str:
+        return self.wire.tenant
+
+    def read(self) -> WireObject:
+        if not self.wire.collection:
+            raise InvalidRequest("the object names no collection")
+        return parse_object(self.wire)
+
+
+class Service:
+    """The methods. Lives in one event loop."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        limits: QueryConfig,
+        *,
+        is_ready: Callable[[], bool],
+        read_threads: int,
+        write_threads: int,
+    ) -> None:
+        self._catalogue = catalogue
+        self._limits = limits
+        self._is_ready = is_ready
+        self._shapes = ShapeCache()
+        self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="weft-read")
+        self._writers = ThreadPoolExecutor(write_threads, thread_name_prefix="weft-write")
+
+    def close(self) -> None:
+        """Finish running calls and let the threads go."""
+        self._readers.shutdown(wait=True)
+        self._writers.shutdown(wait=True)
+
+    def unary(self) -> Mapping[str, UnaryHandler]:
+        """The table for the door."""
+        return {
+            PUBLIC + "Search": self.search,
+            PUBLIC + "BatchObjects": self.batch_objects,
+            PUBLIC + "BatchDelete": self.batch_delete,
+            PUBLIC + "BatchReferences": self.batch_references,
+            PUBLIC + "Aggregate": self.aggregate,
+            PUBLIC + "TenantsGet": self.tenants_get,
+            HEALTH + "Check": self.health,
+        }
+
+    async def search(self, raw: bytes, _call: Call) -> bytes:
+        """Answer `SearchRequest`."""
+        begun = time.perf_counter()
+        request = decode(search_pb2.SearchRequest, raw)
+        local = self._catalogue.local(request.collection)
+        schema = local.schema
+        group_by = request.group_by.path[0] if request.group_by.path else None
+        shape = self._shapes.shape(request, schema, group_by)
+        query = parse_search(request, schema, self._limits, shape.vectors)
+        hits = await self._run(self._readers, lambda: local.search(query))
+        return assemble_reply(hits, shape, time.perf_counter() - begun)
+
+    async def batch_objects(self, raw: bytes, _call: Call) -> bytes:
+        """Answer `BatchObjectsRequest`: errors by index, everything else is stored."""
+        begun = time.perf_counter()
+        request = decode(batch_pb2.BatchObjectsRequest, raw)
+        if len(request.objects) > BATCH_OBJECTS_MAX:
+            raise InvalidRequest(
+                f"a batch of {len(request.objects)} objects; at most {BATCH_OBJECTS_MAX} go in one"
+            )
+        sources = [_BatchSource(wire) for wire in request.objects]
+        failures = await self._run(self._writers, lambda: import_objects(self._catalogue, sources))
+        errors = [
+            batch_pb2.BatchObjectsReply.BatchError(
+                index=failure.index, error=error_text(failure.error)
+            )
+            for failure in failures
+        ]
+        took_s = time.perf_counter() - begun
+        return batch_pb2.BatchObjectsReply(took=took_s, errors=errors).SerializeToString()
+
+    async def batch_delete(self, raw: bytes, _call: Call) -> bytes:
+        """Answer `BatchDeleteRequest`."""
+        begun = time.perf_counter()
+        request = decode(batch_delete_pb2.BatchDeleteRequest, raw)
+        local = self._catalogue.local(request.collection)
+        if not request.HasField("filters"):
+            raise InvalidRequest("batch delete params: no filters in batch delete request")
+        condition = parse_filter(request.filters)
+        report = await self._run(
+            self._writers,
+            lambda: local.delete_where(condition, dry_run=request.dry_run, tenant=request.tenant),
+        )
+        succeeded = report.matches if request.dry_run else report.deleted
+        reply = batch_delete_pb2.BatchDeleteReply(
+            took=time.perf_counter() - begun,
+            matches=report.matches,
+            successful=succeeded,
+            failed=report.matches - succeeded,
+        )
+        if request.verbose:
+            reply.objects.extend(
+                batch_delete_pb2.BatchDeleteObject(uuid=object_id, successful=True)
+                for object_id in report.ids
+            )
+        return reply.SerializeToString()
+
+    async def batch_references(self, raw: bytes, _call: Call) -> bytes:
+        """Refuse `BatchReferencesRequest`: this build has no references yet."""
+        request = decode(batch_pb2.BatchReferencesRequest, raw)
+        if not request.references:
+            raise InvalidRequest(
+                "invalid params: length cannot be 0, need at least one reference for batching"
+            )
+        raise Unsupported("BatchReferences: references are not part of this build yet")
+
+    async def aggregate(self, raw: bytes, _call: Call) -> bytes:
+        """Answer `AggregateRequest` with the number of objects; refuse statistics."""
+        begun = time.perf_counter()
+        request = decode(aggregate_pb2.AggregateRequest, raw)
+        local = self._catalogue.local(request.collection)
+        _refuse_statistics(request)
+        count = await self._run(self._readers, lambda: _count(local, request))
+        single = aggregate_pb2.AggregateReply.Single(
+            objects_count=count if request.objects_count else 0
+        )
+        return aggregate_pb2.AggregateReply(
+            took=time.perf_counter() - begun, single_result=single
+        ).SerializeToString()
+
+    async def tenants_get(self, raw: bytes, _call: Call) -> bytes:
+        """Refuse `TenantsGetRequest`: this build has no tenants yet."""
+        request = decode(tenants_pb2.TenantsGetRequest, raw)
+        schema = self._catalogue.get(request.collection)
+        if not schema.multi_tenant:
+            raise InvalidRequest(f"multi-tenancy is not enabled for class {schema.name}")
+        raise Unsupported("TenantsGet: tenants are not part of this build yet")
+
+    async def health(self, _raw: bytes, _call: Call) -> bytes:
+        """Answer the health check."""
+        kinds = health_pb2.WeaviateHealthCheckResponse
+        status = kinds.SERVING if self._is_ready() else kinds.NOT_SERVING
+        return kinds(status=status).SerializeToString()
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _refuse_statistics(request: aggregate_pb2.AggregateRequest) -> None:
+    for field in _SEARCHES:
+        if request.HasField(field):
+            raise Unsupported(f"Aggregate over a search ({field}) is not part of this build yet")
+    if request.aggregations:
+        raise Unsupported("Aggregate: statistics of properties are not part of this build yet")
+    if request.HasField("group_by"):
+        raise Unsupported("Aggregate: grouping is not part of this build yet")
+
+
+def _count(local: LocalCollection, request: aggregate_pb2.AggregateRequest) -> int:
+    condition = parse_filter(request.filters) if request.HasField("filters") else None
+    return local.count(condition, tenant=request.tenant)
