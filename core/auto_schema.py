@@ -2,7 +2,7 @@
 
 JSON numbers become `number` (never int: the next value may have a fraction), texts that are dates
 or uuids become those, maps with latitude and longitude geo coordinates, maps with `input` phone
-numbers, other maps objects. Nulls and empty lists say nothing about a type.
+numbers, other maps objects. A null counts as text, an empty list as a list of texts.
 
 Pure: from a `Collection` to the wider one. The caller holds the schema lock and stores the result.
 """
@@ -39,8 +39,6 @@ def is_covered(collection: Collection, values: Mapping[str, Any]) -> bool:
     """Whether the schema knows every property in `values`, so that there is nothing to add."""
     known = collection.property_by_name
     for given, value in values.items():
-        if value is None or value == []:
-            continue
         item = known.get(given) or known.get(canonical_property_name(given))
         if item is None or not _covers(item, value):
             return False
@@ -63,7 +61,7 @@ def widen(
                 body = infer_property(name, value, label, config, note)
                 if body is not None:
                     collection = add_property(collection, body, config)
-            elif value is not None and not _covers(item, value):
+            elif not _covers(item, value):
                 rendered = next(
                     known for known in collection.definition["properties"] if known["name"] == name
                 )
@@ -81,13 +79,11 @@ def infer_property(
     *,
     is_nested: bool = False,
 ) -> Json | None:
-    """Return the definition of a property that holds `value`; None if the value does not say.
+    """Return the definition of a property that holds `value`; None for an empty object.
 
     `label` names the property in messages; `is_nested` says that it is a field of an object.
     """
     data_type = _type_of(value, label, config, is_nested=is_nested)
-    if data_type is None:
-        return None
     body: Json = {"name": name, "dataType": [data_type], "description": note}
     if data_type.startswith("object"):
         nested = _nested(value, label, config, note)
@@ -106,16 +102,14 @@ def _covers(item: Property, value: Any) -> bool:
         if not isinstance(part, Mapping):
             continue
         for name, inner in part.items():
-            if inner is None or inner == []:
-                continue
             if name not in known or not _covers(known[name], inner):
                 return False
     return True
 
 
-def _type_of(value: Any, label: str, config: SchemaConfig, *, is_nested: bool) -> str | None:
+def _type_of(value: Any, label: str, config: SchemaConfig, *, is_nested: bool) -> str:
     if value is None:
-        return None
+        return config.auto_schema_text
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
@@ -131,24 +125,23 @@ def _type_of(value: Any, label: str, config: SchemaConfig, *, is_nested: bool) -
     return _type_of_list(value, label, config)
 
 
-def _type_of_list(values: Any, label: str, config: SchemaConfig) -> str | None:
+def _type_of_list(values: Any, label: str, config: SchemaConfig) -> str:
     if not isinstance(values, list):
         raise SchemaViolation(f"{label}: a value of type {type(values).__name__} has no data type")
     found: str | None = None
     for position, value in enumerate(values):
-        if isinstance(value, list):
-            raise SchemaViolation(f"{label}: element [{position}]: a list in a list has no type")
+        if value is None or isinstance(value, list):
+            what = "null" if value is None else "a list in a list"
+            raise SchemaViolation(f"{label}: element [{position}]: {what} has no data type")
         # Inside a list a map is an object: there are no lists of coordinates or phone numbers.
         kind = _type_of(value, label, config, is_nested=True)
-        if kind is None:
-            raise SchemaViolation(f"{label}: element [{position}]: null has no data type")
         if found is not None and kind != found:
             raise SchemaViolation(
                 f"{label}: element [{position}]: mismatched data type - "
                 f"'{found}' expected, got '{kind}'"
             )
         found = kind
-    return None if found is None else f"{found}[]"
+    return f"{found or config.auto_schema_text}[]"
 
 
 def _nested(value: Any, label: str, config: SchemaConfig, note: str) -> list[Json]:

@@ -278,7 +278,7 @@ _PHONE_FIELDS = {
 
 def _read_phone(data: bytes, at: int, end: int) -> dict[str, PropertyValue]:
     phone: dict[str, PropertyValue] = {
-        "countryCode": 0, "defaultCountry": "", "input": "", "internationalFormatted": "",
+        "countryCode": 0, "input": "", "internationalFormatted": "",
         "national": 0, "nationalFormatted": "", "valid": False,
     }  # fmt: skip
     while at < end:

@@ -69,12 +69,14 @@ def test_types_of_values() -> None:
         "part": "object",
         "parts": "object[]",
         "upper": "text",
+        "empty": "text[]",
+        "none": "text",
     }
     wide = widen(fresh(), [values], CONFIG, "note")
     assert [item.name for item in wide.property_by_name["parts"].nested] == ["name", "size"]
     assert is_covered(wide, values)
     assert widen(wide, [values], CONFIG, "note") is wide
-    ObjectValidator(wide).properties({key: values[key] for key in values if key != "empty"})
+    ObjectValidator(wide).properties(values)
     assert load_collection(wide.definition) == wide
 
 
@@ -117,4 +119,4 @@ def test_values_without_a_type(values: dict[str, Any], message: str) -> None:
 
 
 def test_empty_objects_say_nothing() -> None:
-    assert types_after({"o": {}, "p": {"q": None}}) == {}
+    assert types_after({"o": {}, "p": {"q": {}}}) == {}

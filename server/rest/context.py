@@ -1,0 +1,39 @@
+"""RestContext: what the REST routes work with, made once by server/main.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from weftdb.core import limits
+from weftdb.core.config import Config
+from weftdb.core.env import Env
+from weftdb.engine.catalogue import Catalogue
+from weftdb.engine.database import Database
+from weftdb.modules.ports import Vectorizers
+
+REPORTED_VERSION = "1.39.0"
+"""The version of Weaviate whose API we speak; clients switch features by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestContext:
+    """The engine and the facts that routes tell about this node."""
+
+    database: Database
+    catalogue: Catalogue
+    vectorizers: Vectorizers
+    config: Config
+    env: Env = field(default_factory=Env)
+    body_bytes_max: int = limits.REQUEST_BODY_BYTES_MAX
+    grpc_message_bytes_max: int = limits.GRPC_MESSAGE_BYTES_MAX
+    is_ready: Callable[[], bool] = lambda: True
+    """False while starting and while draining."""
+
+
+def context_of(request: Request) -> RestContext:
+    """The context that `make_app` put into the application."""
+    context: RestContext = request.app.state.context
+    return context

@@ -1,0 +1,159 @@
+"""Routes that tell the state of this node and of its shards."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from weftdb.core.errors import InvalidRequest, Unsupported
+from weftdb.core.schema import Collection
+from weftdb.server.rest.context import REPORTED_VERSION, RestContext, context_of
+from weftdb.server.rest.replies import json_reply, refusal
+from weftdb.server.rest.requests import object_body, query_text, text_field
+
+router = APIRouter()
+
+OUTPUTS = ("minimal", "verbose")
+SHARD_STATES = ("READY", "READONLY")
+SHARD_NAME_CHARS = 12
+
+
+@router.get("/nodes")
+async def list_nodes(request: Request) -> Response:
+    """Answer the state of the node."""
+    context = context_of(request)
+    return await _nodes(request, list(context.catalogue.all()))
+
+
+@router.get("/nodes/{name}")
+async def list_nodes_of_collection(request: Request, name: str) -> Response:
+    """Answer the state of the node as far as it holds one collection."""
+    return await _nodes(request, [context_of(request).catalogue.get(name)])
+
+
+@router.get("/schema/{name}/shards")
+async def list_shards(request: Request, name: str) -> Response:
+    """Answer the shards of a collection."""
+    context = context_of(request)
+    node = context.config.node_name
+    shards = [
+        {
+            "name": shard,
+            "per_node_status": {node: "READY"},
+            "status": "READY",
+            "vectorQueueSize": 0,
+        }
+        for shard in shard_names(context.catalogue.get(name))
+    ]
+    return json_reply(shards)
+
+
+@router.put("/schema/{name}/shards/{shard}")
+async def update_shard(request: Request, name: str, shard: str) -> Response:
+    """Set the state of a shard; READY is the only one there is so far."""
+    body = await object_body(request)
+    if shard not in shard_names(context_of(request).catalogue.get(name)):
+        return refusal(404, f"no shard {shard} in {name}")
+    status = text_field(body, "status")
+    if status not in SHARD_STATES:
+        raise InvalidRequest(f"{status}: invalid storage status")
+    if status != "READY":
+        raise Unsupported("read-only shards are not supported yet")
+    return json_reply({"status": status})
+
+
+@router.get("/cluster/statistics")
+async def cluster_statistics(request: Request) -> Response:
+    """Answer for a cluster of one: this node leads and has voted for itself."""
+    name = context_of(request).config.node_name
+    statistics = {
+        "bootstrapped": True,
+        "candidates": {},
+        "dbLoaded": True,
+        "initialLastAppliedIndex": 0,
+        "isVoter": True,
+        "lastAppliedIndex": 0,
+        "leaderAddress": name,
+        "leaderId": name,
+        "name": name,
+        "open": True,
+        "raft": {},
+        "ready": True,
+        "status": "HEALTHY",
+    }
+    return json_reply({"statistics": [statistics], "synchronized": True})
+
+
+@router.get("/tasks")
+async def list_tasks(_request: Request) -> Response:
+    """Answer that no distributed task runs."""
+    return json_reply({})
+
+
+def shard_names(schema: Collection) -> list[str]:
+    """Names of a collection's shards: short, and the same after every start."""
+    count = 0 if schema.multi_tenant else schema.shard_count
+    return [
+        hashlib.sha256(f"{schema.name}/{number}".encode()).hexdigest()[:SHARD_NAME_CHARS]
+        for number in range(count)
+    ]
+
+
+async def _nodes(request: Request, collections: list[Collection]) -> Response:
+    context = context_of(request)
+    output = query_text(request, "output") or OUTPUTS[0]
+    if output not in OUTPUTS:
+        choices = ", ".join(f'"{name}"' for name in OUTPUTS)
+        raise InvalidRequest(f'invalid output: "{output}", possible values are: {choices}')
+    node: dict[str, Any] = {
+        "batchStats": {"queueLength": 0, "ratePerSecond": 0},
+        "gitHash": "",
+        "name": context.config.node_name,
+        "operationalMode": "ReadWrite",
+        "shards": None,
+        "status": "HEALTHY",
+        "version": REPORTED_VERSION,
+    }
+    if output == "verbose":
+        wanted = query_text(request, "shardName")
+        shards = await run_in_threadpool(_shards, context, collections, wanted)
+        node["shards"] = shards or None
+        node["stats"] = {
+            "objectCount": sum(item["objectCount"] for item in shards),
+            "shardCount": len(shards),
+        }
+    return json_reply({"nodes": [node]})
+
+
+def _shards(
+    context: RestContext, collections: list[Collection], wanted: str
+) -> list[dict[str, Any]]:
+    out = []
+    for schema in collections:
+        names = shard_names(schema)
+        # The engine counts a collection as a whole; it stands in the row of the first shard.
+        counts = [0] * len(names)
+        if names:
+            counts[0] = context.catalogue.local(schema.name).count()
+        for name, count in zip(names, counts, strict=True):
+            if wanted in ("", name):
+                out.append(
+                    {
+                        "asyncReplicationStatus": [],
+                        "class": schema.name,
+                        "compressed": False,
+                        "loaded": True,
+                        "name": name,
+                        "numberOfReplicas": schema.replication_factor,
+                        "objectCount": count,
+                        "replicationFactor": schema.replication_factor,
+                        "vectorIndexingStatus": "READY",
+                        "vectorQueueLength": 0,
+                    }
+                )
+    return out
