@@ -1,0 +1,1 @@
+"""Benchmarks: how fast, beside whom, on what machine?"""
