@@ -1,12 +1,161 @@
 """Shard: the objects of one collection on one node, with every index over them.
 
-Write order: the batch goes to the store (atomic), then into memory (inverted index, then new
-vectors, then the live bitmap, then old vectors out), then the writer waits for the sync. So a
-reader may meet a doc whose row has just been replaced, but never misses both states of an object;
-`fetch` reports such a doc as gone and the read is run again (engine/reader.py).
+Write order: the batch goes to the store (atomic), then into memory (inverted index, new vectors,
+live docs, old vectors out), then the writer waits for the sync. A reader may therefore meet a doc
+whose row has just been replaced, but never misses both states of an object: it runs again when a
+row of its page is gone (engine/reader.py).
 
-Concurrency: one writer at a time (`_writer`); reads take no lock, except the second try of a read
-that met a moving object, which holds `publishing`.
+Concurrency: one writer at a time (engine/writer.py); `publishing` is held from the store's write to the
+end of the publication, and by the second try of a read, so that nothing moves under it.
 """
 
 from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+from weftdb.core.config import Config
+from weftdb.core.errors import ObjectNotFound
+from weftdb.core.objects import Object
+from weftdb.core.query import Filter
+from weftdb.core.schema import Collection
+from weftdb.core.types import DocId, ObjectId, ShardId, VectorName, format_object_id
+from weftdb.engine.change import Change
+from weftdb.engine.text_side import TextSide
+from weftdb.index.allow_list import AllowList
+from weftdb.index.factory import make_index
+from weftdb.index.ports import VectorIndex
+from weftdb.storage.doc_ids import DocIdTable
+from weftdb.storage.kv import KeyValueStore, Ticket
+from weftdb.storage.object_codec import decode_object
+from weftdb.storage.objects import ObjectStore
+
+
+class Shard:
+    """One open shard."""
+
+    def __init__(
+        self,
+        shard_id: ShardId,
+        schema: Collection,
+        store: KeyValueStore,
+        directory: Path,
+        *,
+        config: Config,
+    ) -> None:
+        """Open: read doc ids and deltas; the vectors come in through engine/recovery.py."""
+        self.shard_id = shard_id
+        self.schema = schema
+        self.config = config
+        self.store = store
+        self.directory = directory
+        self.publishing = threading.Lock()
+        self.objects = ObjectStore(store, shard_id)
+        self.docs = DocIdTable(store, shard_id)
+        self.text = TextSide(shard_id, schema, store, self.docs, config)
+        self.vectors: dict[VectorName, VectorIndex] = {
+            vector.name: make_index(vector, config.index) for vector in schema.vectors
+        }
+
+    @property
+    def live(self) -> BitMap:
+        """Docs that are current."""
+        return self.docs.live
+
+    @property
+    def count(self) -> int:
+        """Objects."""
+        return len(self.docs.live)
+
+    # Reads.
+
+    def fetch(self, doc_ids: list[DocId]) -> list[bytes | None]:
+        """Stored objects by doc id; None for a doc that has been replaced or deleted."""
+        return self.objects.get_many(doc_ids)
+
+    def get(self, object_id: ObjectId, *, with_vectors: bool = False) -> Object | None:
+        """One object, decoded."""
+        for _ in range(2):
+            doc_id = self.objects.doc_id_of(object_id)
+            if doc_id is None:
+                return None
+            stored = self.objects.get(doc_id)
+            if stored is not None:
+                found = decode_object(stored)
+                return self._with_vectors(found) if with_vectors else found
+        with self.publishing:  # It is being replaced again and again: hold it still.
+            doc_id = self.objects.doc_id_of(object_id)
+            stored = None if doc_id is None else self.objects.get(doc_id)
+            if stored is None:
+                return None
+            found = decode_object(stored)
+            return self._with_vectors(found) if with_vectors else found
+
+    def vector_of(self, object_id: ObjectId, name: VectorName) -> NDArray[np.float32] | None:
+        """The stored vector of an object. Raises ObjectNotFound."""
+        doc_id = self.objects.doc_id_of(object_id)
+        if doc_id is None:
+            raise ObjectNotFound(f"no object {format_object_id(object_id)} in {self.schema.name}")
+        return self.objects.vector(name, doc_id)
+
+    def allow(self, condition: Filter) -> AllowList:
+        """The live docs that pass a filter. Raises what the filter does wrong."""
+        return self.text.filter(condition)
+
+    def _with_vectors(self, found: Object) -> Object:
+        vectors = {}
+        for name in self.vectors:
+            vector = self.objects.vector(name, found.doc_id)
+            if vector is not None:
+                vectors[name] = vector
+        return Object(
+            found.id,
+            found.doc_id,
+            found.properties,
+            found.created_ms,
+            found.updated_ms,
+            found.version,
+            vectors,
+        )
+
+    # Writes; engine/writer.py collects the changes.
+
+    def commit(self, change: Change) -> Ticket:
+        """Write a change and make it visible; the caller waits for the ticket before answering.
+
+        Requires: the caller is the shard's only writer.
+        """
+        self.docs.stage(change.batch, change.added, change.removed, change.lengths)
+        if change.delta is not None:
+            self.text.stage(change.batch, change.delta)
+        with self.publishing:
+            ticket = self.store.write(change.batch)
+            if change.delta is not None:
+                self.text.publish(change.delta)
+            for name, space in change.vectors.items():
+                self.vectors[name].add(*space.arrays())
+            self.docs.publish(change.added, change.removed, change.lengths)
+            if change.removed:
+                gone = np.array(sorted(change.removed), dtype=np.uint32)
+                for index in self.vectors.values():
+                    index.delete(gone)
+            self.text.docs_changed()
+        return ticket
+
+    def reconfigure(self, schema: Collection) -> None:
+        """Take a changed definition: more properties or vectors, other search settings."""
+        with self.publishing:
+            for vector in schema.vectors:
+                if vector.name not in self.vectors:
+                    self.vectors[vector.name] = make_index(vector, self.config.index)
+            self.schema = schema
+            self.text.reconfigure(schema)
+
+    def close(self) -> None:
+        """Stop the indexes."""
+        for index in self.vectors.values():
+            index.close()

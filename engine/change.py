@@ -1,0 +1,72 @@
+"""Change: what one write does to a shard, collected before anything happens.
+
+A change is first collected (rows for the store, entries for the indexes), then written as one
+batch, then published to the indexes. If collecting fails, nothing has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weftdb.core.types import DocId, DocIds, ObjectId, Rows, VectorName
+from weftdb.engine.text_side import TextDelta
+from weftdb.storage.kv import WriteBatch
+
+
+class PutMode(Enum):
+    """What a put expects of the id."""
+
+    UPSERT = "upsert"
+    INSERT = "insert"
+    """ObjectExists if it is taken."""
+    REPLACE = "replace"
+    """ObjectNotFound if it is free."""
+
+
+@dataclass(slots=True)
+class NewVectors:
+    """Vectors of one space that a change brings."""
+
+    doc_ids: list[DocId] = field(default_factory=list)
+    rows: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def arrays(self) -> tuple[DocIds, Rows]:
+        """The columns for `VectorIndex.add`."""
+        return np.array(self.doc_ids, dtype=np.uint32), np.stack(self.rows)
+
+
+@dataclass(slots=True)
+class Change:
+    """One write of one shard."""
+
+    batch: WriteBatch = field(default_factory=WriteBatch)
+    added: list[DocId] = field(default_factory=list)
+    removed: list[DocId] = field(default_factory=list)
+    lengths: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By searchable property: how many docs and terms come (or go, negative)."""
+    vectors: dict[VectorName, NewVectors] = field(default_factory=dict)
+    delta: TextDelta | None = None
+
+    def add_vector(self, name: VectorName, doc_id: DocId, row: NDArray[np.float32]) -> None:
+        """Remember a vector for its index."""
+        space = self.vectors.setdefault(name, NewVectors())
+        space.doc_ids.append(doc_id)
+        space.rows.append(row)
+
+    def count_lengths(self, lengths: Mapping[str, int], sign: int) -> None:
+        """Add (+1) or take away (-1) the property lengths of a doc."""
+        for name, terms in lengths.items():
+            docs, total = self.lengths.get(name, (0, 0))
+            self.lengths[name] = (docs + sign, total + sign * terms)
+
+
+def last_of_each(ids: Sequence[ObjectId]) -> list[int]:
+    """Positions that count when an id comes twice: the last of each, in order."""
+    last = {object_id: position for position, object_id in enumerate(ids)}
+    return sorted(last.values())
+

@@ -1,0 +1,1 @@
+"""TextSide: the inverted indexes of one shard, filterable and searchable, and their segments."""
