@@ -6,7 +6,7 @@ batch, then published to the indexes. If collecting fails, nothing has happened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -58,11 +58,10 @@ class Change:
         space.doc_ids.append(doc_id)
         space.rows.append(row)
 
-    def count_lengths(self, lengths: Mapping[str, int], sign: int) -> None:
-        """Add (+1) or take away (-1) the property lengths of a doc."""
-        for name, terms in lengths.items():
-            docs, total = self.lengths.get(name, (0, 0))
-            self.lengths[name] = (docs + sign, total + sign * terms)
+    def count_lengths(self, name: str, *, docs: int, terms: int) -> None:
+        """Count docs with the searchable property `name` and their terms; negative for removals."""
+        known_docs, known_terms = self.lengths.get(name, (0, 0))
+        self.lengths[name] = (known_docs + docs, known_terms + terms)
 
 
 def last_of_each(ids: Sequence[ObjectId]) -> list[int]:

@@ -5,28 +5,33 @@ Every method is synchronous and thread-safe. A write returns after the sync that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weftdb.core.errors import WeftError
+from weftdb.core.errors import Closed, ObjectNotFound, Overloaded, UnknownTenant, WeftError
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
-from weftdb.core.types import ObjectId, PropertyValue, VectorName
+from weftdb.core.types import DocId, ObjectId, PropertyValue, VectorName, format_object_id
+from weftdb.engine.change import PutMode
+from weftdb.engine.chores import shard_chores
+from weftdb.engine.maintenance import Chore
+from weftdb.engine.reader import read
+from weftdb.engine.shard import Shard
+from weftdb.engine.steps import Steps, run
+from weftdb.engine.vectorization import fill_vectors
+from weftdb.engine.writer import DELETE_DOCS_PER_BATCH, ShardWriter
+from weftdb.modules.ports import Vectorizers
+from weftdb.modules.text import object_text
+from weftdb.storage.kv import Ticket
+from weftdb.storage.object_codec import stored_id
 
-
-class PutMode(Enum):
-    """What a put expects of the id."""
-
-    UPSERT = "upsert"
-    INSERT = "insert"
-    """ObjectExists if it is taken."""
-    REPLACE = "replace"
-    """ObjectNotFound if it is free."""
+MERGE_TRIES_MAX = 100
+"""A merge that loses the race against other writers this often gives up, retryable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +46,45 @@ class DeleteReport:
 class LocalCollection:
     """The objects of one collection on this node."""
 
-    schema: Collection
+    def __init__(
+        self,
+        shard: Shard,
+        writer: ShardWriter,
+        *,
+        shard_name: str,
+        vectorizers: Vectorizers,
+        wake: Callable[[], None],
+    ) -> None:
+        """Serve an open shard; `wake` tells the maintenance that something was written."""
+        self.shard = shard
+        self.shard_name = shard_name
+        self.chores: Sequence[Chore] = shard_chores(shard)
+        self._writer = writer
+        self._vectorizers = vectorizers
+        self._wake = wake
+        self._retired = threading.Event()
+
+    @property
+    def schema(self) -> Collection:
+        """The present definition."""
+        return self.shard.schema
 
     def put(
         self, drafts: Sequence[ObjectDraft], mode: PutMode = PutMode.UPSERT, *, tenant: str = ""
     ) -> list[WeftError | None]:
-        """Write objects in one atomic batch a shard; None where it went well.
+        """Write objects in one atomic batch; None where it went well.
 
         Drafts are validated already (core/validation.py); here vectors are made where a vectorizer
         is configured and missing, and dimensions are checked. Of the same id twice, the last wins.
         """
-        raise NotImplementedError
+        self._check(tenant)
+        errors = fill_vectors(drafts, self.schema, self._vectorizers)
+        ready = [i for i, error in enumerate(errors) if error is None]
+        found, ticket = self._writer.put([drafts[i] for i in ready], mode)
+        for i, error in zip(ready, found, strict=True):
+            errors[i] = error
+        self._settle(ticket)
+        return errors
 
     def merge(
         self,
@@ -61,37 +94,146 @@ class LocalCollection:
         *,
         tenant: str = "",
     ) -> None:
-        """Change single properties (None removes) and vectors. Raises ObjectNotFound."""
-        raise NotImplementedError
+        """Change single properties (None removes) and vectors.
+
+        A vector that a vectorizer made is made anew when its text changes. Raises ObjectNotFound,
+        DimensionMismatch, ModuleFailure, Overloaded.
+        """
+        self._check(tenant)
+        for _ in range(MERGE_TRIES_MAX):
+            old = self.shard.get(object_id, with_vectors=True)
+            if old is None:
+                raise ObjectNotFound(f"no object with id '{format_object_id(object_id)}'")
+            draft = self._merged(old, changes, vectors)
+            errors = fill_vectors([draft], self.schema, self._vectorizers)
+            if errors[0] is not None:
+                raise errors[0]
+            ticket = self._writer.put_over(draft, old.doc_id)
+            if ticket is not None:
+                self._settle(ticket)
+                return
+        raise Overloaded(f"object {format_object_id(object_id)} is written by too many at once")
 
     def delete(self, ids: Sequence[ObjectId], *, tenant: str = "") -> list[bool]:
         """Delete; False where there was nothing."""
-        raise NotImplementedError
+        self._check(tenant)
+        deleted, ticket = self._writer.delete(ids)
+        self._settle(ticket)
+        return deleted
 
     def delete_where(
         self, condition: Filter, *, dry_run: bool = False, tenant: str = ""
     ) -> DeleteReport:
         """Delete every object that the filter matches."""
-        raise NotImplementedError
+        self._check(tenant)
+        matches = [DocId(doc) for doc in self.shard.allow(condition).bitmap]
+        ids: list[ObjectId] = []
+        deleted = 0
+        for start in range(0, len(matches), DELETE_DOCS_PER_BATCH):
+            stored = self.shard.fetch(matches[start : start + DELETE_DOCS_PER_BATCH])
+            chunk = [stored_id(value) for value in stored if value is not None]
+            ids.extend(chunk)
+            if not dry_run:
+                deleted += sum(self.delete(chunk))
+        return DeleteReport(matches=len(ids), deleted=deleted, ids=tuple(ids))
 
     def get(
         self, object_id: ObjectId, *, with_vectors: bool = False, tenant: str = ""
     ) -> Object | None:
         """The object, or None."""
-        raise NotImplementedError
+        self._check(tenant)
+        return self.shard.get(object_id, with_vectors=with_vectors)
 
     def exists(self, object_id: ObjectId, *, tenant: str = "") -> bool:
         """Whether the object is stored."""
-        raise NotImplementedError
+        self._check(tenant)
+        return self.shard.objects.doc_id_of(object_id) is not None
 
     def search(self, query: Search) -> Hits:
         """Run any read: list, vector, keyword, hybrid, with filter, sort, paging, autocut."""
-        raise NotImplementedError
+        return run(self.search_steps(query))
+
+    def search_steps(self, query: Search) -> Steps[Hits]:
+        """The same read as steps, for a driver that runs the long calls elsewhere."""
+        self._check(query.tenant)
+        return read(self.shard, query, self._vectorizers)
 
     def count(self, condition: Filter | None = None, *, tenant: str = "") -> int:
         """Objects, or those that match."""
-        raise NotImplementedError
+        self._check(tenant)
+        return self.shard.count if condition is None else self.shard.allow(condition).count
 
     def wait_indexed(self, timeout_s: float) -> bool:
         """Wait until every vector is linked into its graph; False when the time is up."""
-        raise NotImplementedError
+        return all(index.wait_indexed(timeout_s) for index in self.shard.vectors.values())
+
+    @property
+    def pending(self) -> int:
+        """Vectors that wait to be linked into their graphs (they are found all the same)."""
+        return sum(index.pending for index in self.shard.vectors.values())
+
+    def reconfigure(self, definition: Collection) -> None:
+        """Take a changed definition."""
+        self.shard.reconfigure(definition)
+        self._writer.schema_changed()
+
+    def retire(self) -> None:
+        """Refuse everything from now on: the collection is being dropped."""
+        self._retired.set()
+        self._writer.stop()
+        self.shard.close()
+
+    def close(self) -> None:
+        """Save derived state and stop."""
+        self._writer.stop()
+        for chore in self.chores:
+            chore.finish()
+        self._retired.set()
+        self.shard.close()
+
+    def _merged(
+        self,
+        old: Object,
+        changes: Mapping[str, PropertyValue],
+        vectors: Mapping[VectorName, NDArray[np.float32]],
+    ) -> ObjectDraft:
+        properties = {**old.properties, **changes}
+        draft = ObjectDraft(
+            id=old.id,
+            properties={name: value for name, value in properties.items() if value is not None},
+            vectors=dict(vectors),
+        )
+        for name, vector in old.vectors.items():
+            if name not in draft.vectors and not self._text_changed(name, old, draft):
+                draft.vectors[name] = vector
+        return draft
+
+    def _text_changed(self, name: VectorName, old: Object, draft: ObjectDraft) -> bool:
+        config = self.schema.vector_by_name[name]
+        if config.vectorizer == "none":
+            return False
+        before = object_text(old.properties, self.schema, config)
+        return before != object_text(draft.properties, self.schema, config)
+
+    def _settle(self, ticket: Ticket | None) -> None:
+        if ticket is not None:
+            self.shard.store.wait_durable(ticket)
+            self._wake()
+
+    def _check(self, tenant: str) -> None:
+        if self._retired.is_set():
+            raise Closed(f"collection {self.schema.name} has been dropped")
+        if self.schema.multi_tenant:
+            if not tenant:
+                raise UnknownTenant(
+                    f"class {self.schema.name} has multi-tenancy enabled, "
+                    "but request was without tenant"
+                )
+            raise UnknownTenant(f'tenant not found: "{tenant}"')
+        if tenant:
+            raise UnknownTenant(
+                f"class {self.schema.name} has multi-tenancy disabled, but request was with tenant"
+            )
+
+
+__all__ = ["DeleteReport", "LocalCollection", "PutMode"]

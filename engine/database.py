@@ -1,16 +1,43 @@
-"""Database: what the node holds. Open, close, create, change and drop collections."""
+"""Database: what the node holds. Open, close, create, change and drop collections.
+
+    collection row := JSON {"format": 1, "shard": u32, "shard_name": text, "definition": {...}}
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import logging
+import shutil
+import struct
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from weftdb.core.config import Config
+from weftdb.core.definition import load_collection
 from weftdb.core.env import Env
+from weftdb.core.errors import Closed, CollectionExists, CorruptData, UnknownCollection
 from weftdb.core.schema import Collection
+from weftdb.core.types import ShardId, Version
+from weftdb.engine.chores import shard_chores
 from weftdb.engine.collection import LocalCollection
+from weftdb.engine.maintenance import Chore, Maintenance
+from weftdb.engine.recovery import load_vectors
+from weftdb.engine.shard import Shard
+from weftdb.engine.writer import ShardWriter
 from weftdb.modules.ports import Vectorizers
-from weftdb.storage.kv import KeyValueStore
+from weftdb.storage import keys
+from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
+from weftdb.storage.versions import VersionClock, decode_version
+
+log = logging.getLogger("weftdb.database")
+
+FORMAT = 1
+"""Of the whole directory. A newer one is refused; an older one will be upgraded here."""
+_ROW_FORMAT = 1
+_SHARD_NAME_CHARS = 12
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Database:
@@ -24,32 +51,173 @@ class Database:
         config: Config,
         vectorizers: Vectorizers,
         env: Env,
+        keep_tombstones: bool = False,
     ) -> None:
-        """Open: read the schema, recover every shard, rebuild derived files that are missing."""
-        raise NotImplementedError
+        """Open: read the schema, recover every shard, rebuild derived files that are missing.
+
+        `path` gets the derived files; `store` holds the data. Raises CorruptData.
+        """
+        self.config = config
+        self.store = store
+        self._derived = path / "derived"
+        self._vectorizers = vectorizers
+        self._env = env
+        self._keep_tombstones = keep_tombstones
+        self._lock = threading.RLock()
+        self._collections: dict[str, LocalCollection] = {}
+        self._closed = False
+        self._check_format()
+        floor = store.get(Family.METADATA, keys.CLOCK_KEY)
+        self._versions = VersionClock(
+            env.clock, floor=Version(0) if floor is None else decode_version(floor)
+        )
+        self.maintenance = Maintenance(self._chores, env)
+        for _, row in store.scan(Family.METADATA, *keys.collection_range()):
+            self._open_row(_read_row(row))
+        self._remove_strays()
+        self.maintenance.start()
 
     def collections(self) -> Sequence[Collection]:
         """Every definition, by name."""
-        raise NotImplementedError
+        return [held.schema for _, held in sorted(self._collections.items())]
 
     def collection(self, name: str) -> LocalCollection:
         """The collection called `name` (canonical form). Raises UnknownCollection."""
-        raise NotImplementedError
+        held = self._collections.get(name)
+        if held is None:
+            if self._closed:
+                raise Closed("the database is closed")
+            raise UnknownCollection(name)
+        return held
 
     def create_collection(self, definition: Collection) -> LocalCollection:
         """Add a collection. Raises CollectionExists, also for a name that differs in case only."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_open()
+            for name in self._collections:
+                if name.lower() == definition.name.lower():
+                    raise CollectionExists(f"class name {definition.name} already exists")
+            number = self.store.get(Family.METADATA, keys.NEXT_SHARD_KEY)
+            shard_id = 1 if number is None else struct.unpack(">I", number)[0]
+            letters = self._env.random.choices(_LETTERS, k=_SHARD_NAME_CHARS)
+            row = _row(definition, shard_id, f"{definition.name.lower()}_{''.join(letters)}")
+            batch = WriteBatch()
+            batch.put(Family.METADATA, keys.NEXT_SHARD_KEY, struct.pack(">I", shard_id + 1))
+            batch.put(Family.METADATA, keys.collection_key(definition.name), _encode_row(row))
+            self.store.wait_durable(self.store.write(batch))
+            return self._open_row(row, definition)
 
     def update_collection(self, definition: Collection) -> LocalCollection:
-        """Replace a definition by a compatible one (core/definition decided that it is).
-
-        Concurrency: compare-and-swap is the caller's business through `schema_lock`."""
-        raise NotImplementedError
+        """Replace a definition by a compatible one (core/definition decided that it is)."""
+        with self._lock:
+            self._check_open()
+            held = self.collection(definition.name)
+            batch = WriteBatch()
+            row = _row(definition, held.shard.shard_id, held.shard_name)
+            batch.put(Family.METADATA, keys.collection_key(definition.name), _encode_row(row))
+            self.store.wait_durable(self.store.write(batch))
+            held.reconfigure(definition)
+            return held
 
     def delete_collection(self, name: str) -> bool:
         """Drop a collection and its data; False if there was none."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_open()
+            held = self._collections.pop(name, None)
+            if held is None:
+                return False
+            shard_id = held.shard.shard_id
+            start, end = keys.shard_range(shard_id)
+            batch = WriteBatch()
+            batch.delete(Family.METADATA, keys.collection_key(name))
+            for family in Family:
+                batch.delete_range(family, start, end)
+            held.retire()
+            self.store.wait_durable(self.store.write(batch))
+            shutil.rmtree(self._directory(shard_id), ignore_errors=True)
+            return True
 
     def close(self) -> None:
-        """Finish running work, save derived state, let go of the directory."""
-        raise NotImplementedError
+        """Finish running work, save derived state, let go of the directory. Twice is fine."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self.maintenance.stop()
+            for held in self._collections.values():
+                held.close()
+            self._collections.clear()
+            self.store.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("the database is closed")
+
+    def _check_format(self) -> None:
+        stored = self.store.get(Family.METADATA, keys.FORMAT_KEY)
+        if stored is None:
+            batch = WriteBatch()
+            batch.put(Family.METADATA, keys.FORMAT_KEY, struct.pack(">I", FORMAT))
+            self.store.wait_durable(self.store.write(batch))
+            return
+        (version,) = struct.unpack(">I", stored)
+        if version > FORMAT:
+            raise CorruptData(
+                f"the directory was written by a newer WeftDB (format {version}, this build reads "
+                f"up to {FORMAT}); open it with that release"
+            )
+
+    def _open_row(self, row: Mapping[str, Any], definition: Collection | None = None) -> LocalCollection:
+        schema = definition or load_collection(row["definition"])
+        shard_id = ShardId(row["shard"])
+        shard = Shard(shard_id, schema, self.store, self._directory(shard_id), config=self.config)
+        load_vectors(shard)
+        writer = ShardWriter(shard, self._versions, keep_tombstones=self._keep_tombstones)
+        held = LocalCollection(
+            shard,
+            writer,
+            shard_name=row["shard_name"],
+            vectorizers=self._vectorizers,
+            wake=self.maintenance.signal,
+        )
+        self._collections = {**self._collections, schema.name: held}
+        return held
+
+    def _directory(self, shard_id: ShardId) -> Path:
+        return self._derived / f"shard-{shard_id}"
+
+    def _remove_strays(self) -> None:
+        """Remove derived files of shards that were dropped just before a crash."""
+        if not self._derived.exists():
+            return
+        known = {self._directory(held.shard.shard_id) for held in self._collections.values()}
+        for directory in self._derived.iterdir():
+            if directory not in known:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _chores(self) -> Sequence[Chore]:
+        held = list(self._collections.values())
+        return [chore for one in held for chore in one.chores]
+
+
+def _row(definition: Collection, shard: int, shard_name: str) -> dict[str, Any]:
+    return {
+        "format": _ROW_FORMAT,
+        "shard": shard,
+        "shard_name": shard_name,
+        "definition": definition.definition,
+    }
+
+
+def _encode_row(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _read_row(value: bytes) -> Mapping[str, Any]:
+    try:
+        row: Mapping[str, Any] = json.loads(value)
+    except ValueError as error:
+        raise CorruptData(f"a collection row cannot be read: {error}") from error
+    if row.get("format") != _ROW_FORMAT:
+        raise CorruptData(f"a collection row has format {row.get('format')}, not {_ROW_FORMAT}")
+    return row

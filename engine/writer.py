@@ -6,12 +6,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weftdb.core.errors import DimensionMismatch, ObjectExists, ObjectNotFound, WeftError
+from weftdb.core.errors import Closed, DimensionMismatch, ObjectExists, ObjectNotFound, WeftError
 from weftdb.core.objects import ObjectDraft
 from weftdb.core.types import DocId, ObjectId, VectorName, Version, format_object_id
 from weftdb.engine.change import Change, PutMode, last_of_each
 from weftdb.engine.shard import Shard
-from weftdb.engine.text_side import Document
+from weftdb.index.analysis import Entry
 from weftdb.storage import keys
 from weftdb.storage.doc_ids import decode_lengths, encode_lengths
 from weftdb.storage.kv import Family, Ticket
@@ -39,6 +39,12 @@ class ShardWriter:
         self._keep_tombstones = keep_tombstones
         self._turn = threading.RLock()
         self._encoder = PropertyEncoder(shard.schema)
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Wait for the running write and refuse further ones."""
+        with self._turn:
+            self._stopped = True
 
     def schema_changed(self) -> None:
         """Take the shard's present definition."""
@@ -127,7 +133,7 @@ class ShardWriter:
         shard, change, version = self._shard, Change(), self._versions.next()
         replaced = [item.old for item in accepted if item.old is not None]
         created = dict(zip(replaced, map(_created_ms, shard.fetch(replaced)), strict=True))
-        documents = []
+        entries = []
         for item, doc in zip(accepted, shard.docs.allocate(len(accepted)), strict=True):
             draft, doc_id, now_ms = item.draft, DocId(doc), version.time_ms
             created_ms = draft.created_ms or now_ms
@@ -147,20 +153,25 @@ class ShardWriter:
                 if vector.ndim == 1 and name in shard.vectors:
                     change.add_vector(name, doc_id, vector)
             change.added.append(doc_id)
-            documents.append(Document(doc_id, draft.properties, created_ms, now_ms))
-        self._index_text(change, documents)
+            entries.append(Entry(doc_id, draft.properties, created_ms, now_ms))
+        self._index_text(change, entries)
         self._remove_docs(change, replaced)
         return self._commit(change, version)
 
-    def _index_text(self, change: Change, documents: Sequence[Document]) -> None:
-        delta = self._shard.text.encode(documents)
-        change.delta = delta
-        for document, lengths in zip(documents, delta.lengths, strict=True):
+    def _index_text(self, change: Change, entries: Sequence[Entry]) -> None:
+        shard = self._shard
+        change.delta = shard.text.encode(entries)
+        columns = [
+            (shard.text.number_of(name), name, terms.tolist())
+            for name, terms in change.delta.lengths.items()
+        ]
+        for row, entry in enumerate(entries):
+            lengths = [(number, terms[row]) for number, _, terms in columns if terms[row]]
             if lengths:
-                key = keys.object_key(self._shard.shard_id, document.doc_id)
-                row = encode_lengths(self._shard.text.numbered(lengths))
-                change.batch.put(Family.LENGTHS, key, row)
-                change.count_lengths(lengths, +1)
+                key = keys.object_key(shard.shard_id, entry.doc_id)
+                change.batch.put(Family.LENGTHS, key, encode_lengths(lengths))
+        for _, name, terms in columns:
+            change.count_lengths(name, docs=sum(map(bool, terms)), terms=sum(terms))
 
     def _remove_docs(self, change: Change, doc_ids: list[DocId]) -> None:
         if not doc_ids:
@@ -173,10 +184,13 @@ class ShardWriter:
             if row is not None:
                 key = keys.object_key(shard.shard_id, doc_id)
                 change.batch.delete(Family.LENGTHS, key)
-                change.count_lengths(shard.text.named(decode_lengths(row)), -1)
+                for number, terms in decode_lengths(row):
+                    change.count_lengths(shard.text.name_of(number), docs=-1, terms=-terms)
         change.removed.extend(doc_ids)
 
     def _commit(self, change: Change, version: Version) -> Ticket:
+        if self._stopped:
+            raise Closed(f"collection {self._shard.schema.name} is closed")
         change.batch.put(Family.METADATA, keys.CLOCK_KEY, encode_version(version))
         return self._shard.commit(change)
 

@@ -2,7 +2,7 @@
 
     counters     := crc32:u32 version:u8 next_doc_id:u32 fields:u16 field*
     field        := name_len:u8 name:utf8 docs:u64 terms:u64     # docs that have it, their terms
-    lengths      := (field_number:u8 terms:u32)*                 # LENGTHS row of a doc
+    lengths      := (property:u16 terms:u32)*                    # LENGTHS row of a doc
     live chunk   := portable roaring bitmap of the low 16 bits   # one a 65,536 doc ids
 
 Everything changes in the batch of the write that causes it, so a crash leaves it true. A doc id
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyroaring import BitMap
@@ -28,6 +28,7 @@ _FORMAT = 1
 _CHUNK_BITS = 16
 _HEAD = struct.Struct("<IBIH")
 _SUMS = struct.Struct("<QQ")
+_LENGTH = struct.Struct("<HI")
 
 
 @dataclass(slots=True)
@@ -150,13 +151,13 @@ def _decode_counters(value: bytes) -> tuple[int, dict[str, LengthSum]]:
     return next_doc_id, sums
 
 
-def encode_lengths(lengths: Mapping[int, int]) -> bytes:
-    """The LENGTHS row of a doc: terms by the number of the searchable property."""
-    return b"".join([struct.pack("<BI", number, terms) for number, terms in lengths.items()])
+def encode_lengths(lengths: Sequence[tuple[int, int]]) -> bytes:
+    """The LENGTHS row of a doc: (number of the searchable property, terms) pairs."""
+    return b"".join([_LENGTH.pack(number, terms) for number, terms in lengths])
 
 
-def decode_lengths(value: bytes) -> dict[int, int]:
+def decode_lengths(value: bytes) -> list[tuple[int, int]]:
     """Read `encode_lengths` back. Raises CorruptData."""
-    if len(value) % 5:
+    if len(value) % _LENGTH.size:
         raise CorruptData(f"a lengths row has {len(value)} bytes")
-    return dict(struct.iter_unpack("<BI", value))
+    return list(_LENGTH.iter_unpack(value))

@@ -67,13 +67,17 @@ class ObjectStore:
         value = self._reader.get(Family.VECTORS, key)
         return None if value is None else decode_vector(value)
 
+    def raw_vectors(self, name: VectorName, doc_ids: Sequence[DocId]) -> list[bytes | None]:
+        """Many vectors of one space, encoded; None where a doc has none."""
+        prefix = keys.vector_prefix(self._shard, name)
+        wanted = [keys.vector_key(prefix, doc_id) for doc_id in doc_ids]
+        return self._reader.get_many(Family.VECTORS, wanted)
+
     def vectors(
         self, name: VectorName, doc_ids: Sequence[DocId]
     ) -> list[NDArray[np.float32] | None]:
         """Many vectors of one space, None where a doc has none."""
-        prefix = keys.vector_prefix(self._shard, name)
-        wanted = [keys.vector_key(prefix, doc_id) for doc_id in doc_ids]
-        values = self._reader.get_many(Family.VECTORS, wanted)
+        values = self.raw_vectors(name, doc_ids)
         return [None if value is None else decode_vector(value) for value in values]
 
     def scan_vectors(self, name: VectorName, first: DocId) -> Iterator[tuple[DocIds, Rows]]:

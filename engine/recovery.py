@@ -1,0 +1,74 @@
+"""Fills the vector indexes of a shard when it opens: snapshot if there is a good one, then the store.
+
+Vectors, graphs and caches in memory are derived. Whatever is missing, damaged or behind is taken
+from the store; deleting the derived files costs time, never data.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from pyroaring import BitMap
+
+from weftdb.core.errors import CorruptData
+from weftdb.core.types import DocId, VectorName
+from weftdb.engine.shard import Shard
+from weftdb.index.ports import VectorIndex
+from weftdb.storage.vector_codec import decode_rows
+
+log = logging.getLogger("weftdb.recovery")
+
+FETCH_SHARE_MAX = 0.2
+"""Below this share of missing vectors they are fetched one by one instead of scanned."""
+FETCH_DOCS = 4_096
+
+
+def snapshot_path(shard: Shard, name: VectorName) -> Path:
+    """Where the snapshot of a vector space lies; names are hex because they may differ in case."""
+    return shard.directory / f"vector-{name.encode().hex() or 'unnamed'}.snapshot"
+
+
+def load_vectors(shard: Shard) -> None:
+    """Make every live vector of the shard searchable. Raises CorruptData of stored rows."""
+    for name, index in shard.vectors.items():
+        if shard.schema.vector_by_name[name].multi_vector:
+            continue
+        known = _load_snapshot(shard, name, index)
+        _add_missing(shard, name, index, shard.live - known)
+
+
+def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> BitMap:
+    path = snapshot_path(shard, name)
+    if not path.exists():
+        return BitMap()
+    try:
+        return index.load(path, shard.live)
+    except (CorruptData, OSError) as error:
+        log.warning("snapshot %s is not used, the index is rebuilt: %s", path, error)
+        return BitMap()
+
+
+def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: BitMap) -> None:
+    if not missing:
+        return
+    if len(missing) < FETCH_SHARE_MAX * shard.count:
+        docs = [DocId(doc) for doc in missing]
+        for start in range(0, len(docs), FETCH_DOCS):
+            _add_fetched(shard, name, index, docs[start : start + FETCH_DOCS])
+        return
+    wanted = np.zeros(shard.docs.next_doc_id, dtype=bool)
+    wanted[np.asarray(missing.to_array(), dtype=np.uint32)] = True
+    for doc_ids, rows in shard.objects.scan_vectors(name, DocId(missing[0])):
+        keep = wanted[doc_ids]
+        if keep.any():
+            index.add(doc_ids[keep], np.ascontiguousarray(rows[keep]))
+
+
+def _add_fetched(shard: Shard, name: VectorName, index: VectorIndex, docs: list[DocId]) -> None:
+    rows = shard.objects.raw_vectors(name, docs)
+    present = [(doc, row) for doc, row in zip(docs, rows, strict=True) if row is not None]
+    if present:
+        doc_ids = np.array([doc for doc, _ in present], dtype=np.uint32)
+        index.add(doc_ids, decode_rows([row for _, row in present]))
