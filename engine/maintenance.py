@@ -34,6 +34,10 @@ class Chore(Protocol):
         """Do what is due; tell whether there was anything."""
         ...
 
+    def finish(self) -> None:
+        """Leave things tidy: the shard is about to close."""
+        ...
+
 
 @dataclass(slots=True)
 class _State:

@@ -158,7 +158,9 @@ class RocksStore:
             self._sync()
         finally:
             self._closed = True
-            for family in self._families.values():
+            families, self._families = self._families, {}
+            self._handles = {}  # Each holds the database open.
+            for family in families.values():
                 family.close()
             self._db.close()
             self._hold.release()
