@@ -68,4 +68,3 @@ def last_of_each(ids: Sequence[ObjectId]) -> list[int]:
     """Positions that count when an id comes twice: the last of each, in order."""
     last = {object_id: position for position, object_id in enumerate(ids)}
     return sorted(last.values())
-

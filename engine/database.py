@@ -1,6 +1,6 @@
 """Database: what the node holds. Open, close, create, change and drop collections.
 
-    collection row := JSON {"format": 1, "shard": u32, "shard_name": text, "definition": {...}}
+collection row := JSON {"format": 1, "shard": u32, "shard_name": text, "definition": {...}}
 """
 
 from __future__ import annotations
@@ -167,7 +167,9 @@ class Database:
                 f"up to {FORMAT}); open it with that release"
             )
 
-    def _open_row(self, row: Mapping[str, Any], definition: Collection | None = None) -> LocalCollection:
+    def _open_row(
+        self, row: Mapping[str, Any], definition: Collection | None = None
+    ) -> LocalCollection:
         schema = definition or load_collection(row["definition"])
         shard_id = ShardId(row["shard"])
         shard = Shard(shard_id, schema, self.store, self._directory(shard_id), config=self.config)

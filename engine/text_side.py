@@ -16,6 +16,8 @@ from weftdb.core.schema import Collection, Tokenization
 from weftdb.core.types import ShardId
 from weftdb.index.allow_list import AllowList
 from weftdb.index.analysis import NOT_CUT, CollectionAnalysis, Entry
+from weftdb.index.filter_plan import FilterReaders
+from weftdb.index.filters import evaluate
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.kv import KeyValueStore, WriteBatch
 from weftdb.storage.object_codec import decode_object
@@ -56,12 +58,15 @@ class TextSide:
         config: Config,
     ) -> None:
         self._docs = docs
+        self._objects = ObjectStore(store, shard_id)
         self._sets: dict[bytes, dict[bytes, BitMap]] = defaultdict(lambda: defaultdict(BitMap))
-        self.postings: dict[bytes, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+        self.postings: dict[bytes, dict[str, dict[int, int]]] = defaultdict(
+            lambda: defaultdict(dict)
+        )
         self.doc_lengths: dict[bytes, dict[int, int]] = defaultdict(dict)
         self.reconfigure(schema)
         entries = []
-        for doc_id, stored in ObjectStore(store, shard_id).scan():
+        for doc_id, stored in self._objects.scan():
             found = decode_object(stored)
             entries.append(Entry(doc_id, found.properties, found.created_ms, found.updated_ms))
         if entries:
@@ -138,4 +143,5 @@ class TextSide:
 
     def filter(self, condition: Filter) -> AllowList:
         """The live docs that pass."""
-        raise NotImplementedError
+        readers = FilterReaders(self, self, self._objects, self._docs.live)
+        return AllowList(evaluate(condition, self._schema, readers))

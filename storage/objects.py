@@ -55,6 +55,12 @@ class ObjectStore:
             for key, value in islice(pairs, skip, skip + count)
         ]
 
+    def scan_ids(self, start: ObjectId) -> Iterator[tuple[ObjectId, DocId]]:
+        """Live objects in the order of their ids, from `start` on."""
+        pairs = self._reader.scan(Family.IDS, keys.id_key(self._shard, start), self._end)
+        for key, value in pairs:
+            yield ObjectId(key[4:]), DocId(_DOC_ID.unpack(value)[0])
+
     def scan(self) -> Iterator[tuple[DocId, bytes]]:
         """Every stored object by ascending doc id."""
         start, end = keys.shard_range(self._shard)
