@@ -2,12 +2,85 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
+from weftdb.core.env import Env
+from weftdb.core.errors import WeftError
+from weftdb.core.types import VectorName
 from weftdb.engine.maintenance import Chore
+from weftdb.engine.recovery import snapshot_path
 from weftdb.engine.shard import Shard
+from weftdb.index.ports import VectorIndex
+
+log = logging.getLogger("weftdb.maintenance")
+
+NEW_DOCS_MIN = 1_000
+"""Fewer new vectors than this are read back from the store faster than a snapshot is written."""
+GROWTH_MIN = 0.2
+"""A snapshot is due when this share of the index is new: the writing is amortised over growth."""
 
 
-def shard_chores(shard: Shard) -> Sequence[Chore]:
+class SnapshotChore:
+    """Keeps the snapshot of one vector space near the truth."""
+
+    def __init__(self, shard: Shard, vector: VectorName, env: Env) -> None:
+        self._shard = shard
+        self._vector = vector
+        self._env = env
+        self._saved_doc_id = shard.docs.next_doc_id if self._path.exists() else 0
+        self._saved_at_s = env.clock.monotonic_s()
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"snapshot of {self._shard.schema.name} {self._vector}".rstrip()
+
+    def run_if_due(self) -> bool:
+        """Save when the index has grown enough since the last time, or rests after growing."""
+        fresh = self._fresh
+        if fresh < NEW_DOCS_MIN or self._index.pending:
+            return False
+        rested_s = self._env.clock.monotonic_s() - self._saved_at_s
+        has_grown = fresh >= GROWTH_MIN * self._shard.count
+        if not has_grown and rested_s < self._shard.config.index.snapshot_interval_s:
+            return False
+        self._save()
+        return True
+
+    def finish(self) -> None:
+        """Save before the shard closes if that is worth it."""
+        if self._fresh >= NEW_DOCS_MIN:
+            try:
+                self._save()
+            except (WeftError, OSError):
+                log.exception("%s failed; the next start takes longer", self.name)
+
+    @property
+    def _fresh(self) -> int:
+        return self._shard.docs.next_doc_id - self._saved_doc_id
+
+    @property
+    def _index(self) -> VectorIndex:
+        return self._shard.vectors[self._vector]
+
+    @property
+    def _path(self) -> Path:
+        return snapshot_path(self._shard, self._vector)
+
+    def _save(self) -> None:
+        mark = self._shard.docs.next_doc_id
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._index.save(self._path)
+        self._saved_doc_id = mark
+        self._saved_at_s = self._env.clock.monotonic_s()
+
+
+def shard_chores(shard: Shard, env: Env) -> Sequence[Chore]:
     """Everything that is repeated for a shard."""
-    return []
+    return [
+        SnapshotChore(shard, vector.name, env)
+        for vector in shard.schema.vectors
+        if not vector.multi_vector
+    ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.env import Env
 from weftdb.core.errors import Closed, ObjectNotFound, Overloaded, UnknownTenant, WeftError
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
@@ -54,11 +55,12 @@ class LocalCollection:
         shard_name: str,
         vectorizers: Vectorizers,
         wake: Callable[[], None],
+        env: Env,
     ) -> None:
         """Serve an open shard; `wake` tells the maintenance that something was written."""
         self.shard = shard
         self.shard_name = shard_name
-        self.chores: Sequence[Chore] = shard_chores(shard)
+        self.chores: Sequence[Chore] = shard_chores(shard, env)
         self._writer = writer
         self._vectorizers = vectorizers
         self._wake = wake

@@ -20,7 +20,6 @@ from weftdb.core.env import Env
 from weftdb.core.errors import Closed, CollectionExists, CorruptData, UnknownCollection
 from weftdb.core.schema import Collection
 from weftdb.core.types import ShardId, Version
-from weftdb.engine.chores import shard_chores
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.maintenance import Chore, Maintenance
 from weftdb.engine.recovery import load_vectors
@@ -181,6 +180,7 @@ class Database:
             shard_name=row["shard_name"],
             vectorizers=self._vectorizers,
             wake=self.maintenance.signal,
+            env=self._env,
         )
         self._collections = {**self._collections, schema.name: held}
         return held

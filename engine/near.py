@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from weftdb.modules.text import move_vector
 
 from weftdb.core.errors import InvalidRequest, ObjectNotFound, SchemaViolation, Unsupported
 from weftdb.core.query import Move, Near, NearObject, NearText, NearVector, Target, Threshold
@@ -19,6 +18,7 @@ from weftdb.core.schema import Collection, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, ObjectId, Row, VectorName, format_object_id
 from weftdb.engine.steps import EmbedCall, Steps
 from weftdb.modules.ports import Vectorizers
+from weftdb.modules.text import move_vector
 
 
 class VectorReader(Protocol):

@@ -1,4 +1,4 @@
-"""Fills the vector indexes of a shard when it opens: snapshot if there is a good one, then the store.
+"""Fills the vector indexes of a shard when it opens: from a good snapshot, then from the store.
 
 Vectors, graphs and caches in memory are derived. Whatever is missing, damaged or behind is taken
 from the store; deleting the derived files costs time, never data.
@@ -10,11 +10,11 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from pyroaring import BitMap
 
 from weftdb.core.errors import CorruptData
-from weftdb.core.types import DocId, VectorName
+from weftdb.core.types import DocId, DocIds, VectorName
 from weftdb.engine.shard import Shard
+from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import VectorIndex
 from weftdb.storage.vector_codec import decode_rows
 
@@ -35,32 +35,32 @@ def load_vectors(shard: Shard) -> None:
     for name, index in shard.vectors.items():
         if shard.schema.vector_by_name[name].multi_vector:
             continue
-        known = _load_snapshot(shard, name, index)
-        _add_missing(shard, name, index, shard.live - known)
+        _add_missing(shard, name, index, _load_snapshot(shard, name, index))
 
 
-def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> BitMap:
-    path = snapshot_path(shard, name)
+def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> DocIds:
+    """Load what there is and return the live docs that it lacks."""
+    path, live = snapshot_path(shard, name), AllowList(shard.live)
     if not path.exists():
-        return BitMap()
+        return live.doc_ids()
     try:
-        return index.load(path, shard.live)
+        return index.load(path, live)
     except (CorruptData, OSError) as error:
         log.warning("snapshot %s is not used, the index is rebuilt: %s", path, error)
-        return BitMap()
+        return live.doc_ids()
 
 
-def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: BitMap) -> None:
-    if not missing:
+def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: DocIds) -> None:
+    if len(missing) == 0:
         return
     if len(missing) < FETCH_SHARE_MAX * shard.count:
-        docs = [DocId(doc) for doc in missing]
+        docs = [DocId(doc) for doc in missing.tolist()]
         for start in range(0, len(docs), FETCH_DOCS):
             _add_fetched(shard, name, index, docs[start : start + FETCH_DOCS])
         return
     wanted = np.zeros(shard.docs.next_doc_id, dtype=bool)
-    wanted[np.asarray(missing.to_array(), dtype=np.uint32)] = True
-    for doc_ids, rows in shard.objects.scan_vectors(name, DocId(missing[0])):
+    wanted[missing] = True
+    for doc_ids, rows in shard.objects.scan_vectors(name, DocId(int(missing[0]))):
         keep = wanted[doc_ids]
         if keep.any():
             index.add(doc_ids[keep], np.ascontiguousarray(rows[keep]))

@@ -5,8 +5,8 @@ live docs, old vectors out), then the writer waits for the sync. A reader may th
 whose row has just been replaced, but never misses both states of an object: it runs again when a
 row of its page is gone (engine/reader.py).
 
-Concurrency: one writer at a time (engine/writer.py); `publishing` is held from the store's write to the
-end of the publication, and by the second try of a read, so that nothing moves under it.
+Concurrency: one writer at a time (engine/writer.py); `publishing` is held from the store's write to
+the end of the publication, and by the second try of a read, so that nothing moves under it.
 """
 
 from __future__ import annotations

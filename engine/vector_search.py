@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from weftdb.index.targets import combine_distances
 
 from weftdb.core.query import Combination, NearVector, Target
 from weftdb.core.schema import Collection
@@ -17,6 +16,7 @@ from weftdb.engine.ranked import Ranked
 from weftdb.engine.steps import Steps, VectorCall
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import Neighbours, VectorIndex
+from weftdb.index.targets import combine_distances
 
 
 class VectorSpaces(Protocol):

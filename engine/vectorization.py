@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weftdb.modules.text import object_text
-
 from weftdb.core.errors import DimensionMismatch, ModuleFailure, SchemaViolation, WeftError
 from weftdb.core.objects import ObjectDraft
 from weftdb.core.schema import Collection, VectorConfig
 from weftdb.modules.ports import Vectorizers
+from weftdb.modules.text import object_text
 
 TEXTS_PER_CALL_MAX = 1_000
 """Texts handed to a provider at once: bounds the memory of one call."""

@@ -154,6 +154,10 @@ class FlatIndex:
     def save(self, path: Path) -> None:
         """Do nothing: a scan has no derived data, its vectors are read back from the store."""
 
+    def load(self, path: Path, live: AllowList) -> DocIds:
+        """Take nothing over: every live doc comes from the store."""
+        return live.doc_ids()
+
     def memory_bytes(self) -> int:
         """Bytes of the arrays."""
         table = self._table

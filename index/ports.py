@@ -85,6 +85,14 @@ class VectorIndex(Protocol):
         """Write a checksummed snapshot beside `path` and rename it into place (derived data)."""
         ...
 
+    def load(self, path: Path, live: AllowList) -> DocIds:
+        """Take over a snapshot, without the docs that are not `live` any more.
+
+        Returns the live docs that the snapshot lacks, ascending. Requires: nothing was added.
+        Raises CorruptData for a file that is damaged or was written for other settings, OSError.
+        """
+        ...
+
     def memory_bytes(self) -> int:
         """Resident bytes of vectors, links and bookkeeping."""
         ...

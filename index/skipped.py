@@ -52,6 +52,10 @@ class SkippedIndex:
     def save(self, path: Path) -> None:
         """Do nothing: there is nothing to keep."""
 
+    def load(self, path: Path, live: AllowList) -> DocIds:
+        """Take nothing over: every live doc comes from the store."""
+        return live.doc_ids()
+
     def memory_bytes(self) -> int:
         """Zero."""
         return 0
