@@ -21,6 +21,7 @@ from weftdb.server.rest import (
     node_routes,
     object_routes,
     schema_routes,
+    tokenize_routes,
 )
 from weftdb.server.rest.context import RestContext
 from weftdb.server.rest.replies import coded, error_reply, refusal
@@ -30,6 +31,7 @@ BASE_PATH = "/v1"
 MODULES = (
     meta_routes,
     schema_routes,
+    tokenize_routes,
     node_routes,
     batch_routes,
     list_routes,
