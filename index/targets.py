@@ -1,10 +1,59 @@
+"""Joins the distances of several target vectors into one, and certainties with distances."""
+
 from __future__ import annotations
-import numpy as np
+
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from weftdb.core.query import Combination
 
 
-def combine_distances(c: Combination, m: np.ndarray, w: Sequence[float]) -> np.ndarray:
-    if c is Combination.MINIMUM:
-        return np.nanmin(m, axis=0).astype(float)
-    return m.sum(axis=0).astype(float)
+def combine_distances(
+    combination: Combination, distances: NDArray[np.floating], weights: Sequence[float]
+) -> NDArray[np.float64]:
+    """One distance a doc from float[targets, docs], f64[docs]; NaN is "no such vector".
+
+    A doc that lacks a vector is NaN in the answer, too, except with MINIMUM, where the vectors it
+    has count. `weights` (one a target) matter to MANUAL and RELATIVE_SCORE only.
+    """
+    rows = np.asarray(distances, dtype=np.float64)
+    assert rows.ndim == 2, rows.shape
+    assert len(weights) == len(rows), (len(weights), rows.shape)
+    match combination:
+        case Combination.MINIMUM:
+            return np.asarray(np.fmin.reduce(rows, axis=0))
+        case Combination.SUM:
+            return np.asarray(rows.sum(axis=0))
+        case Combination.AVERAGE:
+            return np.asarray(rows.mean(axis=0))
+        case Combination.MANUAL:
+            return np.asarray(np.asarray(weights, dtype=np.float64) @ rows)
+        case Combination.RELATIVE_SCORE:
+            return np.asarray(np.asarray(weights, dtype=np.float64) @ _stretched(rows))
+
+
+def _stretched(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Stretch each row to 0..1 over the docs that have all vectors; the others become NaN."""
+    is_complete = ~np.isnan(rows).any(axis=0)
+    stretched = np.full_like(rows, np.nan)
+    if not is_complete.any():
+        return stretched
+    complete = rows[:, is_complete]
+    low = complete.min(axis=1, keepdims=True)
+    span = complete.max(axis=1, keepdims=True) - low
+    stretched[:, is_complete] = np.divide(
+        complete - low, span, out=np.zeros_like(complete), where=span > 0
+    )
+    return stretched
+
+
+def certainty_of(distance: float) -> float:
+    """Certainty of a cosine distance."""
+    return 1.0 - distance / 2.0
+
+
+def distance_of(certainty: float) -> float:
+    """Cosine distance of a certainty."""
+    return 2.0 * (1.0 - certainty)
