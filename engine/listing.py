@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from weftdb.core.query import Search
-from weftdb.core.types import DocId
+from weftdb.core.types import DocId, ObjectId
 from weftdb.engine.planner import Plan
 from weftdb.engine.ranked import Ranked
 from weftdb.engine.shard import Shard
 from weftdb.index.allow_list import AllowList
+from weftdb.index.fields import CREATED, OBJECT_ID, UPDATED
+from weftdb.index.sorting import SortKey, sort_keys, sort_positions
+from weftdb.storage.object_codec import stored_id, stored_properties, stored_times
+from weftdb.storage.property_codec import decode_properties
+
+SORT_CHUNK_DOCS = 4_096
+"""Objects read at once while sorting: bounds the memory of undecoded bytes."""
 
 
 def list_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) -> Ranked:
@@ -17,3 +27,26 @@ def list_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) 
         return Ranked([doc_id for _, doc_id in found])
     page = allow.bitmap[plan.offset : plan.offset + plan.limit]
     return Ranked([DocId(doc) for doc in page])
+
+
+def sort_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) -> Ranked:
+    """The page of a sorted list. O(n) objects read, O(n log n) comparisons, O(n) keys held."""
+    keys = sort_keys(query.sort, shard.schema)
+    rows: list[tuple[ObjectId, DocId, list[Any]]] = []
+    docs = list(shard.live if allow is None else allow.bitmap)
+    for start in range(0, len(docs), SORT_CHUNK_DOCS):
+        chunk = [DocId(doc) for doc in docs[start : start + SORT_CHUNK_DOCS]]
+        for doc_id, stored in zip(chunk, shard.fetch(chunk), strict=True):
+            if stored is not None:
+                rows.append((stored_id(stored), doc_id, _values(keys, stored)))
+    rows.sort(key=lambda row: row[0])
+    columns = [[row[2][at] for row in rows] for at in range(len(keys))]
+    order = sort_positions(keys, columns)[plan.offset : plan.offset + plan.limit]
+    return Ranked([rows[position][1] for position in order])
+
+
+def _values(keys: Sequence[SortKey], stored: bytes) -> list[Any]:
+    properties = decode_properties(stored_properties(stored))
+    created_ms, updated_ms = stored_times(stored)
+    own = {OBJECT_ID: stored_id(stored), CREATED: created_ms, UPDATED: updated_ms}
+    return [own[key.name] if key.name in own else properties.get(key.name) for key in keys]

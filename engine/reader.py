@@ -1,4 +1,4 @@
-"""Runs one read on one shard: filter, rank, page, and the rows of the page.
+"""Runs one read on one shard: filter, rank, cut, page, and the rows of the page.
 
 The first try takes no lock. If a row of the page is gone by the time it is read, an object was
 moving; the second try holds `shard.publishing`, so that nothing moves, and always succeeds.
@@ -6,10 +6,17 @@ moving; the second try holds `shard.publishing`, so that nothing moves, and alwa
 
 from __future__ import annotations
 
-from weftdb.core.errors import Unsupported
-from weftdb.core.query import Hits, NearVector, Search
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weftdb.core.errors import InvalidRequest, Unsupported
+from weftdb.core.query import Hits, Mmr, NearVector, Search
 from weftdb.core.schema import Metric
-from weftdb.engine.listing import list_docs
+from weftdb.engine.hybrid_search import HybridAim, resolve_hybrid, search_hybrid
+from weftdb.engine.listing import list_docs, sort_docs
 from weftdb.engine.near import resolve_near
 from weftdb.engine.planner import Plan, Read, plan_search
 from weftdb.engine.ranked import Ranked
@@ -17,60 +24,118 @@ from weftdb.engine.shard import Shard
 from weftdb.engine.steps import Steps, run
 from weftdb.engine.vector_search import search_vectors
 from weftdb.index.allow_list import AllowList
+from weftdb.index.autocut import autocut
+from weftdb.index.mmr import diversify
 from weftdb.modules.ports import Vectorizers
+
+
+class _Moved(Exception):
+    """A row of the page was replaced between ranking and reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A read with everything resolved that may not change between its tries."""
+
+    shard: Shard
+    query: Search
+    plan: Plan
+    near: NearVector | None
+    aim: HybridAim | None
 
 
 def read(shard: Shard, query: Search, vectorizers: Vectorizers) -> Steps[Hits]:
     """Answer `query`. Raises RequestError for what the query asks wrongly."""
     plan = plan_search(query, shard.config.query)
-    near = None
+    if query.group_by is not None:
+        raise Unsupported("grouping search results is not part of this build yet")
+    near, aim = None, None
     if query.near is not None:
         near = yield from resolve_near(query.near, shard.schema, shard, vectorizers)
+    elif query.hybrid is not None:
+        aim = yield from resolve_hybrid(query.hybrid, shard.schema, shard, vectorizers)
+    elif query.keyword is not None and not query.keyword.query:
+        raise InvalidRequest("keyword search (bm25) must have query set")
     if plan.limit == 0:
         return Hits(stored=[])
-    hits = yield from _attempt(shard, query, plan, near)
-    if hits is None:
+    request = _Request(shard, query, plan, near, aim)
+    try:
+        return (yield from _attempt(request))
+    except _Moved:
         with shard.publishing:
-            hits = run(_attempt(shard, query, plan, near))
-    assert hits is not None, "a row went missing while nothing was moving"
-    return hits
+            return run(_attempt(request))
 
 
-def _attempt(
-    shard: Shard, query: Search, plan: Plan, near: NearVector | None
-) -> Steps[Hits | None]:
-    """One try; None if an object moved meanwhile."""
+def _attempt(request: _Request) -> Generator[Any, Any, Hits]:
+    """One try. Raises _Moved if an object moved meanwhile."""
+    shard, query = request.shard, request.query
     allow = None if query.filter is None else shard.allow(query.filter)
-    page = yield from _page(shard, query, plan, near, allow)
+    page = yield from _page(request, allow)
     stored = shard.fetch(page.doc_ids)
-    if any(value is None for value in stored):
-        return None
+    if None in stored:
+        raise _Moved
     hits = Hits(
-        stored=[value for value in stored if value is not None],
+        stored=stored,  # type: ignore[arg-type]  # None is excluded above
         distances=page.distances,
         scores=page.scores,
         explanations=page.explanations,
-        has_certainty=near is not None and _is_cosine(shard, near),
+        has_certainty=request.near is not None and _is_cosine(shard, request.near),
     )
     if query.vectors:
         hits.vectors = {name: shard.objects.vectors(name, page.doc_ids) for name in query.vectors}
     return hits
 
 
-def _page(
-    shard: Shard,
-    query: Search,
-    plan: Plan,
-    near: NearVector | None,
-    allow: AllowList | None,
-) -> Steps[Ranked]:
+def _page(request: _Request, allow: AllowList | None) -> Steps[Ranked]:
+    shard, query, plan = request.shard, request.query, request.plan
     if plan.read in (Read.LIST, Read.CURSOR):
         return list_docs(shard, query, plan, allow)
-    if plan.read is Read.VECTOR:
-        assert near is not None
-        ranked = yield from search_vectors(shard, near, plan.depth, allow, query.ef)
-        return ranked.slice(plan.offset, plan.depth)
-    raise Unsupported(f"{plan.read.value} reads are not supported by this build yet")
+    if plan.read is Read.SORTED:
+        return sort_docs(shard, query, plan, allow)
+    ranked = yield from _rank(request, allow)
+    values = ranked.distances if ranked.distances is not None else ranked.scores
+    if query.autocut > 0 and values is not None:
+        ranked = ranked.slice(0, min(autocut(values, query.autocut), plan.depth))
+    if request.near is not None and request.near.mmr is not None:
+        ranked = _diverse(shard, request.near, request.near.mmr, ranked)
+    return ranked.slice(plan.offset, plan.depth)
+
+
+def _rank(request: _Request, allow: AllowList | None) -> Steps[Ranked]:
+    shard, query, depth = request.shard, request.query, request.plan.depth
+    if request.near is not None:
+        return (yield from search_vectors(shard, request.near, depth, allow, query.ef))
+    if query.keyword is not None:
+        return shard.text.search(query.keyword, depth, allow, is_explained=query.explain)
+    assert query.hybrid is not None
+    assert request.aim is not None
+    return (
+        yield from search_hybrid(
+            shard,
+            query.hybrid,
+            request.aim,
+            depth,
+            allow,
+            ef=query.ef,
+            is_explained=query.explain,
+        )
+    )
+
+
+def _diverse(shard: Shard, near: NearVector, mmr: Mmr, ranked: Ranked) -> Ranked:
+    """The hits that maximal marginal relevance keeps. O(hits^2) distances."""
+    if len(near.targets) > 1:
+        raise Unsupported("a diversity selection over several targets is not supported yet")
+    assert ranked.distances is not None
+    name = near.targets[0].name
+    doc_ids = np.array(ranked.doc_ids, dtype=np.uint32)
+    rows = shard.objects.vectors(name, ranked.doc_ids)
+    if any(row is None for row in rows):
+        raise _Moved
+    index = shard.vectors[name]
+    between = np.array([index.distances(row, doc_ids) for row in rows if row is not None])
+    limit = len(doc_ids) if mmr.limit is None else mmr.limit
+    return ranked.pick(diversify(ranked.distances, between, limit, mmr.balance))
 
 
 def _is_cosine(shard: Shard, near: NearVector) -> bool:

@@ -31,7 +31,7 @@ from weftdb.index.factory import make_index
 from weftdb.index.ports import VectorIndex
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.kv import KeyValueStore, Ticket
-from weftdb.storage.object_codec import decode_object
+from weftdb.storage.object_codec import decode_object, stored_id
 from weftdb.storage.objects import ObjectStore
 
 
@@ -101,6 +101,12 @@ class Shard:
         if doc_id is None:
             raise ObjectNotFound(f"no object {format_object_id(object_id)} in {self.schema.name}")
         return self.objects.vector(name, doc_id)
+
+    def object_id_of(self, doc_id: DocId) -> ObjectId:
+        """The id of the object that a doc is a state of; all zero when the doc has just gone (the
+        read that asked then runs again)."""
+        stored = self.objects.get(doc_id)
+        return ObjectId(bytes(16)) if stored is None else stored_id(stored)
 
     def allow(self, condition: Filter) -> AllowList:
         """The live docs that pass a filter. Raises what the filter does wrong."""

@@ -1,0 +1,117 @@
+"""Ranks the objects of one shard by words and by vectors at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from weftdb.core.errors import Unsupported
+from weftdb.core.query import Hybrid, Keyword, NearText, NearVector, Target, Threshold
+from weftdb.core.schema import Collection
+from weftdb.core.types import DocId, format_object_id
+from weftdb.engine.near import embed_query, resolve_near, resolve_targets
+from weftdb.engine.ranked import Ranked
+from weftdb.engine.shard import Shard
+from weftdb.engine.steps import Steps
+from weftdb.engine.vector_search import search_vectors
+from weftdb.index.allow_list import AllowList
+from weftdb.index.fusion import KEYWORD_LEG, VECTOR_LEG, FusedDoc, Leg, explain, fuse
+from weftdb.modules.ports import Vectorizers
+
+TEXT_LEG = "vector,nearText"
+
+
+@dataclass(frozen=True, slots=True)
+class HybridAim:
+    """The vector leg's query, resolved; None when words alone are asked."""
+
+    near: NearVector | None
+    leg: str
+
+
+def resolve_hybrid(
+    hybrid: Hybrid, schema: Collection, shard: Shard, vectorizers: Vectorizers
+) -> Steps[HybridAim]:
+    """Make the vector leg's query: the given one, or the embedding of the words."""
+    if hybrid.mmr is not None:
+        raise Unsupported("hybrid search with a diversity selection is not part of this build yet")
+    given = hybrid.near
+    targets = hybrid.targets or (given.targets if given is not None else ())
+    if schema.vectors or targets:
+        targets = resolve_targets(schema, targets)
+    if hybrid.alpha == 0:
+        return HybridAim(None, VECTOR_LEG)
+    if given is not None:
+        near = yield from resolve_near(
+            replace(given, targets=given.targets or targets), schema, shard, vectorizers
+        )
+        leg = TEXT_LEG if isinstance(given, NearText) else VECTOR_LEG
+        return HybridAim(near, leg)
+    filled: list[Target] = []
+    for target in targets or resolve_targets(schema, ()):
+        vector = yield from embed_query((hybrid.query,), target.name, schema, vectorizers)
+        filled.append(replace(target, vector=vector))
+    return HybridAim(NearVector(tuple(filled), hybrid.combination), VECTOR_LEG)
+
+
+def search_hybrid(
+    shard: Shard,
+    hybrid: Hybrid,
+    aim: HybridAim,
+    depth: int,
+    allow: AllowList | None,
+    *,
+    ef: int | None,
+    is_explained: bool,
+) -> Steps[Ranked]:
+    """The fused ranking; each leg is searched `depth` deep at least (and a configured minimum)."""
+    depth = max(depth, shard.config.query.hybrid_maximum_results)
+    legs: list[Leg] = []
+    if aim.near is not None:
+        near = _within(aim.near, hybrid.vector_distance_max)
+        found = yield from search_vectors(shard, near, depth, allow, ef)
+        assert found.distances is not None
+        similarities = [1.0 - distance for distance in found.distances]
+        legs.append(Leg(aim.leg, hybrid.alpha, found.doc_ids, similarities))
+    if hybrid.alpha < 1 and hybrid.query:
+        words = Keyword(hybrid.query, hybrid.properties, hybrid.operator, hybrid.minimum_match)
+        scored = shard.text.search(words, depth, allow, is_explained=False)
+        assert scored.scores is not None
+        if aim.near is not None and hybrid.vector_distance_max is not None:
+            scored = scored.pick(_near_enough(shard, aim.near, scored, hybrid.vector_distance_max))
+        assert scored.scores is not None
+        legs.append(Leg(KEYWORD_LEG, 1.0 - hybrid.alpha, scored.doc_ids, scored.scores))
+    fused = fuse(hybrid.fusion, legs, shard.object_id_of)
+    return Ranked(
+        [doc.doc_id for doc in fused],
+        scores=[doc.score for doc in fused],
+        explanations=_explanations(shard, hybrid, fused) if is_explained else None,
+    )
+
+
+def _within(near: NearVector, distance_max: float | None) -> NearVector:
+    if distance_max is None:
+        return near
+    return replace(near, threshold=Threshold(distance=distance_max))
+
+
+def _near_enough(
+    shard: Shard, near: NearVector, scored: Ranked, distance_max: float
+) -> Sequence[int]:
+    """Positions of keyword hits that the vector cut-off leaves, by their exact distance."""
+    if len(near.targets) > 1:
+        raise Unsupported("a largest vector distance over several targets is not supported yet")
+    target = near.targets[0]
+    assert target.vector is not None
+    doc_ids = np.array(scored.doc_ids, dtype=np.uint32)
+    distances = shard.vectors[target.name].distances(target.vector, doc_ids)
+    return np.flatnonzero(distances <= np.float32(distance_max)).tolist()
+
+
+def _explanations(shard: Shard, hybrid: Hybrid, fused: Sequence[FusedDoc]) -> list[str]:
+    return [
+        explain(hybrid.fusion, doc, format_object_id(shard.object_id_of(DocId(doc.doc_id))))
+        for doc in fused
+    ]
