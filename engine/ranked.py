@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from weftdb.core.types import DocId
@@ -29,7 +30,7 @@ class Ranked:
             explanations=None if self.explanations is None else self.explanations[start:stop],
         )
 
-    def pick(self, positions: list[int]) -> Ranked:
+    def pick(self, positions: Sequence[int]) -> Ranked:
         """The hits at `positions`, in that order."""
         return replace(
             self,
@@ -42,5 +43,5 @@ class Ranked:
         )
 
 
-def _pick(column: list[float] | None, positions: list[int]) -> list[float] | None:
+def _pick(column: list[float] | None, positions: Sequence[int]) -> list[float] | None:
     return None if column is None else [column[i] for i in positions]

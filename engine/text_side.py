@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,16 +12,21 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from weftdb.core.config import Config
-from weftdb.core.query import Filter
+from weftdb.core.errors import InvalidRequest
+from weftdb.core.query import Filter, Keyword, TermOperator
 from weftdb.core.schema import Collection, Tokenization
-from weftdb.core.types import ShardId
+from weftdb.core.types import DocId, ShardId
+from weftdb.engine.ranked import Ranked
 from weftdb.index.allow_list import AllowList
 from weftdb.index.analysis import NOT_CUT, CollectionAnalysis, Entry
+from weftdb.index.fields import value_field
 from weftdb.index.filter_plan import FilterReaders
 from weftdb.index.filters import evaluate
+from weftdb.index.stopwords import property_stopwords
+from weftdb.index.tokenizer import tokenizer_of
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.kv import KeyValueStore, WriteBatch
-from weftdb.storage.object_codec import decode_object
+from weftdb.storage.object_codec import decode_object, stored_id
 from weftdb.storage.objects import ObjectStore
 
 
@@ -145,3 +151,66 @@ class TextSide:
         """The live docs that pass."""
         readers = FilterReaders(self, self, self._objects, self._docs.live)
         return AllowList(evaluate(condition, self._schema, readers))
+
+    def search(
+        self, keyword: Keyword, depth: int, allow: AllowList | None, *, is_explained: bool
+    ) -> Ranked:
+        """BM25 over the searched properties, best first."""
+        boosts: dict[str, float] = dict(keyword.properties) or {
+            item.name: 1.0 for item in self._schema.properties if item.searchable
+        }
+        live = self._docs.live if allow is None else allow.bitmap
+        total = len(self._docs.live)
+        queries: dict[str, Counter[str]] = {}
+        for name in boosts:
+            item = self._schema.property_by_name.get(name)
+            if item is None or not item.searchable:
+                raise InvalidRequest(
+                    f"Searching by property '{name}' requires inverted index. Is `indexSearchable` "
+                    f"option of property '{name}' enabled? Set it to `true` or leave empty"
+                )
+            stopwords = property_stopwords(self._schema, item)
+            words = [w for w in tokenizer_of(item)(keyword.query) if w not in stopwords]
+            queries[name] = Counter(words)
+        means = [self._docs.lengths[n].mean for n in boosts if n in self._docs.lengths]
+        mean = sum(means) / len(means) if means else 40.0
+        k1, b = self._schema.inverted.k1, self._schema.inverted.b
+        scores: dict[int, float] = defaultdict(float)
+        matches: dict[tuple[int, str], int] = defaultdict(int)
+        for word in {w for words in queries.values() for w in words}:
+            found = {
+                name: {
+                    d: tf
+                    for d, tf in self.postings[value_field(name)].get(word, {}).items()
+                    if d in self._docs.live
+                }
+                for name in boosts
+                if word in queries[name]
+            }
+            frequencies = [len(docs) for docs in found.values() if docs]
+            if not frequencies:
+                continue
+            df = sum(frequencies) / len(frequencies)
+            idf = math.log(1 + (total - df + 0.5) / (df + 0.5))
+            for name, docs in found.items():
+                lengths = self.doc_lengths[value_field(name)]
+                for doc, tf in docs.items():
+                    if doc not in live:
+                        continue
+                    norm = tf / (tf + k1 * (1 - b + b * lengths[doc] / mean))
+                    scores[doc] += boosts[name] * queries[name][word] * idf * norm
+                    matches[doc, name] += 1
+        needed = {
+            name: len(words) if keyword.operator is TermOperator.AND else keyword.minimum_match
+            for name, words in queries.items()
+        }
+        kept = [d for d in scores if any(matches[d, n] >= needed[n] for n in boosts)]
+        kept.sort(
+            key=lambda doc: (-scores[doc], stored_id(self._objects.get(DocId(doc)) or bytes(99)))
+        )
+        kept = kept[:depth]
+        return Ranked(
+            [DocId(d) for d in kept],
+            scores=[scores[d] for d in kept],
+            explanations=["" for _ in kept] if is_explained else None,
+        )
