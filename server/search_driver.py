@@ -1,0 +1,124 @@
+"""SearchDriver: runs reads in an event loop without a thread hop for each.
+
+A read is a generator of steps (engine/steps.py). Its short Python runs in the loop; a graph search
+goes to the native pool, and one wake-up of the loop collects every search that is done. What may
+take long in Python or goes over the network runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from weftdb.core.errors import Closed, DimensionMismatch, Fault, InvalidRequest, WeftError
+from weftdb.core.query import Search
+from weftdb.engine.collection import LocalCollection
+from weftdb.engine.steps import Call, Steps, VectorCall
+from weftdb.index.hnsw.graph import HnswIndex
+from weftdb.index.kernels import _native
+from weftdb.index.ports import Neighbours
+
+T = TypeVar("T")
+
+INLINE_DEPTH_MAX = 1_000
+"""Reads that rank or read more objects than this run in a thread, not in the loop."""
+
+
+class SearchDriver:
+    """Lives in one event loop. Requires: `close` before the loop ends."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, slow: Executor) -> None:
+        """`threads` search natively; `slow` runs what must not hold up the loop."""
+        self._loop = loop
+        self._slow = slow
+        self._pool = _native.SearchPool(threads)
+        self._waiting: dict[int, tuple[asyncio.Future[Neighbours], VectorCall]] = {}
+        self._tickets = 0
+        loop.add_reader(self._pool.descriptor, self._collect)
+
+    async def search(self, local: LocalCollection, query: Search) -> Any:
+        """Answer a read, where it is best run."""
+        if _is_short(query):
+            return await self.drive(local.search_steps(query))
+        return await self._loop.run_in_executor(self._slow, local.search, query)
+
+    async def drive(self, steps: Steps[T]) -> T:
+        """Run `steps` to their end."""
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    answer = await self._answer(call)
+                except WeftError as error:
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def close(self) -> None:
+        """Stop the native threads; searches under way fail with Closed."""
+        self._loop.remove_reader(self._pool.descriptor)
+        self._pool.close()
+        for future, _ in self._waiting.values():
+            if not future.done():
+                future.set_exception(Closed("the server is stopping"))
+        self._waiting.clear()
+
+    async def _answer(self, call: Call) -> Any:
+        if not isinstance(call, VectorCall):
+            return await self._loop.run_in_executor(self._slow, call.run)
+        if not isinstance(call.index, HnswIndex):
+            return call.run()
+        return await self._submit(call, call.index)
+
+    def _submit(self, call: VectorCall, index: HnswIndex) -> asyncio.Future[Neighbours]:
+        self._tickets += 1
+        future: asyncio.Future[Neighbours] = self._loop.create_future()
+        self._waiting[self._tickets] = (future, call)
+        settings = index.settings
+        self._pool.submit(
+            index.native,
+            call.query,
+            call.k,
+            call.ef or settings.ef_for(call.k),
+            None if call.allow is None else call.allow.words(),
+            settings.flat_search_cutoff,
+            np.inf if call.distance_max is None else call.distance_max,
+            self._tickets,
+        )
+        return future
+
+    def _collect(self) -> None:
+        for ticket, first, second in self._pool.drain():
+            future, call = self._waiting.pop(ticket)
+            if future.done():
+                continue  # Its caller has gone away.
+            if isinstance(first, str) or isinstance(second, str):
+                future.set_exception(_error(str(first), str(second), call))
+            else:
+                future.set_result(Neighbours(first, second))
+
+
+def _is_short(query: Search) -> bool:
+    """Whether the Python side of a read is short enough for the loop."""
+    depth = (query.limit or 0) + query.offset
+    is_search = query.near is not None or query.keyword is not None or query.hybrid is not None
+    return depth <= INLINE_DEPTH_MAX and not query.sort and (is_search or query.filter is None)
+
+
+def _error(kind: str, message: str, call: VectorCall) -> WeftError:
+    match kind:
+        case "dimensions":
+            known = call.index.dimensions
+            return DimensionMismatch(f"vector lengths don't match: {known} vs {len(call.query)}")
+        case "invalid":
+            return InvalidRequest(message)
+        case "closed":
+            return Closed(message)
+        case _:
+            return Fault(f"native search failed: {message}")
