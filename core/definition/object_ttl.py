@@ -68,3 +68,8 @@ def _check(ttl: ObjectTtl, properties: Sequence[Property]) -> None:
             f'ObjectTTLConfig: property "{name}" set as "deleteOn" should have "date" data type, '
             f'"{kind}" given'
         )
+    if not (found.filterable or found.range_filters):
+        raise SchemaViolation(
+            f'ObjectTTLConfig: property "{name}" set as "deleteOn" needs the filterable or the '
+            "range index"
+        )

@@ -41,9 +41,8 @@ def parse_hnsw_quantizers(fields: Fields, default: str) -> tuple[Quantizer | Non
     bits = 8
     names_any = any(fields.has(kind.value) for kind in Compression)
     if default and not is_skipped and not names_any:
-        name, _, number = default.partition("-")
-        chosen[Compression(name)] = True
-        bits = int(number or bits)
+        kind_by_default, bits = default_quantizer(default)
+        chosen[kind_by_default] = True
         is_tracked = True
     pq, rendered_pq = _product(fields.child("pq"))
     sq, rendered_sq = _scalar(fields.child("sq"))
@@ -64,6 +63,17 @@ def parse_hnsw_quantizers(fields: Fields, default: str) -> tuple[Quantizer | Non
         "trackDefaultQuantization": is_tracked,
     }
     return by_kind[kind] if kind else None, rendered
+
+
+def default_quantizer(setting: str) -> tuple[Compression, int]:
+    """Read DEFAULT_QUANTIZATION: kind and, for rq, bits. Raises SchemaViolation."""
+    known = {kind.value: (kind, 8) for kind in Compression}
+    known |= {f"rq-{bits}": (Compression.ROTATIONAL, bits) for bits in RQ_BITS}
+    if setting not in known:
+        raise SchemaViolation(
+            f"DEFAULT_QUANTIZATION is '{setting}', it should be one of {', '.join(sorted(known))}"
+        )
+    return known[setting]
 
 
 def parse_flat_quantizers(fields: Fields) -> tuple[Quantizer | None, Rendered]:

@@ -51,6 +51,7 @@ def make_app(context: RestContext) -> FastAPI:
         app.include_router(module.router, prefix=BASE_PATH)
     app.add_exception_handler(WeftError, _on_engine_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_bug)
     return app
 
 
@@ -61,6 +62,11 @@ async def _on_engine_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, UnsupportedMedia):
         return coded(415, 415, str(error))
     return error_reply(error)
+
+
+async def _on_bug(_request: Request, _error: Exception) -> Response:
+    # Starlette raises the error again after this reply, so the server logs it with its traceback.
+    return refusal(500, "internal error: this is a bug of WeftDB; the server's log has the details")
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from weftdb.core.errors import InvalidRequest, Unsupported
 from weftdb.core.schema import Collection
+from weftdb.engine.collection import LocalCollection
 from weftdb.server.rest.context import REPORTED_VERSION, RestContext, context_of
 from weftdb.server.rest.replies import json_reply, refusal
 from weftdb.server.rest.requests import object_body, query_text, text_field
@@ -20,7 +20,6 @@ router = APIRouter()
 
 OUTPUTS = ("minimal", "verbose")
 SHARD_STATES = ("READY", "READONLY")
-SHARD_NAME_CHARS = 12
 
 
 @router.get("/nodes")
@@ -41,14 +40,15 @@ async def list_shards(request: Request, name: str) -> Response:
     """Answer the shards of a collection."""
     context = context_of(request)
     node = context.config.node_name
+    local = context.catalogue.local(name)
     shards = [
         {
             "name": shard,
             "per_node_status": {node: "READY"},
             "status": "READY",
-            "vectorQueueSize": 0,
+            "vectorQueueSize": queue,
         }
-        for shard in shard_names(context.catalogue.get(name))
+        for shard, queue in _in_first(local, local.pending)
     ]
     return json_reply(shards)
 
@@ -57,7 +57,7 @@ async def list_shards(request: Request, name: str) -> Response:
 async def update_shard(request: Request, name: str, shard: str) -> Response:
     """Set the state of a shard; READY is the only one there is so far."""
     body = await object_body(request)
-    if shard not in shard_names(context_of(request).catalogue.get(name)):
+    if shard not in shard_names(context_of(request).catalogue.local(name)):
         return refusal(404, f"no shard {shard} in {name}")
     status = text_field(body, "status")
     if status not in SHARD_STATES:
@@ -95,13 +95,16 @@ async def list_tasks(_request: Request) -> Response:
     return json_reply({})
 
 
-def shard_names(schema: Collection) -> list[str]:
-    """Names of a collection's shards: short, and the same after every start."""
-    count = 0 if schema.multi_tenant else schema.shard_count
-    return [
-        hashlib.sha256(f"{schema.name}/{number}".encode()).hexdigest()[:SHARD_NAME_CHARS]
-        for number in range(count)
-    ]
+def shard_names(local: LocalCollection) -> list[str]:
+    """Names of a collection's shards, the same after every start.
+
+    One node keeps all of them together; the number is what clients asked for, and what a cluster
+    will spread.
+    """
+    if local.schema.multi_tenant:
+        return []
+    first = local.shard_name
+    return [first, *(f"{first}_{number}" for number in range(1, local.schema.shard_count))]
 
 
 async def _nodes(request: Request, collections: list[Collection]) -> Response:
@@ -135,12 +138,9 @@ def _shards(
 ) -> list[dict[str, Any]]:
     out = []
     for schema in collections:
-        names = shard_names(schema)
-        # The engine counts a collection as a whole; it stands in the row of the first shard.
-        counts = [0] * len(names)
-        if names:
-            counts[0] = context.catalogue.local(schema.name).count()
-        for name, count in zip(names, counts, strict=True):
+        local = context.catalogue.local(schema.name)
+        queues = dict(_in_first(local, local.pending))
+        for name, count in _in_first(local, local.count() if queues else 0):
             if wanted in ("", name):
                 out.append(
                     {
@@ -152,8 +152,13 @@ def _shards(
                         "numberOfReplicas": schema.replication_factor,
                         "objectCount": count,
                         "replicationFactor": schema.replication_factor,
-                        "vectorIndexingStatus": "READY",
-                        "vectorQueueLength": 0,
+                        "vectorIndexingStatus": "INDEXING" if queues[name] else "READY",
+                        "vectorQueueLength": queues[name],
                     }
                 )
     return out
+
+
+def _in_first(local: LocalCollection, number: int) -> list[tuple[str, int]]:
+    """Shards with a number each: the engine counts a collection as a whole, in its first shard."""
+    return [(name, 0 if at else number) for at, name in enumerate(shard_names(local))]

@@ -159,6 +159,21 @@ def test_defaults_of_the_node() -> None:
     assert load_collection(collection.definition) == collection
 
 
+def test_a_wrong_default_of_the_node() -> None:
+    with pytest.raises(SchemaViolation, match="DEFAULT_QUANTIZATION"):
+        parse_collection({"class": "A"}, SchemaConfig(default_quantization="zip"))
+
+
+def test_expiry_needs_an_index() -> None:
+    until = {"name": "until", "dataType": ["date"], "indexFilterable": False}
+    ttl = {"enabled": True, "deleteOn": "until"}
+    with pytest.raises(SchemaViolation, match="needs the filterable"):
+        parse_collection({"class": "A", "properties": [until], "objectTtlConfig": ttl})
+    ranged = {**until, "indexRangeFilters": True}
+    collection = parse_collection({"class": "A", "properties": [ranged], "objectTtlConfig": ttl})
+    assert collection.ttl is not None
+
+
 def test_dynamic_index_where_it_is_allowed() -> None:
     around = Surroundings(async_indexing=True)
     body = {

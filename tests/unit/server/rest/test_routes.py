@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.unit.server.rest.fake_engine import FakeDatabase, NoVectorizers
-from weftdb.core.config import Config, SchemaConfig
+from weftdb.core.config import SchemaConfig
 from weftdb.engine.catalogue import Catalogue
 from weftdb.server.rest.app import make_app
 from weftdb.server.rest.context import RestContext
@@ -48,8 +48,6 @@ class TestMeta:
         assert client.get("/.well-known/openid-configuration").status_code == 404
 
     def test_not_ready(self, context: RestContext) -> None:
-        from dataclasses import replace
-
         draining = replace(context, is_ready=lambda: False)
         client = TestClient(make_app(draining), base_url="http://node/v1")
         assert client.get("/.well-known/ready").status_code == 503
@@ -60,6 +58,17 @@ class TestMeta:
         assert body["version"] == "1.39.0"
         assert body["modules"] == {}
         assert client.get("/").json()["links"]
+
+    def test_bugs_are_answered(self, context: RestContext, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken() -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(context.catalogue, "all", broken)
+        app = make_app(context)
+        client = TestClient(app, base_url="http://node/v1", raise_server_exceptions=False)
+        reply = client.get("/schema")
+        assert reply.status_code == 500
+        assert "bug" in reply.json()["error"][0]["message"]
 
     def test_unknown_paths_and_methods(self, client: TestClient) -> None:
         missing = client.get("/no-such-path")
@@ -87,7 +96,7 @@ class TestBodies:
         ],
     )
     def test_bad_bodies_write_nothing(
-        self, client: TestClient, database: FakeDatabase, raw: str, status: int, code: int | None
+        self, client: TestClient, raw: str, status: int, code: int | None
     ) -> None:
         client.post("/schema", json=BOOK)
         headers = {"Content-Type": "application/json"}
@@ -97,20 +106,20 @@ class TestBodies:
             assert reply.json()["error"][0]["message"]
         else:
             assert reply.json()["code"] == code
-        assert not database.by_name["Book"].objects
+        assert client.get("/objects").json()["objects"] == []
 
     def test_another_content_type(self, client: TestClient) -> None:
         reply = client.post("/schema", content="{}", headers={"Content-Type": "text/plain"})
         assert (reply.status_code, reply.json()["code"]) == (415, 415)
 
-    def test_a_body_beyond_the_limit(self, client: TestClient, database: FakeDatabase) -> None:
+    def test_a_body_beyond_the_limit(self, client: TestClient) -> None:
         big = b'{"class": "Book", "description": "' + b"x" * 100_001 + b'"}'
         headers = {"Content-Type": "application/json"}
         assert client.post("/schema", content=big, headers=headers).status_code == 422
         chunks = client.post("/schema", content=iter([big]), headers=headers)
         assert chunks.status_code == 422
         assert "limit" in chunks.json()["error"][0]["message"]
-        assert not database.by_name
+        assert client.get("/schema").json() == {"classes": []}
 
 
 class TestSchema:
@@ -238,11 +247,10 @@ class TestObjects:
         bad = client.post("/objects", json={"class": "Thing", "properties": {"a b": 1}})
         assert bad.status_code == 422
 
-    def test_without_auto_schema(self, database: FakeDatabase) -> None:
-        modules = NoVectorizers()
+    def test_without_auto_schema(self, context: RestContext) -> None:
         schema = SchemaConfig(auto_schema=False)
-        catalogue = Catalogue(database, schema, modules, database.env)
-        context = RestContext(database, catalogue, modules, Config(), database.env)
+        catalogue = Catalogue(context.database, schema, context.vectorizers, context.env)
+        context = replace(context, catalogue=catalogue)
         client = TestClient(make_app(context), base_url="http://node/v1")
         assert client.post("/objects", json={"class": "Thing"}).status_code == 422
         client.post("/schema", json=BOOK)
@@ -387,6 +395,9 @@ class TestNodes:
         assert verbose["stats"] == {"objectCount": 5, "shardCount": 1}
         shard = books.get("/schema/Book/shards").json()[0]["name"]
         assert verbose["shards"][0]["name"] == shard
+        books.post("/schema", json={"class": "Wide", "shardingConfig": {"desiredCount": 3}})
+        names = [item["name"] for item in books.get("/schema/Wide/shards").json()]
+        assert len(set(names)) == 3
         other = books.get("/nodes?output=verbose&shardName=x").json()["nodes"][0]
         assert other["shards"] is None
 
