@@ -42,6 +42,7 @@ _words = re.compile(r"[^\W_]+").findall
 _word_patterns = re.compile(r"(?:[^\W_]|[*?])+").findall
 _ascii_words = re.compile(r"[a-z0-9]+").findall
 _space_runs = re.compile(f"[^{_SPACE}]+").findall
+_trimmed = re.compile(f"[^{_SPACE}](?:.*[^{_SPACE}])?", re.DOTALL).search
 _has_cjk = re.compile(f"[{_HAN}{_SYLLABLES}]").search
 _cjk_or_other = re.compile(f"([{_HAN}{_SYLLABLES}]+)|([^{_HAN}{_SYLLABLES}]+)").findall
 _is_ideograph = re.compile(f"[{_HAN}]").match
@@ -127,8 +128,8 @@ def _cut_whitespace(text: str) -> list[str]:
 
 
 def _cut_field(text: str) -> list[str]:
-    whole = text.strip()
-    return [whole] if whole else []
+    found = _trimmed(text)
+    return [found[0]] if found else []
 
 
 def _cut_trigrams(text: str) -> list[str]:

@@ -83,6 +83,8 @@ def test_other_tokenizations_leave_cjk_alone() -> None:
 
 def test_white_space_is_unicode_white_space_and_no_control() -> None:
     assert tokenizer(Tokenization.WHITESPACE)("a\x1cb c\u2009d\x85e") == ["a\x1cb", "c", "d", "e"]
+    assert tokenizer(Tokenization.FIELD)("\u3000\x1f a\n b\x1c\xa0\n") == ["\x1f a\n b\x1c"]
+    assert tokenizer(Tokenization.FIELD)(" \n") == []
 
 
 def test_wildcards_stay_for_patterns() -> None:
