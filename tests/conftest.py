@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +33,20 @@ def short_tmp() -> Iterator[Path]:
     """A directory with a short name, for what stores sockets or many files in it."""
     with tempfile.TemporaryDirectory(prefix="weft-") as name:
         yield Path(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `make fuzz`, let every property try WEFTDB_FUZZ_TIMES as many examples."""
+    times = int(os.environ.get("WEFTDB_FUZZ_TIMES", "1"))
+    if times == 1:
+        return
+    for item in items:
+        test = getattr(item, "obj", None)
+        test = getattr(test, "__func__", test)
+        chosen = getattr(test, "_hypothesis_internal_use_settings", None)
+        if chosen is not None:
+            more = settings(chosen, max_examples=chosen.max_examples * times, deadline=None)
+            test._hypothesis_internal_use_settings = more  # type: ignore[union-attr]
 
 
 def pytest_report_header() -> list[str]:

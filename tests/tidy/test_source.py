@@ -78,11 +78,12 @@ def test_native_files_say_what_they_own() -> None:
 
 
 def test_no_broad_except() -> None:
+    """A handler that ends in `raise` translates; it may be broad, because it hides nothing."""
     listed = exceptions("broad_except")
     broad: dict[str, int] = {}
     for path in PRODUCT:
         for node in ast.walk(parse(path)):
-            if not isinstance(node, ast.ExceptHandler):
+            if not isinstance(node, ast.ExceptHandler) or isinstance(node.body[-1], ast.Raise):
                 continue
             names = [] if node.type is None else ast.walk(node.type)
             caught = {item.id for item in names if isinstance(item, ast.Name)}
