@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from weftdb.core.config import Config
-from weftdb.core.definition import read_definition
 from weftdb.core.objects import ObjectDraft
 from weftdb.core.query import NearVector, Search, Target
 from weftdb.core.types import UNNAMED, ObjectId
-from weftdb.engine.assembly import open_database
+from weftdb.engine.assembly import open_engine
 from weftdb.engine.collection import LocalCollection
 
 from .material import K, Vectors
@@ -64,10 +63,11 @@ def measure_library(vectors: Vectors, path: Path, *, ef: int, seconds: float) ->
     """Fill a fresh directory and search it at one ef."""
     from weftdb.storage.object_codec import stored_id
 
-    database = open_database(path, Config())
+    engine = open_engine(path, Config())
     try:
         definition = collection_definition(COLLECTION, {"name": "text", "number": "int"})
-        collection = database.create_collection(read_definition(definition))
+        engine.catalogue.create(definition)
+        collection = engine.catalogue.local(COLLECTION)
         import_per_s = fill(collection, vectors)
         found = [
             [int.from_bytes(stored_id(item), "big") - 1 for item in search_once(collection, q, ef)]
@@ -90,7 +90,7 @@ def measure_library(vectors: Vectors, path: Path, *, ef: int, seconds: float) ->
             pair = [len(item) for item in pool.map(worker, range(2))]
         two_per_s = sum(pair) / (time.perf_counter() - began)
     finally:
-        database.close()
+        engine.close()
     return LibraryResult(
         import_per_s, ef, vectors.recall(found), len(alone) / sum(alone), two_per_s,
         float(np.median(alone)) * 1e3,

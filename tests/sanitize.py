@@ -36,7 +36,7 @@ SANITIZERS = (
         "address,undefined",
         "libasan.so",
         {
-            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         },
     ),
@@ -47,6 +47,13 @@ SANITIZERS = (
         {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"},
     ),
 )
+
+
+def runtime_of(name: str) -> str:
+    """Full path of a library that comes with the compiler; the bare name if it does not."""
+    command = [compiler(), f"-print-file-name={name}"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return answer.stdout.strip()
 
 
 def compiler() -> str:
@@ -84,10 +91,7 @@ def run(sanitizer: Sanitizer) -> int:
     """Build and test; the exit code of the tests."""
     print(f"== {sanitizer.name}: -fsanitize={sanitizer.flags}", flush=True)
     copy = build(sanitizer)
-    runtime = subprocess.run(
-        [compiler(), f"-print-file-name={sanitizer.runtime}"],
-        capture_output=True, text=True, check=True, timeout=60,
-    ).stdout.strip()  # fmt: skip
+    runtime = runtime_of(sanitizer.runtime)
     if not Path(runtime).is_absolute():
         print(f"{sanitizer.runtime} does not come with {compiler()}", file=sys.stderr)
         return 2
@@ -96,12 +100,14 @@ def run(sanitizer: Sanitizer) -> int:
     environment = {
         **os.environ,
         **sanitizer.options,
-        "LD_PRELOAD": runtime,
+        # libstdc++ too, or the sanitizer does not find the real __cxa_throw to wrap.
+        "LD_PRELOAD": f"{runtime} {runtime_of('libstdc++.so.6')}",
         "PYTHONPATH": os.pathsep.join(paths),
         "WEFTDB_KERNELS": "native",
     }
     command = [
         sys.executable, "-S", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+        "--capture=sys",
         "-o", "pythonpath=", *(name for name in TESTS if (ROOT / name).is_dir()),
     ]  # fmt: skip
     return subprocess.run(
@@ -110,8 +116,9 @@ def run(sanitizer: Sanitizer) -> int:
 
 
 def main() -> int:
-    """Run every sanitizer; the first failure decides the exit code."""
-    codes = [run(sanitizer) for sanitizer in SANITIZERS]
+    """Run every sanitizer (or those named); the first failure decides the exit code."""
+    wanted = set(sys.argv[1:]) or {sanitizer.name for sanitizer in SANITIZERS}
+    codes = [run(sanitizer) for sanitizer in SANITIZERS if sanitizer.name in wanted]
     return next((code for code in codes if code), 0)
 
 
