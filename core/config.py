@@ -56,6 +56,8 @@ class SchemaConfig:
     default_distance: str = "cosine"
     default_quantization: str = ""
     default_tokenization: str = "word"
+    ttl_sweep_interval_s: float = 0.0
+    """How often expired objects are deleted; 0 is off, and then no collection may ask for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,4 +168,5 @@ class Catalogue:
         return Surroundings(
             collections=frozenset(item.name for item in self._database.collections()),
             vectorizers=frozenset(self._vectorizers.names()),
+            deletes_expired=self._config.ttl_sweep_interval_s > 0,
         )

@@ -20,6 +20,7 @@ from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, PropertyValue, VectorName, format_object_id
 from weftdb.engine.change import PutMode
 from weftdb.engine.chores import shard_chores
+from weftdb.engine.expiry import ExpiryChore, SweepCall
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.reader import read
 from weftdb.engine.shard import Shard
@@ -60,7 +61,8 @@ class LocalCollection:
         """Serve an open shard; `wake` tells the maintenance that something was written."""
         self.shard = shard
         self.shard_name = shard_name
-        self.chores: Sequence[Chore] = shard_chores(shard, env)
+        self._expiry = ExpiryChore(self, env, shard.config.schema.ttl_sweep_interval_s)
+        self.chores: Sequence[Chore] = [*shard_chores(shard, env), self._expiry]
         self._writer = writer
         self._vectorizers = vectorizers
         self._wake = wake
@@ -132,11 +134,14 @@ class LocalCollection:
         ids: list[ObjectId] = []
         deleted = 0
         for start in range(0, len(matches), DELETE_DOCS_PER_BATCH):
-            stored = self.shard.fetch(matches[start : start + DELETE_DOCS_PER_BATCH])
-            chunk = [stored_id(value) for value in stored if value is not None]
+            docs = matches[start : start + DELETE_DOCS_PER_BATCH]
+            chunk = [stored_id(value) for value in self.shard.fetch(docs) if value is not None]
             ids.extend(chunk)
             if not dry_run:
-                deleted += sum(self.delete(chunk))
+                # An object that was written since is another version, which nobody matched.
+                outcome, ticket = self._writer.delete(chunk, only=frozenset(docs))
+                self._settle(ticket)
+                deleted += sum(outcome)
         return DeleteReport(matches=len(ids), deleted=deleted, ids=tuple(ids))
 
     def get(
@@ -158,7 +163,12 @@ class LocalCollection:
     def search_steps(self, query: Search) -> Steps[Hits]:
         """The same read as steps, for a driver that runs the long calls elsewhere."""
         self._check(query.tenant)
-        return read(self.shard, query, self._vectorizers)
+        steps = read(self.shard, query, self._vectorizers)
+        return self._swept_first(steps) if self._expiry.hides else steps
+
+    def _swept_first(self, steps: Steps[Hits]) -> Steps[Hits]:
+        yield SweepCall(self._expiry)
+        return (yield from steps)
 
     def count(self, condition: Filter | None = None, *, tenant: str = "") -> int:
         """Objects, or those that match."""

@@ -81,11 +81,20 @@ class ShardWriter:
                 raise error
             return self._write([_Accepted(draft, expected)])
 
-    def delete(self, ids: Sequence[ObjectId]) -> tuple[list[bool], Ticket | None]:
-        """Delete objects; False where there was none. One atomic batch."""
+    def delete(
+        self, ids: Sequence[ObjectId], *, only: frozenset[DocId] | None = None
+    ) -> tuple[list[bool], Ticket | None]:
+        """Delete objects; False where there was none. One atomic batch.
+
+        With `only`, an object whose present doc is another one stays.
+        """
         with self._turn:
             docs = self._shard.objects.doc_ids_of(ids)
-            present = {i: doc for i, doc in zip(ids, docs, strict=True) if doc is not None}
+            present = {
+                i: doc
+                for i, doc in zip(ids, docs, strict=True)
+                if doc is not None and (only is None or doc in only)
+            }
             if not present:
                 return [False] * len(ids), None
             version = self._versions.next()

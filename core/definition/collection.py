@@ -42,7 +42,7 @@ def parse_collection(
     properties, rendered_properties = parse_properties(fields, rules)
     vectors = parse_vectors(fields, vector_rules(defaults, surroundings))
     layout = parse_layout(fields, surroundings)
-    ttl, rendered_ttl = parse_object_ttl(fields, properties)
+    ttl, rendered_ttl = parse_object_ttl(fields, properties, surroundings)
     if needs_timestamps(ttl):
         inverted = replace(inverted, index_timestamps=True)
         rendered_inverted["indexTimestamps"] = True

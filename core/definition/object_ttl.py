@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from weftdb.core.definition.json_fields import Fields
+from weftdb.core.definition.surroundings import Surroundings
 from weftdb.core.errors import SchemaViolation
 from weftdb.core.schema import DataType, ObjectTtl, Property
 
 TIMESTAMPS = ("_creationTimeUnix", "_lastUpdateTimeUnix")
 LIFETIME_S_MIN = 60
+LIFETIME_S_MAX = 10_000_000_000
+"""Three centuries either way: dates stay within what calendars can write."""
 
 
 def parse_object_ttl(
-    fields: Fields, properties: Sequence[Property]
+    fields: Fields, properties: Sequence[Property], surroundings: Surroundings | None = None
 ) -> tuple[ObjectTtl | None, dict[str, Any] | None]:
     """Return the settings (None while off) and their canonical JSON (None where not given)."""
     if not fields.has("objectTtlConfig"):
@@ -27,6 +30,11 @@ def parse_object_ttl(
     )
     is_enabled = given.flag("enabled")
     if is_enabled:
+        if surroundings is not None and not surroundings.deletes_expired:
+            raise SchemaViolation(
+                "ObjectTTLConfig: enabling objectTTL requires a running background scheduler. "
+                "Set OBJECTS_TTL_DELETE_SCHEDULE to activate it"
+            )
         _check(ttl, properties)
     rendered: dict[str, Any] = {
         "defaultTtl": ttl.lifetime_s,
@@ -44,6 +52,11 @@ def needs_timestamps(ttl: ObjectTtl | None) -> bool:
 
 def _check(ttl: ObjectTtl, properties: Sequence[Property]) -> None:
     name = ttl.delete_on
+    if abs(ttl.lifetime_s) > LIFETIME_S_MAX:
+        raise SchemaViolation(
+            f"ObjectTTLConfig: defaultTtl must be within ±{LIFETIME_S_MAX} seconds, "
+            f"given {ttl.lifetime_s}"
+        )
     if not name:
         raise SchemaViolation(
             'ObjectTTLConfig: missing value for "deleteOn". Set "_creationTimeUnix", '

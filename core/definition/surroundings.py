@@ -32,6 +32,8 @@ class Surroundings:
     """Which of `TOKENIZER_SWITCHES` are switched on."""
     node_count: int = 1
     async_indexing: bool = False
+    deletes_expired: bool = False
+    """Whether somebody looks for expired objects."""
 
     def check_vectorizer(self, name: str) -> None:
         """Raise SchemaViolation if no module called `name` is there."""

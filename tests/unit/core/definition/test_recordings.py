@@ -75,7 +75,8 @@ class Replay:
     def step(self, request: dict[str, Any]) -> Any:
         """Return the JSON that the step answers with; None for a step that is not ours."""
         method, parts = request.get("method"), request.get("path", "/").split("/")[1:]
-        around = Surroundings(collections=frozenset(self.collections))
+        names = frozenset(self.collections)
+        around = Surroundings(collections=names, deletes_expired=True)
         if parts[0] != "schema":
             return None
         if method == "POST" and len(parts) == 1 and "body" in request:
