@@ -1,0 +1,1 @@
+"""Commands beside `weftdb serve`: import, search, stats."""

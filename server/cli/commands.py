@@ -1,0 +1,69 @@
+"""The commands: each module adds its parser, whose `run` does the work and gives the exit code.
+
+0  done
+1  done in part: single objects were refused (they are listed)
+2  the command line, the input file or the request is wrong
+3  the database is away, held by another process or broken
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from weftdb.client import errors as client_errors
+from weftdb.core.errors import RequestError, WeftError
+from weftdb.server.cli import import_command, search_command, stats_command
+from weftdb.server.cli.records import BadRecord
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+EXIT_DONE = 0
+EXIT_PARTLY = 1
+EXIT_REFUSED = 2
+EXIT_UNAVAILABLE = 3
+
+EXIT_CODES = (
+    "exit codes: 0 done, 1 single objects were refused, 2 wrong command line, input or request, "
+    "3 database away, held by another process or broken"
+)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add import, search and stats. `arguments.run(arguments)` is the exit code."""
+    for module in (import_command, search_command, stats_command):
+        parser = module.add_parser(commands)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = f"{module.EXAMPLES}\n\n{EXIT_CODES}"
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Run the chosen command; errors become one line on stderr and an exit code."""
+    try:
+        code: int = arguments.run(arguments)
+    except (client_errors.RequestRefused, RequestError, BadRecord, ValueError, TypeError) as error:
+        return _fail(error, EXIT_REFUSED)
+    except (client_errors.ClientError, WeftError) as error:
+        return _fail(error, EXIT_UNAVAILABLE)
+    except OSError as error:
+        return _fail(error, EXIT_REFUSED)
+    return code
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"weftdb: {error}", file=sys.stderr)
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run these commands alone: `python -m weftdb.server.cli.commands`."""
+    parser = argparse.ArgumentParser(prog="weftdb", description="A vector database.")
+    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    return run_command(parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
