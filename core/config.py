@@ -6,6 +6,7 @@ Only this module reads `os.environ`. Sizes are bytes, times are seconds unless t
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from weftdb.core import limits
@@ -98,3 +99,8 @@ class Config:
     schema: SchemaConfig = field(default_factory=SchemaConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
     node_name: str = "node1"
+
+
+def read_environment() -> Mapping[str, str]:
+    """A copy of the environment; the one place that reads it."""
+    return dict(os.environ)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from weftdb.core.errors import Closed, DimensionMismatch, Fault, InvalidRequest, WeftError
-from weftdb.core.query import Search
+from weftdb.core.query import Hits, Search
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.steps import Call, Steps, VectorCall
 from weftdb.index.hnsw.graph import HnswIndex
@@ -39,7 +39,7 @@ class SearchDriver:
         self._tickets = 0
         loop.add_reader(self._pool.descriptor, self._collect)
 
-    async def search(self, local: LocalCollection, query: Search) -> Any:
+    async def search(self, local: LocalCollection, query: Search) -> Hits:
         """Answer a read, where it is best run."""
         if _is_short(query):
             return await self.drive(local.search_steps(query))

@@ -1,7 +1,7 @@
 """The methods of the public gRPC API over one database: bytes in, bytes out.
 
-Each method is parse, one call of the engine, assemble. Writes and reads run in their own bounded
-pools of threads, so that a slow import never keeps a search waiting.
+Each method is parse, one call of the engine, assemble. Searches run where search_driver.py puts
+them; writes have a bounded pool of threads, so that an import never keeps a search waiting.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,6 +35,7 @@ from weftdb.server.grpc.imports import import_objects
 from weftdb.server.grpc.reply import assemble_reply
 from weftdb.server.grpc.reply_shape import ShapeCache
 from weftdb.server.grpc.search_request import parse_search
+from weftdb.server.search_driver import SearchDriver
 
 PUBLIC = "/weaviate.v1.Weaviate/"
 HEALTH = "/grpc.health.v1.Health/"
@@ -87,22 +88,19 @@ class Service:
         self,
         catalogue: Catalogue,
         limits: QueryConfig,
+        driver: SearchDriver,
         *,
+        readers: Executor,
+        writers: Executor,
         is_ready: Callable[[], bool],
-        read_threads: int,
-        write_threads: int,
     ) -> None:
         self._catalogue = catalogue
         self._limits = limits
+        self._driver = driver
         self._is_ready = is_ready
         self._shapes = ShapeCache()
-        self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="weft-read")
-        self._writers = ThreadPoolExecutor(write_threads, thread_name_prefix="weft-write")
-
-    def close(self) -> None:
-        """Finish running calls and let the threads go."""
-        self._readers.shutdown(wait=True)
-        self._writers.shutdown(wait=True)
+        self._readers = readers
+        self._writers = writers
 
     def unary(self) -> Mapping[str, UnaryHandler]:
         """The table for the door."""
@@ -125,7 +123,7 @@ class Service:
         group_by = request.group_by.path[0] if request.group_by.path else None
         shape = self._shapes.shape(request, schema, group_by)
         query = parse_search(request, schema, self._limits, shape.vectors)
-        hits = await self._run(self._readers, lambda: local.search(query))
+        hits = await self._driver.search(local, query)
         return assemble_reply(hits, shape, time.perf_counter() - begun)
 
     async def batch_objects(self, raw: bytes, _call: Call) -> bytes:
@@ -210,7 +208,7 @@ class Service:
         status = kinds.SERVING if self._is_ready() else kinds.NOT_SERVING
         return kinds(status=status).SerializeToString()
 
-    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    async def _run(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
 

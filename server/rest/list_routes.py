@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from weftdb.core.errors import InvalidRequest, LimitExceeded
+from weftdb.core.objects import Object
 from weftdb.core.query import Search, Sort
 from weftdb.core.schema import Collection, canonical_property_name
 from weftdb.core.types import ObjectId
 from weftdb.core.validation import unknown_property
 from weftdb.engine.collection import LocalCollection
 from weftdb.server.rest.context import RestContext, context_of
-from weftdb.server.rest.object_json import Json, render_read_object, render_vectors
+from weftdb.server.rest.object_json import Json, render_read_object
 from weftdb.server.rest.replies import json_reply
 from weftdb.server.rest.requests import (
     checked_id,
@@ -124,18 +123,15 @@ def _sort(request: Request, schema: Collection) -> tuple[Sort, ...]:
 
 
 def _run(local: LocalCollection, search: Search, *, with_vectors: bool) -> list[Json]:
-    names = tuple(local.schema.vector_by_name) if with_vectors else ()
-    hits = local.search(replace(search, vectors=names))
-    out = []
-    for row, stored in enumerate(hits.stored):
-        item = decode_object(stored)
-        rendered = render_read_object(local.schema.name, item, tenant=search.tenant)
-        columns = ((name, hits.vectors[name][row]) for name in names)
-        rendered.update(
-            render_vectors({name: vector for name, vector in columns if vector is not None})
-        )
-        out.append(rendered)
-    return out
+    objects = [decode_object(stored) for stored in local.search(search).stored]
+    if not with_vectors:
+        return [_render(local, item, search.tenant) for item in objects]
+    found = (local.get(item.id, with_vectors=True, tenant=search.tenant) for item in objects)
+    return [_render(local, item, search.tenant) for item in found if item is not None]
+
+
+def _render(local: LocalCollection, item: Object, tenant: str) -> Json:
+    return render_read_object(local.schema.name, item, tenant=tenant)
 
 
 def _list_all(context: RestContext, limit: int, offset: int, *, with_vectors: bool) -> list[Json]:

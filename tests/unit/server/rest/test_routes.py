@@ -300,15 +300,6 @@ class TestLists:
     def test_bad_pages(self, books: TestClient, query: str, status: int) -> None:
         assert books.get(f"/objects?{query}").status_code == status
 
-    def test_named_vectors(self, client: TestClient) -> None:
-        vector = {"vectorizer": {"none": {}}}
-        client.post("/schema", json={"class": "Art", "vectorConfig": {"a": vector, "b": vector}})
-        for number, vectors in ((1, {"a": [1, 2]}), (2, {"b": [3]}), (3, {})):
-            body = {"class": "Art", "id": uid(number), "vectors": vectors}
-            assert client.post("/objects", json=body).status_code == 200
-        found = client.get("/objects?class=Art&include=vector").json()["objects"]
-        assert [item.get("vectors") for item in found] == [{"a": [1, 2]}, {"b": [3]}, None]
-
     def test_all_collections(self, books: TestClient) -> None:
         books.post("/objects", json={"class": "Zoo", "id": uid(9), "properties": {}})
         found = books.get("/objects?limit=3&offset=3&include=vector").json()["objects"]

@@ -1,0 +1,307 @@
+"""The command `weftdb`, and the composition root of the server: the only place that names
+implementations.
+
+Exit status: 0 stopped as asked; 1 a bug; 2 bad settings or arguments; 3 another process holds the
+data directory; 4 an address cannot be used; 5 the data cannot be opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import IntEnum
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+
+from weftdb import __version__
+from weftdb.core.config import read_environment
+from weftdb.core.env import Env
+from weftdb.core.errors import Fault, StoreHeld
+from weftdb.engine.catalogue import Catalogue
+from weftdb.engine.database import Database
+from weftdb.modules.registry import Registry
+from weftdb.server.cli.commands import add_commands
+from weftdb.server.grpc.door import Door, DoorSettings
+from weftdb.server.grpc.service import Service
+from weftdb.server.logging import start_logging
+from weftdb.server.metrics import CONTENT_TYPE, CollectionFigures, Figures, Metrics
+from weftdb.server.rest.app import make_app
+from weftdb.server.rest.context import RestContext
+from weftdb.server.search_driver import SearchDriver
+from weftdb.server.settings import BadSettings, ServerSettings, load_settings
+from weftdb.storage.rocks import RocksStore
+
+log = logging.getLogger("weftdb.server")
+
+_LOOPBACK = ("127.", "localhost", "::1")
+_BACKLOG = 1024
+SWITCH_INTERVAL_S = 0.001
+"""How long a thread may keep the interpreter from the event loop while an import runs beside
+searches. Python's default is 5 ms, which is several searches long."""
+
+
+class Exit(IntEnum):
+    """Exit status of `weftdb serve`."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    HELD = 3
+    ADDRESS = 4
+    DATA = 5
+
+
+_FLAGS = {
+    "--data": ("data", "directory that holds the data"),
+    "--host": ("http.host", "address to listen on"),
+    "--port": ("http.port", "port of REST"),
+    "--grpc-port": ("grpc.port", "port of gRPC"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="weftdb", description="WeftDB, a vector database")
+    parser.add_argument("--version", action="version", version=f"weftdb {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_serve(commands.add_parser("serve", help="run the server"))
+    add_commands(commands)
+    chosen = parser.parse_args(arguments)
+    status: int = chosen.run(chosen)
+    return status
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config-file", default="", help="YAML file with settings")
+    for flag, (path, about) in _FLAGS.items():
+        parser.add_argument(flag, dest=path, default=None, help=about)
+    parser.set_defaults(run=_serve)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    given = vars(chosen)
+    flags = {path: given[path] for path, _ in _FLAGS.values() if given[path] is not None}
+    try:
+        loaded = load_settings(read_environment(), flags, chosen.config_file)
+    except BadSettings as error:
+        return _fail(Exit.USAGE, str(error))
+    if not __debug__:
+        return _fail(Exit.USAGE, "python -O removes checks that WeftDB relies on; run without it")
+    settings = loaded.settings
+    start_logging(settings.log)
+    for note in loaded.notes:
+        log.warning("%s", note)
+    if not settings.http.host.startswith(_LOOPBACK):
+        log.warning("listening on %s without authentication: open to all", settings.http.host)
+    try:
+        return serve(settings)
+    except StoreHeld as error:
+        return _fail(Exit.HELD, str(error))
+    except OSError as error:
+        return _fail(Exit.ADDRESS, str(error))
+    except Fault as error:
+        return _fail(Exit.DATA, str(error))
+
+
+def _fail(status: Exit, text: str) -> int:
+    print(f"weftdb: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An open engine with its doors' shared parts."""
+
+    database: Database
+    catalogue: Catalogue
+    registry: Registry
+    metrics: Metrics
+    env: Env
+
+
+def serve(settings: ServerSettings) -> int:
+    """Open the data, serve until SIGTERM or SIGINT, close.
+
+    Raises StoreHeld, Fault (the data), OSError (an address).
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    listener = _listen(settings.http.host, settings.http.port)
+    with contextlib.closing(listener):
+        node = _open(settings)
+        try:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                runner.run(_run(settings, node, listener))
+        finally:
+            node.database.close()
+    log.info("stopped")
+    return Exit.OK
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop  # Not there on Windows.
+
+    return uvloop.new_event_loop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the REST address first: to fail here costs nothing, after a long recovery it does."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"HTTP cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def _open(settings: ServerSettings) -> Node:
+    env, config = Env(), settings.engine
+    settings.data.mkdir(parents=True, exist_ok=True)
+    registry = Registry(config.modules)
+    store = RocksStore(settings.data, config.storage, env.clock)
+    try:
+        database = Database(settings.data, store, config=config, vectorizers=registry, env=env)
+    except BaseException:
+        store.close()
+        raise
+    metrics = Metrics(__version__)
+
+    def collections() -> Iterator[CollectionFigures]:
+        for schema in database.collections():
+            local = database.collection(schema.name)
+            yield CollectionFigures(schema.name, local.count(), local.pending)
+
+    metrics.watch(Figures(collections, store.metrics))
+    catalogue = Catalogue(database, config.schema, registry, env)
+    return Node(database, catalogue, registry, metrics, env)
+
+
+class _RestServer(uvicorn.Server):
+    """uvicorn without signal handlers: this file stops both doors together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+async def _run(settings: ServerSettings, node: Node, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def is_ready() -> bool:
+        return not stop.is_set()
+
+    threads = settings.grpc
+    with (
+        ThreadPoolExecutor(threads.read_threads, thread_name_prefix="weft-read") as readers,
+        ThreadPoolExecutor(threads.write_threads, thread_name_prefix="weft-write") as writers,
+        contextlib.closing(SearchDriver(loop, threads.read_threads, readers)) as driver,
+    ):
+        service = Service(
+            node.catalogue,
+            settings.engine.query,
+            driver,
+            readers=readers,
+            writers=writers,
+            is_ready=is_ready,
+        )
+        door = Door(service.unary(), {}, _door_settings(settings), node.metrics.door("grpc"))
+        app = make_app(_rest_context(settings, node, is_ready))
+        rest = _RestServer(_uvicorn_config(app, node.metrics, settings))
+        await _serve_until(stop, settings, door, [(rest, listener), *_scrape(node, settings)])
+
+
+async def _serve_until(
+    stop: asyncio.Event,
+    settings: ServerSettings,
+    door: Door,
+    servers: list[tuple[_RestServer, socket.socket]],
+) -> None:
+    """Open both doors, say so, wait for `stop`, let running requests finish."""
+    grpc_port = await door.start()
+    tasks = [asyncio.create_task(rest.serve(sockets=[own])) for rest, own in servers]
+    while not all(rest.started for rest, _ in servers):
+        await asyncio.sleep(0.01)
+    host, port = servers[0][1].getsockname()[:2]
+    print(
+        f"weftdb {__version__} is ready: REST http://{host}:{port}, "
+        f"gRPC {settings.http.host}:{grpc_port}, data {settings.data}",
+        flush=True,
+    )
+    await stop.wait()
+    log.info("stopping: running requests have %g s", settings.stop_grace_s)
+    for rest, _ in servers:
+        rest.should_exit = True
+    await asyncio.gather(door.stop(settings.stop_grace_s), *tasks)
+
+
+def _rest_context(
+    settings: ServerSettings, node: Node, is_ready: Callable[[], bool]
+) -> RestContext:
+    return RestContext(
+        database=node.database,
+        catalogue=node.catalogue,
+        vectorizers=node.registry,
+        config=settings.engine,
+        env=node.env,
+        grpc_message_bytes_max=settings.grpc.message_bytes_max,
+        is_ready=is_ready,
+    )
+
+
+def _door_settings(settings: ServerSettings) -> DoorSettings:
+    grpc = settings.grpc
+    return DoorSettings(
+        settings.http.host, grpc.port, grpc.message_bytes_max, grpc.certificate, grpc.key
+    )
+
+
+def _uvicorn_config(app: Starlette, metrics: Metrics, settings: ServerSettings) -> uvicorn.Config:
+    app.add_route("/metrics", _metrics_route(metrics))
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        backlog=_BACKLOG,
+        lifespan="off",
+        timeout_graceful_shutdown=max(1, int(settings.stop_grace_s)),
+    )
+
+
+def _metrics_route(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        body = await asyncio.to_thread(metrics.render)
+        return Response(body, media_type=CONTENT_TYPE)
+
+    return answer
+
+
+def _scrape(node: Node, settings: ServerSettings) -> list[tuple[_RestServer, socket.socket]]:
+    """The listener of its own for Prometheus, if it is switched on."""
+    if not settings.metrics.enabled:
+        return []
+    listener = _listen(settings.http.host, settings.metrics.port)
+    return [(_RestServer(_uvicorn_config(Starlette(), node.metrics, settings)), listener)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Metrics: what Prometheus reads of this node.
+
+Counted while it happens: requests by door, method and status. Asked for at the time of reading:
+objects, vectors that are not linked yet, the store's figures.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFigures:
+    """One collection at one moment."""
+
+    name: str
+    objects: int
+    pending_vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the engine says of itself when asked."""
+
+    collections: Callable[[], Iterator[CollectionFigures]]
+    store: Callable[[], dict[str, int]]
+
+
+class Metrics:
+    """The registry of one server. Thread-safe."""
+
+    def __init__(self, version: str) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "weftdb_requests",
+            "Finished requests by door, method and status.",
+            ("door", "method", "code"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "weftdb_request_seconds",
+            "Time from the whole request to the whole reply.",
+            ("door", "method"),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._version = version
+
+    def door(self, name: str) -> DoorMetrics:
+        """The counters of one door."""
+        return DoorMetrics(self._requests, self._seconds, name)
+
+    def watch(self, figures: Figures) -> None:
+        """Ask `figures` whenever the metrics are read."""
+        self._registry.register(_FiguresCollector(figures, self._version))
+
+    def render(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class DoorMetrics:
+    """Counts the requests of one door; the label lookups are kept, they cost more than counting."""
+
+    def __init__(self, requests: Counter, seconds: Histogram, door: str) -> None:
+        self._requests = requests
+        self._seconds = seconds
+        self._door = door
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+
+    def observe(self, method: str, code: str, seconds: float) -> None:
+        """Note one finished request."""
+        pair = self._known.get((method, code))
+        if pair is None:
+            pair = (
+                self._requests.labels(self._door, method, code),
+                self._seconds.labels(self._door, method),
+            )
+            self._known[(method, code)] = pair
+        pair[0].inc()
+        pair[1].observe(seconds)
+
+
+class _FiguresCollector(Collector):
+    """Reads the engine's figures at the time of the scrape."""
+
+    def __init__(self, figures: Figures, version: str) -> None:
+        self._figures = figures
+        self._version = version
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: the registry must not ask the engine when it is made."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures now."""
+        objects = GaugeMetricFamily("weftdb_objects", "Objects.", labels=("collection",))
+        pending = GaugeMetricFamily(
+            "weftdb_vectors_pending",
+            "Vectors that are searched one by one until they are linked into the graph.",
+            labels=("collection",),
+        )
+        for collection in self._figures.collections():
+            objects.add_metric((collection.name,), collection.objects)
+            pending.add_metric((collection.name,), collection.pending_vectors)
+        yield objects
+        yield pending
+        for name, value in self._figures.store().items():
+            yield GaugeMetricFamily(f"weftdb_store_{name}", f"RocksDB: {name}.", value=value)
+        if sys.platform != "win32":
+            yield _memory()
+        build = GaugeMetricFamily("weftdb_build", "1, with the version.", labels=("version",))
+        build.add_metric((self._version,), 1)
+        yield build
+
+
+def _memory() -> Metric:
+    import resource  # Not there on Windows.
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    memory = GaugeMetricFamily("weftdb_resident_bytes_max", "Largest resident memory so far.")
+    memory.add_metric((), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    return memory
