@@ -9,7 +9,6 @@ import pytest
 from weftdb.core import codec
 from weftdb.index.fields import length_field, presence_field, value_field
 
-
 UUID = "00112233-4455-6677-8899-AABBCCDDEEFF"
 
 
