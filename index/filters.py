@@ -120,8 +120,14 @@ def _compile_comparison(comparison: Comparison, collection: Collection) -> Plan:
             f"property, class, property, ...., got [{' '.join(path)}]"
         )
     if len(path) > 1:
+        first = _property_of(path[0], collection)
+        if first.data_type is not DataType.REFERENCE:
+            raise SchemaViolation(
+                f"property '{first.name}' of class '{collection.name}' is no reference: "
+                f"could not find class {first.data_type.value} in schema"
+            )
         raise Unsupported(
-            f"filters that follow references ({'.'.join(path)}) are not supported by this build yet"
+            f"filters that follow references ({'.'.join(filter(None, path))}) are not supported by this build yet"
         )
     name = path[0]
     if name == OBJECT_ID:
@@ -144,7 +150,7 @@ def _property_of(name: str, collection: Collection) -> Property:
         return item
     outer = collection.property_by_name.get(name.partition(".")[0])
     if outer is not None and outer.data_type is DataType.OBJECT:
-        raise Unsupported(
+        raise SchemaViolation(
             "filtering on nested properties is a preview feature, disabled by default; "
             "set WEAVIATE_PREVIEW_NESTED_FILTERING=true to enable"
         )
@@ -185,7 +191,7 @@ def _compare(place: Place, operator: Operator, value: bytes) -> Plan:
 
 def _compile_value(comparison: Comparison, item: Property, collection: Collection) -> Plan:
     if item.data_type in (DataType.PHONE, DataType.BLOB, DataType.BLOB_HASH):
-        raise Unsupported(f'data type "{item.data_type.value}" not supported in query')
+        raise SchemaViolation(f'data type "{item.data_type.value}" not supported in query')
     if not has_values(item):
         raise SchemaViolation(
             f"Filtering by property '{item.name}' requires inverted index. Is `indexFilterable` "

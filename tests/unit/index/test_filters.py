@@ -44,6 +44,11 @@ COLLECTION = parse_collection(
             {"name": "place", "dataType": ["geoCoordinates"]},
             {"name": "photo", "dataType": ["blob"]},
             {"name": "by", "dataType": ["Author"]},
+            {
+                "name": "engine",
+                "dataType": ["object"],
+                "nestedProperties": [{"name": "power", "dataType": ["int"]}],
+            },
         ],
     }
 )
@@ -86,7 +91,10 @@ GEO = Operator.WITHIN_GEO_RANGE
         (where("place", GeoRange(91, 0, 1), ValueKind.GEO, GEO), InvalidRequest, "not a place"),
         (where("place", GeoRange(0, 0, -1), ValueKind.GEO, GEO), InvalidRequest, "0 m or more"),
         (where("place", GeoRange(0, 0, math.nan), ValueKind.GEO, GEO), InvalidRequest, "0 m"),
-        (where("photo", "x"), Unsupported, "blob"),
+        (where("photo", "x"), SchemaViolation, "blob"),
+        (where("engine", "x"), SchemaViolation, "nested"),
+        (where("engine.power", 1, ValueKind.INT), SchemaViolation, "nested"),
+        (where("title/Author/name", "x"), SchemaViolation, "no reference"),
         (where("by/Author/name", "x"), Unsupported, "references"),
         (where("by", 1, ValueKind.INT, aspect=Aspect.COUNT), Unsupported, "reference"),
         (where("by/Author", "x"), InvalidRequest, "uneven"),
