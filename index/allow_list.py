@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from weftdb.core.types import DocIds
+from weftdb.index.kernels import _native
 
 
 class AllowList:
@@ -27,13 +28,5 @@ class AllowList:
         """Bit `i % 64` of word `i // 64` tells whether doc `i` is allowed; docs past the end are
         not."""
         if self._words is None:
-            self._words = _dense(self.doc_ids())
+            self._words = _native.bitset_from_roaring(self.bitmap.serialize())
         return self._words
-
-
-def _dense(doc_ids: DocIds) -> NDArray[np.uint64]:
-    if len(doc_ids) == 0:
-        return np.zeros(0, dtype=np.uint64)
-    flags = np.zeros((int(doc_ids[-1]) // 64 + 1) * 64, dtype=np.uint8)
-    flags[doc_ids] = 1
-    return np.packbits(flags, bitorder="little").view(np.uint64)

@@ -8,4 +8,6 @@ NB_MODULE(_native, m) {
     weft::bind_distance(m);
     weft::bind_vector_index(m);
     weft::bind_search_pool(m);
+    weft::bind_postings(m);
+    weft::bind_bm25(m);
 }
