@@ -126,8 +126,9 @@ def _compile_comparison(comparison: Comparison, collection: Collection) -> Plan:
                 f"property '{first.name}' of class '{collection.name}' is no reference: "
                 f"could not find class {first.data_type.value} in schema"
             )
+        way = ".".join(filter(None, path))
         raise Unsupported(
-            f"filters that follow references ({'.'.join(filter(None, path))}) are not supported by this build yet"
+            f"filters that follow references ({way}) are not supported by this build yet"
         )
     name = path[0]
     if name == OBJECT_ID:
