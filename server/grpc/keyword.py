@@ -117,8 +117,7 @@ def _operator(wire: near_pb2.SearchOperatorOptions) -> tuple[TermOperator, int]:
     if operator is None:
         raise Unsupported(f"search operator {wire.operator} is not known to this build")
     minimum = wire.minimum_or_tokens_match if wire.HasField("minimum_or_tokens_match") else 1
-    if minimum < 0:
-        raise InvalidRequest(f"minimum_or_tokens_match must not be negative, got {minimum}")
+    # Less than one word cannot be asked for; clients send 0 and -1 for "no minimum".
     return operator, max(1, minimum)
 
 

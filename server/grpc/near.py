@@ -209,12 +209,7 @@ def _vector_targets(wire: near_pb2.NearVector, collection: Collection) -> list[T
     if not vectors or not all(vector.size for vector in vectors):
         raise InvalidRequest("near_vector: vector is required")
     named = [VectorName(name) for name in names] or [UNNAMED]
-    return [
-        Target(name, row)
-        for name in named
-        for vector in vectors
-        for row in _rows(name, vector, collection)
-    ]
+    return [Target(name, vector) for name in named for vector in vectors]
 
 
 def _entry_rows(entry: vectors_pb2.VectorForTarget) -> Iterable[Vector]:
@@ -251,10 +246,9 @@ def _each_its_own(
 
 def _rows(name: VectorName, vector: Vector, collection: Collection) -> Iterable[Vector]:
     """A matrix is one query for a multi-vector, and several queries for any other vector."""
+    config = collection.vector_by_name.get(name)
     if vector.ndim == 1:
         return (vector,)
-    key = name or collection.only_vector or UNNAMED
-    config = collection.vector_by_name.get(key)
     if config is not None and config.multi_vector:
         return (vector,)
     return tuple(vector)
