@@ -81,6 +81,7 @@ class ServerProcess:
             "--grpc-port", str(self.grpc_port),
         ]  # fmt: skip
         began = time.monotonic()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=output, env=child_environment(self.environment)

@@ -74,10 +74,10 @@ class Writer(threading.Thread):
         elif choice < 0.8:
             self._update(collection, self._random.choice(live))
         elif choice < 0.95:
-            self._delete(collection, self._random.choice(live))
+            self._remove(collection, self._random.choice(live))
         else:
             count = min(len(live), self._random.randint(1, BATCH_MAX))
-            self._delete_many(collection, self._random.sample(live, count))
+            self._remove_many(collection, self._random.sample(live, count))
 
     def _new_entry(self) -> Entry:
         return self._ledger.add(f"{self._random.getrandbits(128):032x}", self.number)
@@ -109,12 +109,12 @@ class Writer(threading.Thread):
         collection.data.update(**self._values(entry))
         self._ledger.acknowledge([entry])
 
-    def _delete(self, collection: Any, entry: Entry) -> None:
+    def _remove(self, collection: Any, entry: Entry) -> None:
         self._ledger.begin_delete(entry)
         collection.data.delete_by_id(material.object_id(entry.key))
         self._ledger.acknowledge([entry])
 
-    def _delete_many(self, collection: Any, entries: list[Entry]) -> None:
+    def _remove_many(self, collection: Any, entries: list[Entry]) -> None:
         for entry in entries:
             self._ledger.begin_delete(entry)
         ids = [material.object_id(entry.key) for entry in entries]
