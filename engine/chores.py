@@ -1,4 +1,4 @@
-"""The background chores of one shard: graph snapshots."""
+"""The background chores of one shard: graph snapshots, segments of the inverted index."""
 
 from __future__ import annotations
 
@@ -77,10 +77,30 @@ class SnapshotChore:
         self._saved_at_s = self._env.clock.monotonic_s()
 
 
+class SegmentChore:
+    """Turns deltas of the inverted index into segments, and small segments into larger ones."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"segments of {self._shard.schema.name}"
+
+    def run_if_due(self) -> bool:
+        """Make one change a side, if one is due."""
+        return self._shard.text.is_change_due and self._shard.text.change()
+
+    def finish(self) -> None:
+        """Leave the deltas: opening reads them back."""
+
+
 def shard_chores(shard: Shard, env: Env) -> Sequence[Chore]:
     """Everything that is repeated for a shard."""
-    return [
+    snapshots = [
         SnapshotChore(shard, vector.name, env)
         for vector in shard.schema.vectors
         if not vector.multi_vector
     ]
+    return [SegmentChore(shard), *snapshots]

@@ -25,6 +25,7 @@ from weftdb.engine.maintenance import Chore, Maintenance
 from weftdb.engine.recovery import load_vectors
 from weftdb.engine.shard import Shard
 from weftdb.engine.writer import ShardWriter
+from weftdb.index.inverted.inverted_index import TermCache
 from weftdb.modules.ports import Vectorizers
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
@@ -58,6 +59,7 @@ class Database:
         """
         self.config = config
         self.store = store
+        self.terms = TermCache(config.index.term_cache_bytes)
         self._derived = path / "derived"
         self._vectorizers = vectorizers
         self._env = env
@@ -171,7 +173,14 @@ class Database:
     ) -> LocalCollection:
         schema = definition or load_collection(row["definition"])
         shard_id = ShardId(row["shard"])
-        shard = Shard(shard_id, schema, self.store, self._directory(shard_id), config=self.config)
+        shard = Shard(
+            shard_id,
+            schema,
+            self.store,
+            self._directory(shard_id),
+            config=self.config,
+            terms=self.terms,
+        )
         load_vectors(shard)
         writer = ShardWriter(shard, self._versions, keep_tombstones=self._keep_tombstones)
         held = LocalCollection(

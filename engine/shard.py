@@ -28,6 +28,7 @@ from weftdb.engine.change import Change
 from weftdb.engine.text_side import TextSide
 from weftdb.index.allow_list import AllowList
 from weftdb.index.factory import make_index
+from weftdb.index.inverted.inverted_index import TermCache
 from weftdb.index.ports import VectorIndex
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.kv import KeyValueStore, Ticket
@@ -46,6 +47,7 @@ class Shard:
         directory: Path,
         *,
         config: Config,
+        terms: TermCache,
     ) -> None:
         """Open: read doc ids and deltas; the vectors come in through engine/recovery.py."""
         self.shard_id = shard_id
@@ -56,7 +58,7 @@ class Shard:
         self.publishing = threading.Lock()
         self.objects = ObjectStore(store, shard_id)
         self.docs = DocIdTable(store, shard_id)
-        self.text = TextSide(shard_id, schema, store, self.docs, config)
+        self.text = TextSide(shard_id, schema, store, self.docs, terms)
         self.vectors: dict[VectorName, VectorIndex] = {
             vector.name: make_index(vector, config.index) for vector in schema.vectors
         }

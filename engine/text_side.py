@@ -1,59 +1,63 @@
-"""TextSide: the inverted indexes of one shard, filterable and searchable."""
+"""TextSide: the inverted index of one shard: filters and keyword search, and its upkeep.
+
+The entries of a write are a delta in the write's own batch; deltas become sealed segments in the
+background (`SegmentChore`). All of it is derived from the objects: if a part is damaged, it is
+dropped and made anew from them.
+"""
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pyroaring import BitMap
 
-from weftdb.core.config import Config
-from weftdb.core.errors import InvalidRequest
-from weftdb.core.query import Filter, Keyword, TermOperator
-from weftdb.core.schema import Collection, Tokenization
-from weftdb.core.types import DocId, ShardId
+from weftdb.core.errors import CorruptData, WeftError
+from weftdb.core.query import Filter, Keyword
+from weftdb.core.schema import Collection
+from weftdb.core.types import DocId, ObjectId, ShardId
 from weftdb.engine.ranked import Ranked
 from weftdb.index.allow_list import AllowList
-from weftdb.index.analysis import NOT_CUT, CollectionAnalysis, Entry
-from weftdb.index.fields import value_field
+from weftdb.index.analysis import CollectionAnalysis, Entry
+from weftdb.index.bm25 import plan_keyword
 from weftdb.index.filter_plan import FilterReaders
 from weftdb.index.filters import evaluate
-from weftdb.index.stopwords import property_stopwords
-from weftdb.index.tokenizer import tokenizer_of
+from weftdb.index.inverted.change import SideChange
+from weftdb.index.inverted.delta import Delta, DeltaWriter
+from weftdb.index.inverted.inverted_index import InvertedIndex, TermCache
+from weftdb.index.live_docs import LiveDocs
 from weftdb.storage.doc_ids import DocIdTable
-from weftdb.storage.kv import KeyValueStore, WriteBatch
+from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
 from weftdb.storage.object_codec import decode_object, stored_id
 from weftdb.storage.objects import ObjectStore
+from weftdb.storage.segments import StoredSegments
+
+log = logging.getLogger("weftdb.text")
+
+FILTERS_CACHED_MAX = 32
+"""Answers of filters kept until the next write."""
+REBUILD_DOCS = 1_000
+"""Objects analysed at once when the index is made anew."""
+TIES_ORDERED_MAX = 10_000
+"""Docs of one equal score are ordered by object id up to this many, beyond it by doc id (the order
+of writing), so that a query that matches everything alike need not read everything."""
+
+_FAMILIES = (Family.FILTERABLE, Family.SEARCHABLE)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TextDelta:
-    """Entries of one write batch, until they are published."""
+    """The entries of one write batch, and the terms of each object by searchable property."""
 
-    values: list[tuple[bytes, Sequence[int], Sequence[bytes]]] = field(default_factory=list)
-    terms: list[tuple[bytes, Sequence[int], Sequence[Sequence[str]]]] = field(default_factory=list)
-    lengths: Mapping[str, NDArray[np.uint32]] = field(default_factory=dict)
-
-    def add_values(self, name: bytes, doc_ids: Sequence[int], values: Sequence[bytes]) -> None:
-        self.values.append((name, doc_ids, values))
-
-    def add_terms(
-        self, name: bytes, doc_ids: Sequence[int], terms: Sequence[Sequence[str]]
-    ) -> None:
-        self.terms.append((name, doc_ids, terms))
-
-    def add_text(
-        self, name: bytes, tokenization: Tokenization, doc_ids: Sequence[int], texts: Sequence[str]
-    ) -> NDArray[np.uint32]:
-        return np.full(len(texts), NOT_CUT, dtype=np.uint32)
+    delta: Delta
+    lengths: Mapping[str, NDArray[np.uint32]]
 
 
 class TextSide:
-    """In memory, rebuilt from the objects when the shard opens."""
+    """Concurrency: `encode`, `stage`, `publish` come from the shard's writer; reads from anyone;
+    changes from the maintenance."""
 
     def __init__(
         self,
@@ -61,28 +65,29 @@ class TextSide:
         schema: Collection,
         store: KeyValueStore,
         docs: DocIdTable,
-        config: Config,
+        cache: TermCache,
     ) -> None:
+        """Open; what is damaged is made anew from the objects."""
+        self._store = store
         self._docs = docs
+        self._cache = cache
         self._objects = ObjectStore(store, shard_id)
-        self._sets: dict[bytes, dict[bytes, BitMap]] = defaultdict(lambda: defaultdict(BitMap))
-        self.postings: dict[bytes, dict[str, dict[int, int]]] = defaultdict(
-            lambda: defaultdict(dict)
-        )
-        self.doc_lengths: dict[bytes, dict[int, int]] = defaultdict(dict)
+        self._segments = {family: StoredSegments(store, shard_id, family) for family in _FAMILIES}
+        self._name = schema.name
         self.reconfigure(schema)
-        entries = []
-        for doc_id, stored in self._objects.scan():
-            found = decode_object(stored)
-            entries.append(Entry(doc_id, found.properties, found.created_ms, found.updated_ms))
-        if entries:
-            self.publish(self.encode(entries))
+        self.docs_changed()
+        try:
+            self.index = self._open()
+        except CorruptData as error:
+            log.warning("inverted index of %s is made anew: %s", schema.name, error)
+            self.index = self._rebuilt()
 
     def reconfigure(self, schema: Collection) -> None:
         """Take a changed definition."""
         self._schema = schema
         self._analysis = CollectionAnalysis(schema)
         self._numbers = {item.name: at for at, item in enumerate(schema.properties)}
+        self._filters: dict[Filter, AllowList] = {}
 
     def number_of(self, name: str) -> int:
         """The number of a property in LENGTHS rows: its position, which never changes."""
@@ -92,125 +97,155 @@ class TextSide:
         """The property of a number."""
         return self._schema.properties[number].name
 
+    # Writing.
+
     def encode(self, entries: Sequence[Entry]) -> TextDelta:
-        """Analyse a batch; nothing is changed."""
-        delta = TextDelta()
-        delta.lengths = self._analysis.write(entries, delta)
-        return delta
+        """Analyse a batch (ascending doc ids, at least one); nothing is changed.
 
-    def stage(self, batch: WriteBatch, delta: TextDelta) -> None:
-        """Put the delta's bytes into `batch`."""
+        Raises InvalidRequest for text that is not valid Unicode.
+        """
+        writer = DeltaWriter()
+        lengths = self._analysis.write(entries, writer)
+        return TextDelta(writer.finish(entries[0].doc_id), lengths)
 
-    def publish(self, delta: TextDelta) -> None:
-        """Make the delta visible."""
-        for name, doc_ids, values in delta.values:
-            for doc_id, value in zip(doc_ids, values, strict=True):
-                self._sets[name][value].add(doc_id)
-        for name, doc_ids, terms in delta.terms:
-            for doc_id, words in zip(doc_ids, terms, strict=True):
-                for word, count in Counter(words).items():
-                    self.postings[name][word][doc_id] = count
-                    self._sets[name][word.encode()].add(doc_id)
-                self.doc_lengths[name][doc_id] = len(words)
+    def stage(self, batch: WriteBatch, text: TextDelta) -> None:
+        """Put a delta's bytes into `batch`."""
+        delta = text.delta
+        for family, data in zip(_FAMILIES, (delta.filterable, delta.searchable), strict=True):
+            self._segments[family].put_delta(batch, delta.first_doc, data)
+
+    def publish(self, text: TextDelta) -> None:
+        """Make a written delta visible."""
+        self.index.publish(text.delta)
 
     def docs_changed(self) -> None:
-        """The live docs changed."""
+        """Look at the live docs anew. Requires: nobody changes them meanwhile."""
+        self._live = LiveDocs(self._docs.live, self._docs.end)
+        self._filters = {}
 
-    # FieldReader.
-
-    def docs_equal(self, name: bytes, value: bytes) -> BitMap:
-        return BitMap(self._sets.get(name, {}).get(value, BitMap()))
-
-    def docs_any(self, name: bytes, values: Sequence[bytes]) -> BitMap:
-        return BitMap.union(BitMap(), *[self.docs_equal(name, value) for value in values])
-
-    def docs_between(
-        self,
-        name: bytes,
-        low: bytes | None,
-        high: bytes | None,
-        *,
-        low_inclusive: bool,
-        high_inclusive: bool,
-    ) -> BitMap:
-        found = BitMap()
-        for value, docs in list(self._sets.get(name, {}).items()):
-            above = low is None or value > low or (low_inclusive and value == low)
-            below = high is None or value < high or (high_inclusive and value == high)
-            if above and below:
-                found |= docs
-        return found
-
-    def values(self, name: bytes, prefix: bytes = b"") -> Iterator[bytes]:
-        return iter(sorted(v for v in self._sets.get(name, {}) if v.startswith(prefix)))
-
-    def docs_present(self, name: bytes) -> BitMap:
-        return BitMap.union(BitMap(), *self._sets.get(name, {}).values())
+    # Reading.
 
     def filter(self, condition: Filter) -> AllowList:
-        """The live docs that pass."""
-        readers = FilterReaders(self, self, self._objects, self._docs.live)
-        return AllowList(evaluate(condition, self._schema, readers))
+        """The live docs that pass. Raises RequestError for what the filter asks wrongly."""
+        answers = self._filters
+        known = answers.get(condition)
+        if known is None:
+            live, index = self._live.live.bitmap, self.index
+            readers = FilterReaders(index.filterable, index.searchable, self._objects, live)
+            known = AllowList(evaluate(condition, self._schema, readers))
+            if len(answers) < FILTERS_CACHED_MAX:
+                answers[condition] = known
+        return known
 
     def search(
         self, keyword: Keyword, depth: int, allow: AllowList | None, *, is_explained: bool
     ) -> Ranked:
-        """BM25 over the searched properties, best first."""
-        boosts: dict[str, float] = dict(keyword.properties) or {
-            item.name: 1.0 for item in self._schema.properties if item.searchable
+        """The `depth` best docs by BM25; equal scores by ascending object id."""
+        plan = plan_keyword(keyword, self._schema)
+        if not plan.groups:
+            return Ranked([], scores=[], explanations=[] if is_explained else None)
+        inverted = self._schema.inverted
+        found = self.index.search(
+            plan,
+            depth,
+            live=self._live,
+            mean_lengths={name: total.mean for name, total in self._docs.lengths.items()},
+            k1=inverted.k1,
+            b=inverted.b,
+            allow=allow,
+            explain=is_explained,
+        )
+        ranked = Ranked(
+            found.doc_ids.tolist(),
+            scores=found.scores.tolist(),
+            explanations=list(found.explanations) if is_explained else None,
+        )
+        return self._ties_in_order(ranked, depth)
+
+    def _ties_in_order(self, ranked: Ranked, depth: int) -> Ranked:
+        assert ranked.scores is not None
+        order: list[int] = []
+        start = 0
+        while start < min(len(ranked), depth):
+            stop = start + 1
+            while stop < len(ranked) and ranked.scores[stop] == ranked.scores[start]:
+                stop += 1
+            tied = list(range(start, stop))
+            if 1 < len(tied) <= TIES_ORDERED_MAX:
+                ids = self._ids([ranked.doc_ids[at] for at in tied])
+                tied.sort(key=lambda at: ids[ranked.doc_ids[at]])
+            order += tied
+            start = stop
+        order = order[:depth]
+        return ranked if order == list(range(len(ranked))) else ranked.pick(order)
+
+    def _ids(self, doc_ids: list[DocId]) -> dict[DocId, ObjectId]:
+        """Ids of docs; a doc that has just gone gets one of zeroes (the read runs again)."""
+        stored = self._objects.get_many(doc_ids)
+        return {
+            doc_id: ObjectId(bytes(16)) if value is None else stored_id(value)
+            for doc_id, value in zip(doc_ids, stored, strict=True)
         }
-        live = self._docs.live if allow is None else allow.bitmap
-        total = len(self._docs.live)
-        queries: dict[str, Counter[str]] = {}
-        for name in boosts:
-            item = self._schema.property_by_name.get(name)
-            if item is None or not item.searchable:
-                raise InvalidRequest(
-                    f"Searching by property '{name}' requires inverted index. Is `indexSearchable` "
-                    f"option of property '{name}' enabled? Set it to `true` or leave empty"
-                )
-            stopwords = property_stopwords(self._schema, item)
-            words = [w for w in tokenizer_of(item)(keyword.query) if w not in stopwords]
-            queries[name] = Counter(words)
-        means = [self._docs.lengths[n].mean for n in boosts if n in self._docs.lengths]
-        mean = sum(means) / len(means) if means else 40.0
-        k1, b = self._schema.inverted.k1, self._schema.inverted.b
-        scores: dict[int, float] = defaultdict(float)
-        matches: dict[tuple[int, str], int] = defaultdict(int)
-        for word in {w for words in queries.values() for w in words}:
-            found = {
-                name: {
-                    d: tf
-                    for d, tf in self.postings[value_field(name)].get(word, {}).items()
-                    if d in self._docs.live
-                }
-                for name in boosts
-                if word in queries[name]
-            }
-            frequencies = [len(docs) for docs in found.values() if docs]
-            if not frequencies:
+
+    # Upkeep.
+
+    @property
+    def is_change_due(self) -> bool:
+        """Whether `change` would find something to do."""
+        return any(side.is_change_due for side in self.index.sides)
+
+    def change(self) -> bool:
+        """Seal, merge or sweep what is due, one change a side; tell whether there was any."""
+        worked = False
+        for family, side in zip(_FAMILIES, self.index.sides, strict=True):
+            change = side.prepare_change(self._live.dead_bitmap()) if side.is_change_due else None
+            if change is None:
                 continue
-            df = sum(frequencies) / len(frequencies)
-            idf = math.log(1 + (total - df + 0.5) / (df + 0.5))
-            for name, docs in found.items():
-                lengths = self.doc_lengths[value_field(name)]
-                for doc, tf in docs.items():
-                    if doc not in live:
-                        continue
-                    norm = tf / (tf + k1 * (1 - b + b * lengths[doc] / mean))
-                    scores[doc] += boosts[name] * queries[name][word] * idf * norm
-                    matches[doc, name] += 1
-        needed = {
-            name: len(words) if keyword.operator is TermOperator.AND else keyword.minimum_match
-            for name, words in queries.items()
-        }
-        kept = [d for d in scores if any(matches[d, n] >= needed[n] for n in boosts)]
-        kept.sort(
-            key=lambda doc: (-scores[doc], stored_id(self._objects.get(DocId(doc)) or bytes(99)))
+            try:
+                self._write_change(family, change)
+            except WeftError:
+                side.abandon(change)
+                raise
+            side.install(change)
+            worked = True
+        return worked
+
+    def _write_change(self, family: Family, change: SideChange) -> None:
+        batch = WriteBatch()
+        self._segments[family].put_change(
+            batch,
+            segment=change.segment,
+            blocks=change.blocks,
+            deltas_gone=change.deltas,
+            segments_gone=change.segments_gone,
+            manifest=change.manifest,
         )
-        kept = kept[:depth]
-        return Ranked(
-            [DocId(d) for d in kept],
-            scores=[scores[d] for d in kept],
-            explanations=["" for _ in kept] if is_explained else None,
-        )
+        self._store.wait_durable(self._store.write(batch))
+
+    def _open(self) -> InvertedIndex:
+        filterable, searchable = (self._segments[family] for family in _FAMILIES)
+        return InvertedIndex(filterable, searchable, self._cache)
+
+    def _rebuilt(self) -> InvertedIndex:
+        """Drop both families and feed all objects again, in batches. O(objects)."""
+        batch = WriteBatch()
+        for segments in self._segments.values():
+            segments.clear(batch)
+        self._store.write(batch)
+        self.index = self._open()
+        entries: list[Entry] = []
+        for doc_id, stored in self._objects.scan():
+            found = decode_object(stored)
+            entries.append(Entry(doc_id, found.properties, found.created_ms, found.updated_ms))
+            if len(entries) == REBUILD_DOCS:
+                self._feed(entries)
+                entries = []
+        if entries:
+            self._feed(entries)
+        return self.index
+
+    def _feed(self, entries: Sequence[Entry]) -> None:
+        text, batch = self.encode(entries), WriteBatch()
+        self.stage(batch, text)
+        self._store.wait_durable(self._store.write(batch))
+        self.publish(text)

@@ -51,6 +51,9 @@ class DocIdTable:
         self._shard = shard
         self.live = BitMap()
         self.next_doc_id = 0
+        self.end = 0
+        """One past the highest doc id that a published write has; every lower one that is not live
+        is dead, while ids from here on may be on their way."""
         self.lengths: dict[str, LengthSum] = {}
         self._load(reader)
 
@@ -104,6 +107,7 @@ class DocIdTable:
         live = self.live | BitMap(added)
         live -= BitMap(removed)
         self.live = live
+        self.end = self.next_doc_id
         for name, (docs, terms) in lengths.items():
             total = self.lengths.setdefault(name, LengthSum())
             total.docs += docs
@@ -113,6 +117,7 @@ class DocIdTable:
         counters = reader.get(Family.METADATA, keys.counters_key(self._shard))
         if counters is not None:
             self.next_doc_id, self.lengths = _decode_counters(counters)
+            self.end = self.next_doc_id
         for key, value in reader.scan(Family.METADATA, *keys.live_range(self._shard)):
             (chunk,) = struct.unpack(">H", key[-2:])
             try:
