@@ -28,7 +28,7 @@ class Question:
 
 
 QUESTIONS = (
-    Question("keyword", "SMTP server authentication", "smtplib"),
+    Question("keyword", "least recently used cache decorator", "functools.lru_cache"),
     Question("meaning", "shorten a long paragraph of text to a given width", "textwrap"),
     Question("hybrid", "compare two sequences of lines and show the differences", "difflib"),
     Question(
