@@ -40,7 +40,7 @@ RANK_TOLERANCE = 1e-4
 
 OFFICIAL = SimpleNamespace(Filter=Filter, MetadataQuery=MetadataQuery)
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 110)
 faults: list[str] = []
 
 
@@ -89,12 +89,12 @@ def load(collection: Any, documents: Sequence[Document]) -> None:
 
 def show(question: Question, hits: Sequence[Hit], took_ms: float) -> None:
     """Print hits as a table."""
-    table = Table(title=f"{question.title} ({took_ms:.1f} ms)", title_justify="left", width=110)
+    table = Table(title=f"{question.title} ({took_ms:.1f} ms)", title_justify="left", expand=True)
     table.add_column("distance" if question.way == "meaning" else "score", width=8)
     table.add_column("name", ratio=2, overflow="fold", style="cyan")
     table.add_column("kind", width=8)
     table.add_column("lines", justify="right", width=5)
-    table.add_column("docstring", ratio=3, no_wrap=True, overflow="ellipsis")
+    table.add_column("docstring", ratio=2, no_wrap=True, overflow="ellipsis")
     for hit in hits:
         text = str(hit.properties["docstring"]).strip().splitlines()[0]
         cells = [hit.properties["name"], hit.properties["kind"], str(hit.properties["lines"]), text]
@@ -125,7 +125,9 @@ def compare(first: list[list[Hit]], second: list[list[Hit]]) -> None:
             for a, b in zip(ours, theirs, strict=True)
         )
         if not same:
-            faults.append(f"{question.title}: the library's hits differ from the server's")
+            told = ", ".join(f"{hit.properties['name']} {hit.rank:.5f}" for hit in ours)
+            asked = ", ".join(f"{hit.properties['name']} {hit.rank:.5f}" for hit in theirs)
+            faults.append(f"{question.title}: the library gives {told}; the server {asked}")
 
 
 def main() -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from weftdb.client import errors as client_errors
@@ -36,34 +37,23 @@ def add_commands(commands: Commands) -> None:
     """Add import, search and stats. `arguments.run(arguments)` is the exit code."""
     for module in (import_command, search_command, stats_command):
         parser = module.add_parser(commands)
+        parser.set_defaults(run=partial(run_command, module.run))
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = f"{module.EXAMPLES}\n\n{EXIT_CODES}"
 
 
-def run_command(arguments: argparse.Namespace) -> int:
-    """Run the chosen command; errors become one line on stderr and an exit code."""
+def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command; errors become one line on stderr and an exit code."""
     try:
-        code: int = arguments.run(arguments)
+        return run(arguments)
     except (client_errors.RequestRefused, RequestError, BadRecord, ValueError, TypeError) as error:
         return _fail(error, EXIT_REFUSED)
     except (client_errors.ClientError, WeftError) as error:
         return _fail(error, EXIT_UNAVAILABLE)
     except OSError as error:
         return _fail(error, EXIT_REFUSED)
-    return code
 
 
 def _fail(error: Exception, code: int) -> int:
     print(f"weftdb: {error}", file=sys.stderr)
     return code
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run these commands alone: `python -m weftdb.server.cli.commands`."""
-    parser = argparse.ArgumentParser(prog="weftdb", description="A vector database.")
-    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
-    return run_command(parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

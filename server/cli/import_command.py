@@ -51,7 +51,6 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=_positive, default=BATCH_SIZE_DEFAULT)
     parser.add_argument("--limit", type=_positive, metavar="N", help="stop after N records")
     add_options(parser)
-    parser.set_defaults(run=run)
     return parser
 
 

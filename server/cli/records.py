@@ -90,7 +90,7 @@ def _csv_records(path: Path, lines: IO[str], types: Mapping[str, str]) -> Iterat
                     record[name] = _typed(cell, types.get(name, "text"), path, rows.line_num, name)
             yield record
     except csv.Error as error:
-        raise BadRecord(f"{path}:{rows.line_num}: not CSV: {error}") from error
+        raise BadRecord(f"{path}: after line {rows.line_num}: not CSV: {error}") from error
 
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

@@ -43,7 +43,6 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser.add_argument("--properties", metavar="NAME,...", help="which properties to show")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_options(parser)
-    parser.set_defaults(run=run)
     return parser
 
 

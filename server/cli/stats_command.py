@@ -26,7 +26,6 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_options(parser)
-    parser.set_defaults(run=run)
     return parser
 
 

@@ -25,6 +25,8 @@ from .results import MetadataReturn, Object
 from .values import date_of_text
 
 _BLOBS = (DataType.BLOB, DataType.BLOB_HASH)
+ALPHA_DEFAULT = 0.75
+"""The server's."""
 DEFAULT_VECTOR = "default"
 """What callers call the vector of a collection without vector names."""
 
@@ -83,8 +85,9 @@ def _move(move: requests.MoveRequest | None) -> query.Move | None:
 
 
 def _hybrid(search: requests.Hybrid) -> query.Hybrid:
-    if not 0 <= search.alpha <= 1:
-        raise InvalidRequest(f"alpha should be between 0.0 and 1.0: got {search.alpha}")
+    alpha = ALPHA_DEFAULT if search.alpha is None else search.alpha
+    if not 0 <= alpha <= 1:
+        raise InvalidRequest(f"alpha should be between 0.0 and 1.0: got {alpha}")
     operator, minimum_match = _operator(search)
     name = VectorName(search.target)
     near = None
@@ -96,7 +99,7 @@ def _hybrid(search: requests.Hybrid) -> query.Hybrid:
         query=search.query,
         near=near,
         properties=_boosts(search.properties),
-        alpha=search.alpha,
+        alpha=alpha,
         fusion=query.Fusion(fusion.value),
         operator=operator,
         minimum_match=minimum_match,

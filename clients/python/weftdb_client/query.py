@@ -249,7 +249,7 @@ class Query:
         self,
         query: str,
         *,
-        alpha: float = 0.7,
+        alpha: float | None = None,
         vector: Vector | None = None,
         query_properties: Sequence[str] | None = None,
         fusion_type: HybridFusion | None = None,
@@ -264,7 +264,7 @@ class Query:
         return_metadata: MetadataQuery | None = None,
         include_vector: IncludeVector = False,
     ) -> QueryReturn:
-        """Keyword and vector hits joined: alpha 0 is keyword only, 1 vector only."""
+        """Keyword and vector hits joined: alpha 0 is keyword only, 1 vector only, default 0.75."""
         search = Hybrid(
             query=query,
             alpha=alpha,

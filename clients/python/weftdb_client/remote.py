@@ -125,6 +125,9 @@ class RemoteTransport:
 
     def delete(self, collection: str, object_id: str) -> bool:
         """Delete; False if there was nothing."""
+        # The public API answers 204 either way, so what is there is asked first.
+        if not self.exists(collection, object_id):
+            return False
         response = self._send("DELETE", _object_path(collection, object_id), allowed=(404,))
         return response.status_code != 404
 

@@ -157,7 +157,6 @@ def _hybrid(search: requests.Hybrid) -> near_pb2.Hybrid:
         fusion_type=fusion,
         use_alpha_param=True,
         alpha_param=search.alpha,
-        alpha=search.alpha,
         targets=_targets(search.target),
         bm25_search_operator=_operator(search.operator),
     )

@@ -71,7 +71,7 @@ class Hybrid:
     """Keyword and vector search joined; without a vector the query is embedded."""
 
     query: str
-    alpha: float
+    alpha: float | None = None
     vector: Vector | None = None
     target: str = ""
     properties: tuple[str, ...] = ()
