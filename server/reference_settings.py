@@ -174,7 +174,7 @@ _IGNORED = {
     "MODEL2VEC_WAIT_FOR_STARTUP": "a service that is away never keeps the node from starting",
     "NAMESPACE_CLEANUP_INTERVAL": "this build has no namespaces",
     "NER_*": _MODULE,
-    "OBJECTS_TTL_*": "this build does not delete expired objects yet",
+    "OBJECTS_TTL_*": "expired objects are deleted in one go, at every tick of the schedule",
     "OFFLOAD_*": "this build has no tenants yet",
     "OPENAI_ORGANIZATION": _MODULE,
     "ORIGIN": "links in replies are relative",

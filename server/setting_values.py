@@ -15,6 +15,7 @@ from weftdb.core.limits import KiB, MiB
 
 _TRUE = ("true", "on", "1", "enabled", "yes")
 _FALSE = ("false", "off", "0", "disabled", "no", "")
+_NEVER = ("", "0", "0.0")
 _SIZES = {"": 1, "b": 1, "kib": KiB, "mib": MiB, "gib": 1024 * MiB, "kb": 10**3, "mb": 10**6}
 _SIZE = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -37,7 +38,7 @@ def _reader(expected: str, parse: Callable[[Any], Any]) -> Reader:
     def read(value: Any) -> Any:
         try:
             parsed = parse(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, BadValue):
             parsed = None
         if parsed is None:
             raise BadValue(expected)
@@ -91,6 +92,14 @@ def duration(minimum_s: float) -> Reader:
     return _reader(f"a time of at least {minimum_s:g} s, such as 30, 30s or 1m30s", parse)
 
 
+def _schedule(value: Any) -> float | None:
+    text = str(value).strip()
+    if text in _NEVER:
+        return 0.0
+    seconds: float = SECONDS.read(text.removeprefix("@every ").strip())
+    return seconds
+
+
 def choice(options: Sequence[str], *, empty: bool = False) -> Reader:
     """One of a closed list."""
     named = ", ".join(options) + (", or nothing" if empty else "")
@@ -117,6 +126,10 @@ def _filled(value: Any) -> str | None:
     return _text(value) or None
 
 
+SECONDS = duration(0.1)
+SCHEDULE = _reader(
+    "an interval such as 30s or @every 30s (cron lines are not read), or nothing", _schedule
+)
 FLAG = _reader("true or false", _flag)
 TEXT = _reader("a text", _text)
 NAME = _reader("a text that is not empty", _filled)
