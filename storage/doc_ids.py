@@ -3,10 +3,12 @@
     counters     := crc32:u32 version:u8 next_doc_id:u32 fields:u16 field*
     field        := name_len:u8 name:utf8 docs:u64 terms:u64     # docs that have it, their terms
     lengths      := (property:u16 terms:u32)*                    # LENGTHS row of a doc
-    live chunk   := portable roaring bitmap of the low 16 bits   # one a 65,536 doc ids
+    live chunk   := crc32:u32 bitmap                             # one a 4,096 doc ids
+    bitmap       := the live doc ids of the chunk, portable roaring format
 
-Everything changes in the batch of the write that causes it, so a crash leaves it true. A doc id
-that was given out and not written is simply skipped.
+Little-endian; a crc covers what follows it. Everything changes in the batch of the write that
+causes it, so a crash leaves it true. A doc id that was given out and not written is simply skipped.
+A chunk is small because a write writes every chunk that it touches: at most 524 bytes each.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ from weftdb.storage import keys
 from weftdb.storage.kv import Family, Reader, WriteBatch
 
 _FORMAT = 1
-_CHUNK_BITS = 16
+_CHUNK_BITS = 12
 _HEAD = struct.Struct("<IBIH")
 _SUMS = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<HI")
+_CRC = struct.Struct("<I")
+_CONTAINER_BITS = 16
 
 
 @dataclass(slots=True)
@@ -81,12 +85,9 @@ class DocIdTable:
         """
         incoming, outgoing = BitMap(added), BitMap(removed)
         for chunk in sorted({doc >> _CHUNK_BITS for doc in incoming | outgoing}):
-            start, stop = chunk << _CHUNK_BITS, (chunk + 1) << _CHUNK_BITS
-            span = BitMap(range(start, stop))
+            span = BitMap(range(chunk << _CHUNK_BITS, (chunk + 1) << _CHUNK_BITS))
             members = ((self.live & span) | (incoming & span)) - outgoing
-            batch.put(
-                Family.METADATA, keys.live_key(self._shard, chunk), _pack_chunk(members, start)
-            )
+            batch.put(Family.METADATA, keys.live_key(self._shard, chunk), _encode_chunk(members))
         sums = {
             name: LengthSum(
                 self.lengths.get(name, LengthSum()).docs + lengths.get(name, (0, 0))[0],
@@ -104,8 +105,11 @@ class DocIdTable:
         lengths: Mapping[str, tuple[int, int]],
     ) -> None:
         """Make visible what `stage` wrote."""
-        live = self.live | BitMap(added)
+        incoming = BitMap(added)
+        live = self.live | incoming
         live -= BitMap(removed)
+        if incoming and incoming[0] >> _CONTAINER_BITS != self.next_doc_id >> _CONTAINER_BITS:
+            live.run_optimize()  # A filled container shrinks: every write copies the bitmap.
         self.live = live
         self.end = self.next_doc_id
         for name, (docs, terms) in lengths.items():
@@ -118,19 +122,32 @@ class DocIdTable:
         if counters is not None:
             self.next_doc_id, self.lengths = _decode_counters(counters)
             self.end = self.next_doc_id
-        for key, value in reader.scan(Family.METADATA, *keys.live_range(self._shard)):
-            (chunk,) = struct.unpack(">H", key[-2:])
-            try:
-                members = BitMap.deserialize(value)
-            except ValueError as error:
-                raise CorruptData(f"live bitmap chunk {chunk} cannot be read: {error}") from error
-            self.live |= members.shift(chunk << _CHUNK_BITS)
+        chunks = [
+            _decode_chunk(keys.chunk_of(key), value)
+            for key, value in reader.scan(Family.METADATA, *keys.live_range(self._shard))
+        ]
+        self.live = BitMap.union(*chunks) if chunks else BitMap()
+        self.live.run_optimize()
+        if self.live and self.live.max() >= self.next_doc_id:
+            raise CorruptData(
+                f"doc {self.live.max()} is live, but only {self.next_doc_id} were given out"
+            )
 
 
-def _pack_chunk(members: BitMap, start: int) -> bytes:
-    low = members.shift(-start)
-    low.run_optimize()
-    return bytes(low.serialize())
+def _encode_chunk(members: BitMap) -> bytes:
+    members.run_optimize()
+    body = members.serialize()
+    return _CRC.pack(zlib.crc32(body)) + body
+
+
+def _decode_chunk(chunk: int, value: bytes) -> BitMap:
+    body = value[_CRC.size :]
+    if not body or zlib.crc32(body) != _CRC.unpack_from(value)[0]:
+        raise CorruptData(f"chunk {chunk} of the live docs fails its checksum")
+    members = BitMap.deserialize(body)
+    if members and {members.min() >> _CHUNK_BITS, members.max() >> _CHUNK_BITS} != {chunk}:
+        raise CorruptData(f"chunk {chunk} of the live docs holds docs of another chunk")
+    return members
 
 
 def _encode_counters(next_doc_id: int, sums: Mapping[str, LengthSum]) -> bytes:

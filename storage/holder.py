@@ -9,15 +9,19 @@ left behind by a crash is no obstacle.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from weftdb.core.env import Clock
-from weftdb.core.errors import StoreHeld
+from weftdb.core.errors import Fault, StoreHeld
+
+log = logging.getLogger("weftdb.storage")
 
 _NAME = "holder.json"
 _held: set[str] = set()
@@ -28,7 +32,10 @@ class DirectoryHold:
     """Holds a directory from construction until `release`. Raises StoreHeld."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Fault(f"the data directory {directory} cannot be made: {error}") from error
         self._path = directory / _NAME
         self._key = os.path.realpath(directory)
         with _held_lock:
@@ -45,7 +52,10 @@ class DirectoryHold:
             self._file.close()
 
     def _acquire(self, directory: Path) -> IO[str]:
-        file = self._path.open("a+", encoding="utf-8")
+        try:
+            file = self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise Fault(f"the data directory {directory} cannot be written: {error}") from error
         try:
             _lock(file)
         except OSError:
@@ -62,17 +72,25 @@ class DirectoryHold:
             "command": " ".join(sys.argv)[:500],
             "since_ms": clock.now_ms(),
         }
-        self._file.truncate(0)
-        self._file.seek(0)
-        self._file.write(json.dumps(holder))
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.seek(0)
+            self._file.write(json.dumps(holder))
+            self._file.flush()
+        except OSError as error:
+            # On a full disk reads must still work, and the lock holds without its text.
+            log.warning("%s does not name this process: %s", self._path, error)
 
 
 def _describe(text: str) -> str:
     try:
         holder = json.loads(text)
-        return f"process {holder['pid']} on {holder['host']} ({holder['command']})"
-    except (ValueError, KeyError, TypeError):
+        since = datetime.fromtimestamp(holder["since_ms"] / 1000, UTC)
+        return (
+            f"process {holder['pid']} on {holder['host']} since {since:%Y-%m-%d %H:%M:%S} UTC "
+            f"({holder['command']}); end it first, or open another directory"
+        )
+    except (ValueError, KeyError, TypeError, OverflowError):
         return "another process"
 
 

@@ -10,7 +10,7 @@
                   | shard 0x02 segment:u32 block:u32    -> block of a sealed segment
     SEARCHABLE   := as FILTERABLE
     METADATA     := shard 0x01                          -> counters of the shard
-                  | shard 0x02 chunk:u16                -> live docs of 65,536 doc ids, roaring
+                  | shard 0x02 chunk:u32                -> live docs of 4,096 doc ids (doc_ids.py)
                   | shard 0x03 uuid:16                  -> version of a deletion (tombstone)
     METADATA     := 0x00000000 0x01                     -> format version:u32
                   | 0x00000000 0x02                     -> next shard id:u32
@@ -106,7 +106,12 @@ def counters_key(shard: ShardId) -> bytes:
 
 def live_key(shard: ShardId, chunk: int) -> bytes:
     """METADATA: one chunk of the live bitmap."""
-    return _pack_u32(shard) + _LIVE + struct.pack(">H", chunk)
+    return _pack_u32(shard) + _LIVE + _pack_u32(chunk)
+
+
+def chunk_of(key: bytes) -> int:
+    """The chunk that ends a `live_key`."""
+    return int(_U32.unpack_from(key, len(key) - 4)[0])
 
 
 def live_range(shard: ShardId) -> tuple[bytes, bytes]:

@@ -63,7 +63,7 @@ class MemoryStore:
     ) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with start <= key < end."""
         with self._open():
-            return self._view.scan(family, start, end, reverse=reverse)
+            return self._until_closed(self._view.scan(family, start, end, reverse=reverse))
 
     def write(self, batch: WriteBatch) -> Ticket:
         """Apply `batch`."""
@@ -85,14 +85,16 @@ class MemoryStore:
 
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
         """Nothing to give back."""
+        self._open()
 
     def checkpoint(self, path: Path) -> None:
         """Refuse: there are no files. Raises Unsupported."""
+        self._open()
         raise Unsupported(f"a memory store cannot be written to {path}")
 
     def metrics(self) -> dict[str, int]:
         """Counters."""
-        with self._lock:
+        with self._open():
             keys = sum(len(keys) for keys, _ in self._families.values())
             return {"writes": self._writes, "syncs": self._writes, "keys": keys}
 
@@ -104,6 +106,11 @@ class MemoryStore:
         if self._closed:
             raise Closed("the store is closed")
         return self._lock
+
+    def _until_closed(self, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        for pair in pairs:
+            self._open()
+            yield pair
 
     def _put(self, family: Family, key: bytes, value: bytes) -> None:
         keys, values = self._families[family]

@@ -22,7 +22,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from weftdb.core.errors import CorruptData
+from weftdb.core.errors import CorruptData, InvalidRequest
 from weftdb.core.schema import Collection, DataType, Property
 from weftdb.core.types import PropertyValue
 
@@ -31,7 +31,9 @@ Encoders: TypeAlias = Mapping[str, tuple[bytes, Encoder]]
 """By property name: the encoded name field of its entry, and the encoder of its value."""
 
 _pack_f64 = struct.Struct("<d").pack
-_pack_geo = struct.Struct("<BfBf").pack
+_F32 = struct.Struct("<f")
+_GEO = struct.Struct("<BfBf")
+_pack_geo = _GEO.pack
 _U64 = 2**64
 _SMALL = [bytes((n,)) for n in range(128)]
 
@@ -161,8 +163,14 @@ class PropertyEncoder:
         self._table = _table(schema.properties)
 
     def encode(self, values: Mapping[str, PropertyValue]) -> bytes:
-        """The `Properties` message. Values are validated already; None is left out."""
-        return _encode(values, self._table)
+        """The `Properties` message. Values are validated already; None is left out.
+
+        Raises InvalidRequest for a text that is not Unicode (half of a surrogate pair).
+        """
+        try:
+            return _encode(values, self._table)
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(f"a text cannot be written as UTF-8: {error}") from error
 
 
 def decode_properties(message: bytes) -> dict[str, PropertyValue]:
@@ -211,6 +219,16 @@ def _properties(data: bytes, at: int, end: int) -> dict[str, PropertyValue]:
     return values
 
 
+def _shortest(number: float) -> float:
+    """The number with the fewest digits that is the same float32: 52.52, not 52.52000045776367."""
+    packed = _F32.pack(number)
+    for digits in (6, 7, 8):
+        short = float(f"{number:.{digits}g}")
+        if _F32.pack(short) == packed:
+            return short
+    return float(f"{number:.9g}")
+
+
 _TEXT_TAGS = frozenset((0x32, 0x3A, 0x52, 0x6A))
 
 
@@ -234,8 +252,8 @@ def _value(data: bytes, at: int, end: int) -> PropertyValue:
     if tag == 0x2A:
         return _list(data, start, stop)
     if tag == 0x4A:
-        _, longitude, _, latitude = struct.unpack_from("<BfBf", data, start)
-        return {"latitude": latitude, "longitude": longitude}
+        _, longitude, _, latitude = _GEO.unpack_from(data, start)
+        return {"latitude": _shortest(latitude), "longitude": _shortest(longitude)}
     if tag == 0x5A:
         return _read_phone(data, start, stop)
     raise ValueError(f"unknown value tag {tag:#x}")
