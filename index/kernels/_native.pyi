@@ -1,6 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+SANITIZER: str
+
 # --- distances (bind_distance.cpp) ---
 
 def distance_matrix(

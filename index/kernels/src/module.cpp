@@ -3,8 +3,23 @@
 
 namespace nb = nanobind;
 
+namespace {
+
+constexpr const char* sanitizer() {
+#if defined(__SANITIZE_THREAD__)
+    return "thread";
+#elif defined(__SANITIZE_ADDRESS__)
+    return "address";
+#else
+    return "";
+#endif
+}
+
+}  // namespace
+
 NB_MODULE(_native, m) {
     m.doc() = "Element loops of WeftDB: distances, graph, postings, property bytes.";
+    m.attr("SANITIZER") = sanitizer();
     weft::bind_distance(m);
     weft::bind_vector_index(m);
     weft::bind_search_pool(m);

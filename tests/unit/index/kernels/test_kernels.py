@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -96,6 +98,11 @@ def test_different_dimensions_are_refused(kernels: Kernels) -> None:
         kernels.distance_matrix(
             np.ones((1, 3), dtype=np.float32), np.ones((1, 4), dtype=np.float32), Metric.DOT
         )
+
+
+def test_the_build_is_the_one_that_was_asked_for() -> None:
+    # `python -m tests.sanitize` sets it; a run on another build would prove nothing.
+    assert os.environ.get("WEFTDB_SANITIZER", "") == _native.SANITIZER
 
 
 def test_choice_is_checked() -> None:
