@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weftdb.core.config import IndexConfig
+from weftdb.core.errors import CorruptData
 from weftdb.core.schema import IndexKind, VectorConfig
 from weftdb.core.types import DocIds
 from weftdb.index.allow_list import AllowList
@@ -52,7 +53,7 @@ def open_index(
     if isinstance(made, FlatIndex | SkippedIndex) or not path.exists():
         return OpenedIndex(made, live.doc_ids())
     try:
-        return OpenedIndex(made, made.load(path, live))  # type: ignore[attr-defined]
-    except BaseException:
+        return OpenedIndex(made, made.load(path, live))
+    except (CorruptData, OSError):
         made.close()
         raise
