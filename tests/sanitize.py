@@ -111,9 +111,10 @@ def run(sanitizer: Sanitizer) -> int:
         "WEFTDB_SANITIZER": sanitizer.name,  # a test checks that this build is the one that runs
     }
     command = [
-        sys.executable, "-S", "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+        sys.executable, "-S", "-P", "-m", "pytest", "-q", "-x",
+        "-p", "no:cacheprovider", "-p", "no:xdist",
         "--capture=sys",
-        "-o", "pythonpath=", "-x", *(name for name in TESTS if (ROOT / name).is_dir()),
+        "-o", "pythonpath=", *(name for name in TESTS if (ROOT / name).is_dir()),
     ]  # fmt: skip
     return subprocess.run(
         command, cwd=ROOT, env=environment, check=False, timeout=TIMEOUT_S
