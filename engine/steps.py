@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from weftdb.core.errors import WeftError
 from weftdb.core.schema import VectorConfig
 from weftdb.core.types import Row, Rows
 from weftdb.index.allow_list import AllowList
@@ -69,7 +70,7 @@ def run(steps: Steps[T]) -> T:
         while True:
             try:
                 answer = call.run()
-            except Exception as error:  # noqa: BLE001  handed back into the read, which may clean up
+            except WeftError as error:  # The read may clean up, or answer otherwise.
                 call = steps.throw(error)
             else:
                 call = steps.send(answer)

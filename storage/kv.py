@@ -19,6 +19,8 @@ Ticket = NewType("Ticket", int)
 class Family(Enum):
     """The column families. The values are on disk: never reuse one."""
 
+    __hash__ = object.__hash__  # Members are single; Enum would hash their names in Python.
+
     OBJECTS = "objects"
     IDS = "ids"
     VECTORS = "vectors"
