@@ -189,3 +189,42 @@ def merge_blocks(segments: list[list[bytes]], scored: bool, dead: bytes | None) 
 def bitset_from_roaring(roaring: bytes) -> NDArray[np.uint64]: ...
 def roaring_from_bitset(words: NDArray[np.uint64]) -> bytes: ...
 def check_block(block: bytes) -> None: ...
+
+class DamagedReply(Exception): ...
+
+class ReplySelection:
+    def __init__(
+        self, names: list[bytes], inner: list[ReplySelection | None], nulls: list[bytes]
+    ) -> None: ...
+    def apply(self, properties: bytes) -> bytes: ...
+
+class Reply:
+    def __init__(
+        self,
+        head: bytes,
+        selection: ReplySelection,
+        *,
+        id: bool,
+        created: bool,
+        updated: bool,
+        distance: bool,
+        certainty: bool,
+        score: bool,
+    ) -> None: ...
+    def results(
+        self,
+        stored: list[bytes],
+        distances: list[float] | None,
+        scores: list[float] | None,
+        rest: list[bytes] | None,
+        has_certainty: bool,
+    ) -> list[bytes]: ...
+    def fields(
+        self,
+        before: bytes,
+        stored: list[bytes],
+        distances: list[float] | None,
+        scores: list[float] | None,
+        rest: list[bytes] | None,
+        has_certainty: bool,
+    ) -> bytes: ...

@@ -4,7 +4,7 @@
     result   := properties:message metadata:message
 
 Field numbers are those of `proto/v1/search.proto`. No object is decoded on the way: properties
-travel as they lie in the store.
+travel as they lie in the store. The results themselves are written natively (reply.cpp).
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.errors import CorruptData
 from weftdb.core.query import Group, Hits
 from weftdb.core.types import format_object_id
+from weftdb.index.kernels import _native
 from weftdb.server.grpc import wire
 from weftdb.server.grpc.reply_shape import ReplyShape
 from weftdb.storage.object_codec import stored_id, stored_properties, stored_times
@@ -24,7 +26,7 @@ from weftdb.storage.object_codec import stored_id, stored_properties, stored_tim
 _f32 = struct.Struct("<f").pack
 
 _TOOK = wire.tag(1, wire.FOUR_BYTES)
-_RESULTS, _GROUPS = 2, 4
+_GROUPS = 4
 _PROPERTIES, _METADATA = 1, 2
 _NON_REF_PROPS = 11
 
@@ -51,18 +53,27 @@ def assemble_reply(hits: Hits, shape: ReplyShape, took_s: float) -> bytes:
     head = _TOOK + _f32(took_s)
     if hits.groups is not None:
         return head + b"".join(_groups(hits, hits.groups, shape))
-    results = (wire.field(_RESULTS, body) for body in assemble_results(hits, shape))
-    return head + b"".join(results)
+    try:
+        return shape.native.fields(
+            head, hits.stored, hits.distances, hits.scores, _rest(hits, shape), hits.has_certainty
+        )
+    except _native.DamagedReply as error:
+        raise CorruptData(f"the reply cannot be put together: {error}") from error
 
 
-def assemble_results(
-    hits: Hits, shape: ReplyShape, positions: Iterable[int] | None = None
-) -> list[bytes]:
-    """Serialize the `SearchResult` of each hit, or of those at `positions`."""
-    chosen = range(len(hits.stored)) if positions is None else positions
+def _results(hits: Hits, shape: ReplyShape) -> list[bytes]:
+    try:
+        return shape.native.results(
+            hits.stored, hits.distances, hits.scores, _rest(hits, shape), hits.has_certainty
+        )
+    except _native.DamagedReply as error:
+        raise CorruptData(f"the reply cannot be put together: {error}") from error
+
+
+def assemble_by_reference(hits: Hits, shape: ReplyShape) -> list[bytes]:
+    """Serialize the `SearchResult` of each hit in Python: what the native twin must agree with."""
     out = []
-    for at in chosen:
-        stored = hits.stored[at]
+    for at, stored in enumerate(hits.stored):
         properties = shape.head
         if shape.selection.names:
             kept = shape.selection.apply(stored_properties(stored))
@@ -70,6 +81,25 @@ def assemble_results(
         metadata = _metadata(hits, shape, at, stored)
         out.append(wire.field(_PROPERTIES, properties) + wire.field(_METADATA, metadata))
     return out
+
+
+def _rest(hits: Hits, shape: ReplyShape) -> list[bytes] | None:
+    """What is asked of each hit and seldom: explanations and vectors."""
+    if not shape.explain and not shape.vectors:
+        return None
+    return [_rest_of(hits, shape, at) for at in range(len(hits.stored))]
+
+
+def _rest_of(hits: Hits, shape: ReplyShape, at: int) -> bytes:
+    parts: list[bytes] = []
+    if shape.explain:
+        text = hits.explanations[at].encode() if hits.explanations is not None else b""
+        parts += (wire.field(_EXPLAIN_SCORE, text), _EXPLAIN_PRESENT)
+    for name in shape.vectors:
+        vector = hits.vectors[name][at] if name in hits.vectors else None
+        if vector is not None:
+            parts.append(_vector(name, vector, is_named=shape.is_named))
+    return b"".join(parts)
 
 
 def _metadata(hits: Hits, shape: ReplyShape, at: int, stored: bytes) -> bytes:
@@ -93,13 +123,7 @@ def _metadata(hits: Hits, shape: ReplyShape, at: int, stored: bytes) -> bytes:
     if shape.score:
         score = hits.scores[at] if hits.scores is not None else 0.0
         parts += (_SCORE, _f32(score), _SCORE_PRESENT)
-    if shape.explain:
-        text = hits.explanations[at].encode() if hits.explanations is not None else b""
-        parts += (wire.field(_EXPLAIN_SCORE, text), _EXPLAIN_PRESENT)
-    for name in shape.vectors:
-        vector = hits.vectors[name][at] if name in hits.vectors else None
-        if vector is not None:
-            parts.append(_vector(name, vector, is_named=shape.is_named))
+    parts.append(_rest_of(hits, shape, at))
     return b"".join(parts)
 
 
@@ -115,12 +139,12 @@ def _vector(name: str, vector: NDArray[np.float32], *, is_named: bool) -> bytes:
 
 
 def _groups(hits: Hits, groups: Sequence[Group], shape: ReplyShape) -> Iterable[bytes]:
+    results = _results(hits, shape)
     for group in groups:
         parts = [wire.field(_GROUP_NAME, group.name.encode())]
         if hits.distances is not None and group.members:
             distances = [hits.distances[at] for at in group.members]
             parts += (_GROUP_MIN, _f32(min(distances)), _GROUP_MAX, _f32(max(distances)))
         parts += (_GROUP_COUNT, wire.varint(len(group.members)))
-        for body in assemble_results(hits, shape, group.members):
-            parts.append(wire.field(_GROUP_OBJECTS, body))
+        parts += (wire.field(_GROUP_OBJECTS, results[at]) for at in group.members)
         yield wire.field(_GROUPS, b"".join(parts))

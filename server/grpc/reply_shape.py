@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from weftdb.core.schema import Collection
 from weftdb.core.types import UNNAMED, VectorName
+from weftdb.index.kernels import _native
 from weftdb.proto.v1 import search_pb2
 from weftdb.server.grpc import wire
 from weftdb.server.grpc.selection import Selection, parse_selection
@@ -30,6 +31,30 @@ class ReplyShape:
     vectors: tuple[VectorName, ...] = ()
     is_named: bool = False
     """Whether vectors travel with their names."""
+    native: _native.Reply = field(init=False)
+    """The same, ready to write results."""
+
+    def __post_init__(self) -> None:
+        native = _native.Reply(
+            self.head,
+            native_selection(self.selection),
+            id=self.id,
+            created=self.created,
+            updated=self.updated,
+            distance=self.distance,
+            certainty=self.certainty,
+            score=self.score,
+        )
+        object.__setattr__(self, "native", native)
+
+
+def native_selection(selection: Selection) -> _native.ReplySelection:
+    """The native twin of a selection."""
+    return _native.ReplySelection(
+        list(selection.names),
+        [None if inner is None else native_selection(inner) for inner in selection.names.values()],
+        [selection.nulls.get(name, b"") for name in selection.names],
+    )
 
 
 def parse_shape(

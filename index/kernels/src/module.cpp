@@ -25,4 +25,5 @@ NB_MODULE(_native, m) {
     weft::bind_search_pool(m);
     weft::bind_postings(m);
     weft::bind_bm25(m);
+    weft::bind_reply(m);
 }
