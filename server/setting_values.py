@@ -76,10 +76,10 @@ def size(minimum: int) -> Reader:
 
 
 def duration(minimum_s: float) -> Reader:
-    """Seconds; text may carry units: 50s, 1m30s, 500ms."""
+    """Seconds; text may carry units: 50s, 1m30s, 500ms, and be a schedule: @every 1m."""
 
     def parse(value: Any) -> float | None:
-        text = str(value).strip()
+        text = str(value).strip().removeprefix("@every ")
         if isinstance(value, bool):
             return None
         parts = _DURATION_PART.findall(text)

@@ -93,6 +93,7 @@ def test_names_of_the_reference_and_units() -> None:
             "AUTOSCHEMA_ENABLED": "off",
             "PROMETHEUS_MONITORING_ENABLED": "enabled",
             "CLUSTER_HOSTNAME": "weft-0",
+            "OBJECTS_TTL_DELETE_SCHEDULE": "@every 1m",
             "QUERY_DEFAULTS_LIMIT": "",
         }
     )
@@ -104,6 +105,7 @@ def test_names_of_the_reference_and_units() -> None:
     assert not loaded.engine.schema.auto_schema
     assert loaded.metrics.enabled
     assert loaded.engine.node_name == "weft-0"
+    assert loaded.engine.schema.ttl_sweep_interval_s == 60.0
     assert loaded.engine.query.default_limit == ServerSettings().engine.query.default_limit
 
 
