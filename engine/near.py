@@ -18,7 +18,7 @@ from weftdb.core.schema import Collection, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, ObjectId, Row, VectorName, format_object_id
 from weftdb.engine.steps import EmbedCall, Steps
 from weftdb.modules.ports import Vectorizers
-from weftdb.modules.text import move_vector
+from weftdb.modules.text import move_away, move_towards
 
 
 class VectorReader(Protocol):
@@ -133,11 +133,11 @@ def _from_text(
     vectorizers: Vectorizers,
 ) -> Steps[Row]:
     query = yield from embed_query(near.concepts, target.name, schema, vectorizers)
-    for move, sign in ((near.move_to, 1), (near.move_away, -1)):
+    for move, shift in ((near.move_to, move_towards), (near.move_away, move_away)):
         if move is None or move.force == 0 or not (move.concepts or move.objects):
             continue
         aim = yield from _aim(move, target.name, schema, vectors, vectorizers)
-        query = move_vector(query, aim, move.force * sign)
+        query = shift(query, aim, move.force)
     return query
 
 

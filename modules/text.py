@@ -95,19 +95,30 @@ def _scalar_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
-def move_vector(query: Row, aim: Row, force: float) -> Row:
-    """Move `query` towards `aim`, or away where `force` is negative; float32[dim].
+def move_towards(query: Row, aim: Row, force: float) -> Row:
+    """Move `query` towards `aim`: not at all for a force of 0, half the way for 1; float32[dim].
 
-    Raises InvalidRequest for a force above 1 and for one that is not a number.
+    Raises InvalidRequest for another force.
     """
-    if not np.isfinite(force) or force > 1:
+    if not 0 <= force <= 1:
         raise InvalidRequest(f"movement: force must be between 0 and 1: got {force}")
+    _check_lengths(query, aim)
+    return np.asarray(query * (1.0 - 0.5 * force) + aim * (0.5 * force), dtype=np.float32)
+
+
+def move_away(query: Row, aim: Row, force: float) -> Row:
+    """Move `query` away from `aim` by half their difference times `force`; float32[dim].
+
+    Raises InvalidRequest for a negative force, or one that is not finite.
+    """
+    if not (np.isfinite(force) and force >= 0):
+        raise InvalidRequest(f"movement: force must not be negative: got {force}")
+    _check_lengths(query, aim)
+    return np.asarray(query + (0.5 * force) * (query - aim), dtype=np.float32)
+
+
+def _check_lengths(query: Row, aim: Row) -> None:
     if query.shape != aim.shape:
         raise InvalidRequest(
             f"movement: the query has {query.shape[-1]} dimensions, its aim {aim.shape[-1]}"
         )
-    if force >= 0:
-        moved = query * (1.0 - 0.5 * force) + aim * (0.5 * force)
-    else:
-        moved = query + (-0.5 * force) * (query - aim)
-    return np.asarray(moved, dtype=np.float32)

@@ -24,6 +24,13 @@ pytest.importorskip("httpx")
 Answer = tuple[int, bytes, dict[str, str]]
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """A server that does not print when a client gives up."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet: a client that hangs up is what some tests are about."""
+
+
 class Service:
     """A container on loopback that answers as told and remembers what it was asked."""
 
@@ -51,7 +58,7 @@ class Service:
             def log_message(self, format: str, *args: object) -> None:
                 """Keep quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()

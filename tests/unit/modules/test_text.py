@@ -10,7 +10,7 @@ import pytest
 from weftdb.core.errors import InvalidRequest, SchemaViolation
 from weftdb.core.schema import Collection, DataType, Property, VectorConfig
 from weftdb.core.types import UNNAMED
-from weftdb.modules.text import move_vector, object_text, split_words
+from weftdb.modules.text import move_away, move_towards, object_text, split_words
 
 OBJECT = {
     "title": "A Title",
@@ -136,19 +136,25 @@ def test_names_are_split_at_case_and_digits(name: str, words: str) -> None:
 def test_moves_towards_and_away() -> None:
     query = np.array([1, 0], dtype=np.float32)
     aim = np.array([0, 1], dtype=np.float32)
-    np.testing.assert_allclose(move_vector(query, aim, 1.0), [0.5, 0.5])
-    np.testing.assert_allclose(move_vector(query, aim, 0.5), [0.75, 0.25])
-    np.testing.assert_allclose(move_vector(query, aim, -1.0), [1.5, -0.5])
-    assert move_vector(query, aim, 0.5).dtype == np.float32
+    np.testing.assert_allclose(move_towards(query, aim, 1.0), [0.5, 0.5])
+    np.testing.assert_allclose(move_towards(query, aim, 0.5), [0.75, 0.25])
+    np.testing.assert_allclose(move_towards(query, aim, 0.0), query)
+    np.testing.assert_allclose(move_away(query, aim, 1.0), [1.5, -0.5])
+    np.testing.assert_allclose(move_away(query, aim, 3.0), [2.5, -1.5])
+    assert move_towards(query, aim, 0.5).dtype == move_away(query, aim, 0.5).dtype == np.float32
 
 
-@pytest.mark.parametrize("force", [1.01, float("nan"), float("inf")])
+@pytest.mark.parametrize("force", [1.01, -0.1, float("nan"), float("inf")])
 def test_refuses_forces_out_of_range(force: float) -> None:
     row = np.zeros(2, dtype=np.float32)
     with pytest.raises(InvalidRequest, match="force must be between 0 and 1"):
-        move_vector(row, row, force)
+        move_towards(row, row, force)
+    if force != 1.01:
+        with pytest.raises(InvalidRequest, match="force must not be negative"):
+            move_away(row, row, force)
 
 
 def test_refuses_an_aim_of_another_length() -> None:
-    with pytest.raises(InvalidRequest, match="2 dimensions, its aim 3"):
-        move_vector(np.zeros(2, np.float32), np.zeros(3, np.float32), 0.5)
+    for move in (move_towards, move_away):
+        with pytest.raises(InvalidRequest, match="2 dimensions, its aim 3"):
+            move(np.zeros(2, np.float32), np.zeros(3, np.float32), 0.5)
