@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from weftdb.core.env import Clock
-from weftdb.core.errors import Fault, StoreHeld
+from weftdb.core.errors import StoreHeld
 
 log = logging.getLogger("weftdb.storage")
 
@@ -29,13 +29,13 @@ _held_lock = threading.Lock()
 
 
 class DirectoryHold:
-    """Holds a directory from construction until `release`. Raises StoreHeld."""
+    """Holds a directory from construction until `release`.
+
+    Raises StoreHeld, and OSError when the directory cannot be made or written.
+    """
 
     def __init__(self, directory: Path, clock: Clock) -> None:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Fault(f"the data directory {directory} cannot be made: {error}") from error
+        directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / _NAME
         self._key = os.path.realpath(directory)
         with _held_lock:
@@ -52,10 +52,7 @@ class DirectoryHold:
             self._file.close()
 
     def _acquire(self, directory: Path) -> IO[str]:
-        try:
-            file = self._path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise Fault(f"the data directory {directory} cannot be written: {error}") from error
+        file = self._path.open("a+", encoding="utf-8")
         try:
             _lock(file)
         except OSError:
