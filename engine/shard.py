@@ -158,7 +158,9 @@ class Shard:
         """Take a changed definition: more properties or vectors, other search settings."""
         with self.publishing:
             for vector in schema.vectors:
-                if vector.name not in self.vectors:
+                if vector.name in self.vectors:
+                    self.vectors[vector.name].configure(vector.hnsw)
+                else:
                     self.vectors[vector.name] = make_index(vector, self.config.index)
             self.schema = schema
             self.text.reconfigure(schema)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest
-from weftdb.core.schema import Metric, VectorConfig
+from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import DocIds, Row, Rows
 from weftdb.index.allow_list import AllowList
 from weftdb.index.kernels.abc import Kernels
@@ -62,6 +62,9 @@ class FlatIndex:
         self._writer = threading.Lock()
         self._table: _Table | None = None
         self._closed = False
+
+    def configure(self, settings: HnswSettings) -> None:
+        """Do nothing: an exact scan has no such settings."""
 
     @property
     def dimensions(self) -> int | None:

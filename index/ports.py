@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from weftdb.core.schema import HnswSettings
 from weftdb.core.types import DocId, DocIds, ObjectId, Row, Rows
 from weftdb.index.allow_list import AllowList
 
@@ -75,6 +76,10 @@ class VectorIndex(Protocol):
 
     def distances(self, query: Row, doc_ids: DocIds) -> NDArray[np.float32]:
         """Exact distances to given vectors, NaN where there is none."""
+        ...
+
+    def configure(self, settings: HnswSettings) -> None:
+        """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
         ...
 
     def wait_indexed(self, timeout_s: float) -> bool:

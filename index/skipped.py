@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.errors import SchemaViolation
+from weftdb.core.schema import HnswSettings
 from weftdb.core.types import DocIds, Row, Rows, VectorName
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import Neighbours
@@ -24,6 +25,9 @@ class SkippedIndex:
         self._name = name
 
     def add(self, doc_ids: DocIds, rows: Rows) -> None:
+        """Do nothing."""
+
+    def configure(self, settings: HnswSettings) -> None:
         """Do nothing."""
 
     def delete(self, doc_ids: DocIds) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from weftdb.core.query import (
 from weftdb.core.types import UNNAMED, ObjectId
 from weftdb.engine.collection import LocalCollection, PutMode
 from weftdb.engine.database import Database
+from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.storage.object_codec import stored_id
 
 
@@ -46,6 +48,16 @@ def titled(word: str) -> Comparison:
 
 def ids_of(collection: LocalCollection, query: Search) -> list[ObjectId]:
     return [stored_id(value) for value in collection.search(query).stored]
+
+
+def test_changed_search_settings_reach_the_open_index(docs: LocalCollection) -> None:
+    pytest.importorskip("weftdb.index.kernels._native")
+    vector = docs.schema.vectors[0]
+    changed = replace(vector, hnsw=replace(vector.hnsw, ef=24))
+    docs.reconfigure(replace(docs.schema, vectors=(changed,)))
+    index = docs.shard.vectors[UNNAMED]
+    assert isinstance(index, HnswIndex)
+    assert index.settings.ef == 24
 
 
 def test_put_is_found_by_id_vector_and_filter(docs: LocalCollection) -> None:
