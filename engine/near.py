@@ -35,8 +35,12 @@ def resolve_targets(schema: Collection, targets: Sequence[Target]) -> tuple[Targ
     Raises SchemaViolation for unknown names and where the only vector is not only.
     """
     if not targets:
-        return (Target(name=_only_vector(schema)),)
-    return tuple(replace(target, name=_known_name(schema, target.name)) for target in targets)
+        targets = (Target(name=_only_vector(schema)),)
+    named = tuple(replace(target, name=_known_name(schema, target.name)) for target in targets)
+    for target in named:
+        if schema.vector_by_name[target.name].multi_vector:
+            raise Unsupported("searching multi-vectors is not part of this build yet")
+    return named
 
 
 def _only_vector(schema: Collection) -> VectorName:
@@ -100,8 +104,6 @@ def _checked(schema: Collection, target: Target) -> Target:
         raise InvalidRequest("near_vector: vector is required")
     if not np.isfinite(vector).all():
         raise InvalidRequest("near_vector: the vector holds NaN or infinite numbers")
-    if schema.vector_by_name[target.name].multi_vector:
-        raise Unsupported("searching multi-vectors is not supported by this build yet")
     if vector.ndim != 1:
         raise InvalidRequest(
             "near_vector: provided vector is a multi vector but "
