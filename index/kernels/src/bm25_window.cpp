@@ -26,6 +26,7 @@ void AnyWindow::run(uint32_t base, const WindowMask& mask, TopDocs& top) {
     while (optional + 1 < active_.size() &&
            top.is_hopeless(optional_bound + active_[optional]->window_bound))
         optional_bound += active_[optional++]->window_bound;
+    if (optional + 1 == active_.size()) return run_alone(base, optional_bound, mask, top);
     for (size_t at = active_.size(); at-- > optional;)
         score(base, *active_[at], total - active_[at]->window_bound, top);
     for (size_t word = 0; word < touched_.size(); ++word) {
@@ -37,14 +38,37 @@ void AnyWindow::run(uint32_t base, const WindowMask& mask, TopDocs& top) {
             auto slot = static_cast<uint32_t>(word * 64 + std::countr_zero(bits));
             double sum = scores_[slot];
             scores_[slot] = 0;
-            if (!(allowed & bits & -bits)) continue;
-            float left = optional_bound;
-            for (size_t at = optional; at-- > 0;) {
-                if (top.is_hopeless(static_cast<float>(sum) + left)) break;
-                sum += active_[at]->probe_doc(base + slot);
-                left -= active_[at]->window_bound;
-            }
-            if (sum > 0) top.add(base + slot, static_cast<float>(sum));
+            if (allowed & bits & -bits) complete(base + slot, sum, optional, optional_bound, top);
+        }
+    }
+}
+
+// Adds what the first `optional` lists know of a doc, as long as that can still matter.
+void AnyWindow::complete(uint32_t doc, double sum, size_t optional, float optional_bound,
+                         TopDocs& top) {
+    for (size_t at = optional; at-- > 0;) {
+        if (top.is_hopeless(static_cast<float>(sum) + optional_bound)) return;
+        sum += active_[at]->probe_doc(doc);
+        optional_bound -= active_[at]->window_bound;
+    }
+    if (sum > 0) top.add(doc, static_cast<float>(sum));
+}
+
+// Only the last list brings docs in: no sums to keep for the whole window.
+void AnyWindow::run_alone(uint32_t base, float optional_bound, const WindowMask& mask,
+                          TopDocs& top) {
+    const ScoredList& list = *active_.back();
+    uint64_t end = uint64_t(base) + kWindowDocs;
+    float worth[kImpactPostings];
+    for (size_t block = list.impact; block < list.impact_end; ++block) {
+        if (top.is_hopeless(list.bound(block) + optional_bound)) continue;
+        auto [first, last] = list.postings_in(block, base, end);
+        score_postings(list.view, first, last - first, list.weight, list.flat, list.slope, worth);
+        for (size_t at = first; at < last; ++at) {
+            float score = worth[at - first];
+            if (top.is_hopeless(score + optional_bound)) continue;
+            uint32_t doc = list.view.docs[at];
+            if (mask.has(doc)) complete(doc, score, active_.size() - 1, optional_bound, top);
         }
     }
 }

@@ -23,7 +23,9 @@ struct WindowMask {
         if (live.words != nullptr) bits &= at < live.count ? live.words[at] : 0;
         return bits;
     }
+    bool has(uint32_t doc) const { return word(doc / 64) >> (doc % 64) & 1; }
     bool is_empty(uint32_t base) const {
+        if (allow.words == nullptr && live.words == nullptr) return false;
         for (size_t at = 0; at < kWindowDocs / 64; ++at)
             if (word(base / 64 + at) != 0) return false;
         return true;
@@ -38,6 +40,8 @@ class AnyWindow {
 
   private:
     void score(uint32_t base, const ScoredList& list, float others, const TopDocs& top);
+    void run_alone(uint32_t base, float optional_bound, const WindowMask& mask, TopDocs& top);
+    void complete(uint32_t doc, double sum, size_t optional, float optional_bound, TopDocs& top);
 
     std::vector<ScoredList>& lists_;
     std::vector<ScoredList*> active_;
