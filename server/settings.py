@@ -28,7 +28,7 @@ Tree = TypeVar("Tree")
 
 PREFIX = "WEFTDB_"
 CONFIG_VARIABLE = "WEFTDB_CONFIG"
-_NOT_OURS = ("WEFTDB_SHARED", "WEFTDB_CRASH_SEED", "WEFTDB_FUZZ_SECONDS")
+_NOT_OURS = ("WEFTDB_SHARED", "WEFTDB_CRASH_SEED", "WEFTDB_FUZZ_TIMES")
 """Variables of the test suite, which may be set where a test starts a server."""
 
 
@@ -160,7 +160,6 @@ SETTINGS: tuple[Setting, ...] = (
         "DEFAULT_QUANTIZATION",
     ),
     Setting("schema.default_tokenization", values.choice(_TOKENIZATIONS), "DEFAULT_TOKENIZATION"),
-    Setting("schema.ttl_sweep_interval_s", values.duration(0.0), "OBJECTS_TTL_DELETE_SCHEDULE"),
     Setting("schema.ttl_sweep_interval_s", values.SCHEDULE, "OBJECTS_TTL_DELETE_SCHEDULE"),
     Setting("modules.model2vec_url", values.TEXT, "MODEL2VEC_INFERENCE_API"),
     Setting("modules.transformers_url", values.TEXT, "TRANSFORMERS_INFERENCE_API"),

@@ -49,7 +49,7 @@ def test_the_table_of_codes_knows_every_leaf() -> None:
         ("objects in one batch", limits.BATCH_OBJECTS_MAX),
         ("bytes of a gRPC message", limits.GRPC_MESSAGE_BYTES_MAX),
         ("results of a search (offset + limit)", limits.QUERY_MAXIMUM_RESULTS),
-        ("results of hybrid's keyword leg", limits.QUERY_HYBRID_MAXIMUM_RESULTS),
+        ("least depth of a hybrid's legs", limits.QUERY_HYBRID_MAXIMUM_RESULTS),
         ("results when no limit is given", limits.QUERY_DEFAULTS_LIMIT),
         ("dimensions of a vector", limits.VECTOR_DIMENSIONS_MAX),
         ("nesting of a filter", limits.FILTER_DEPTH_MAX),
@@ -89,3 +89,28 @@ def test_the_start_page_runs_as_it_stands(tmp_path: Path) -> None:
         )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert "warp and weft" in answer.stdout
+
+
+def test_the_settings_page_is_what_the_code_says() -> None:
+    pytest.importorskip("weftdb.server.settings")
+    from tests.docs.settings_page import PAGE, render, sample_lines, settings_by_path
+
+    assert set(settings_by_path()) <= set(sample_lines())
+    assert PAGE.read_text(encoding="utf-8") == render(), "run python -m tests.docs.settings_page"
+
+
+def test_every_metric_is_on_its_page() -> None:
+    source = (ROOT / "server" / "metrics.py").read_text(encoding="utf-8")
+    page = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    names = set(re.findall(r'"(weftdb_[a-z_]+)"', source))
+    assert names, "no metrics found in the source"
+    assert {name for name in names if f"`{name}" not in page} == set()
+
+
+def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    answer = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")],
+        capture_output=True, text=True, timeout=120, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
