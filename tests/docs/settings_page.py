@@ -32,8 +32,8 @@ expectation; so does an unknown `WEFTDB_` variable or name in the file.
 TAIL = """
 Every other variable of the reference has a declared fate (`server/reference_settings.py`):
 **{honoured}** by a setting above, **{mapped}** because WeftDB always behaves so, **{ignored}** with
-a line in the log that says why, or **{refused}**: where passing over it would weaken safety or change
-what clients see (authentication, authorization, other nodes), the server does not start.
+a line in the log that says why, or **{refused}**: where passing over it would weaken safety or
+change what clients see (authentication, authorization, other nodes), the server does not start.
 
 This page is written by `python -m tests.docs.settings_page`; a test holds it to the code.
 """
