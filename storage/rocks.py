@@ -111,7 +111,7 @@ class RocksStore:
             read.fill_cache(False)  # type: ignore[call-arg]  # Its stub forgot the argument.
         with self._faults, self._cursors_lock:
             iterator = self._families[family].iter(read)
-            cursor = _Cursor(iterator, start, self._faults, reverse=reverse)
+            cursor = _Cursor(iterator, read, start, self._faults, reverse=reverse)
             self._cursors.add(cursor)
         return cursor.pairs()
 
@@ -249,9 +249,18 @@ class _Cursor:
     """
 
     def __init__(
-        self, iterator: RdictIter, start: bytes, faults: _Faults, *, reverse: bool
+        self,
+        iterator: RdictIter,
+        read: ReadOptions,
+        start: bytes,
+        faults: _Faults,
+        *,
+        reverse: bool,
     ) -> None:
         self._iterator: RdictIter | None = iterator
+        # The iterator looks at the bound's bytes, which only the options keep: without them it
+        # compares with whatever lies there later, and a scan ends early without a word.
+        self._read_options = read
         self._start = start
         self._faults = faults
         self._reverse = reverse

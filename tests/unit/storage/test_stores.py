@@ -155,3 +155,19 @@ def test_closed(store: KeyValueStore, tmp_path: Path) -> None:
         store.metrics()
     with pytest.raises(Closed):
         list(running)
+
+
+def test_a_scan_outlives_the_bytes_of_its_bounds(store: KeyValueStore) -> None:
+    batch = WriteBatch()
+    for number in range(3):
+        batch.put(Family.FILTERABLE, bytes((0, 0, 0, 1, 1, number)), b"v")
+    store.write(batch)
+    for _ in range(50):
+        # Nobody else holds the bounds; what is made next may take their place in memory.
+        pairs = store.scan(
+            Family.FILTERABLE, bytes((0, 0, 0, 1)) + bytes([1]), bytes((0, 0, 0, 1)) + bytes([2])
+        )
+        others = [bytes((0, 0, 0, 1)) + bytes([number % 2]) for number in range(40)]
+        for other in others[:5]:
+            store.scan(Family.FILTERABLE, other[:4] + bytes([0]), other[:4] + bytes([1]))
+        assert len(list(pairs)) == 3
