@@ -85,6 +85,8 @@ void LinkPool::run(size_t number) {
         lock.lock();
     }
     running_[number] = false;
+    // The wake-up that ended this thread may have been meant for work.
+    changed_.notify_one();
 }
 
 }  // namespace weft

@@ -26,8 +26,10 @@ void VectorIndex::wake_linkers() {
 }
 
 void VectorIndex::left_queue() noexcept {
-    queued_.store(false);
-    // Work that came between the pool's look and the line above would be forgotten otherwise.
+    // Work that came between the pool's look and this line would be forgotten otherwise. An
+    // exchange, not a store: it sees what the writer did before its own exchange found the flag
+    // set.
+    queued_.exchange(false);
     if (has_work()) wake_linkers();
 }
 

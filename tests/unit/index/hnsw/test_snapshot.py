@@ -218,26 +218,26 @@ def test_unwritable_place_raises_os_error(tmp_path: Path) -> None:
 
 def test_save_beside_writers(tmp_path: Path) -> None:
     index = make_index(CONFIG, NATIVE)
-    rows = np.random.default_rng(8).normal(size=(12_000, 9)).astype(np.float32)
+    rows = np.random.default_rng(8).normal(size=(6000, 9)).astype(np.float32)
     index.add(ids(0, 2000), rows[:2000])
 
     def write() -> None:
-        for first in range(2000, 12_000, 100):
+        for first in range(2000, 6000, 100):
             index.add(ids(first, first + 100), rows[first : first + 100])
             index.delete(ids(first - 50, first - 45))
 
     writer = threading.Thread(target=write)
     writer.start()
     path = tmp_path / "s"
-    for _ in range(10):
+    for _ in range(5):
         index.save(path)
         opened = reopen(path, allow(range(2000)))
         assert opened.index.search(rows[3], 1).doc_ids.tolist() == [3]
         opened.index.close()
     writer.join()
-    assert index.wait_indexed(60)
+    assert index.wait_indexed(120)
     index.save(path)
-    live = allow(range(12_000))
+    live = allow(range(6000))
     opened = reopen(path, live)
     assert opened.index.count == index.count
-    assert opened.index.search(rows[11_999], 1).doc_ids.tolist() == [11_999]
+    assert opened.index.search(rows[5999], 1).doc_ids.tolist() == [5999]
