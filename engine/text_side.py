@@ -21,7 +21,7 @@ from weftdb.core.types import DocId, ObjectId, ShardId
 from weftdb.engine.ranked import Ranked
 from weftdb.index.allow_list import AllowList
 from weftdb.index.analysis import CollectionAnalysis, Entry
-from weftdb.index.bm25 import plan_keyword
+from weftdb.index.bm25 import KeywordPlanner
 from weftdb.index.filter_plan import FilterReaders
 from weftdb.index.filters import evaluate
 from weftdb.index.inverted.change import SideChange
@@ -86,6 +86,7 @@ class TextSide:
         """Take a changed definition."""
         self._schema = schema
         self._analysis = CollectionAnalysis(schema)
+        self._planner = KeywordPlanner(schema)
         self._numbers = {item.name: at for at, item in enumerate(schema.properties)}
         self._filters: dict[Filter, AllowList] = {}
 
@@ -141,7 +142,7 @@ class TextSide:
         self, keyword: Keyword, depth: int, allow: AllowList | None, *, is_explained: bool
     ) -> Ranked:
         """The `depth` best docs by BM25; equal scores by ascending object id."""
-        plan = plan_keyword(keyword, self._schema)
+        plan = self._planner.plan(keyword)
         if not plan.groups:
             return Ranked([], scores=[], explanations=[] if is_explained else None)
         inverted = self._schema.inverted

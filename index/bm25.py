@@ -15,16 +15,15 @@ down (as the recorded server does it). Native code computes it (index/kernels/sr
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weftdb.core.codec import encode_text
 from weftdb.core.errors import InvalidRequest
 from weftdb.core.query import Keyword, TermOperator
-from weftdb.core.schema import Collection, DataType, Property
+from weftdb.core.schema import Collection, DataType
 from weftdb.index.stopwords import property_stopwords
-from weftdb.index.tokenizer import tokenizer_of
+from weftdb.index.tokenizer import Tokenize, tokenizer_of
 
 OPERATOR_CODES = {TermOperator.OR: 0, TermOperator.AND: 1, TermOperator.AND_CROSS: 2}
 """By their numbers in native code (bm25.h)."""
@@ -49,37 +48,73 @@ class KeywordPlan:
     terms_min: int
 
 
-def plan_keyword(keyword: Keyword, collection: Collection) -> KeywordPlan:
-    """Cut the query for every searched property.
+@dataclass(frozen=True, slots=True)
+class _Likeness:
+    """How properties of one group cut and clean a query."""
 
-    Raises InvalidRequest for a property that is not searchable, a boost that is negative or no
-    number, and for AND across properties that cut texts differently.
-    """
-    boosts = dict(keyword.properties) or {
-        item.name: 1.0 for item in collection.properties if item.searchable
-    }
-    groups: dict[object, list[tuple[str, float]]] = {}
-    terms: dict[object, Counter[str]] = {}
-    for name, boost in boosts.items():
-        item = _searchable(collection, name)
-        if not (math.isfinite(boost) and boost >= 0):
-            raise InvalidRequest(f"boost of property {name!r} must not be negative, is {boost}")
-        stopwords = property_stopwords(collection, item)
-        likeness = (item.tokenization, item.analyzer, stopwords)
-        if likeness not in groups:
-            words = tokenizer_of(item)(keyword.query)
-            terms[likeness] = Counter(word for word in words if word not in stopwords)
-        groups.setdefault(likeness, []).append((name, boost))
-    if keyword.operator is TermOperator.AND_CROSS and len(groups) > 1:
-        raise InvalidRequest(
-            "operator AND_CROSS requires all searched properties to share the same tokenization "
-            "and analyzer settings"
-        )
-    return KeywordPlan(
-        tuple(_group(groups[each], terms[each]) for each in groups if terms[each]),
-        keyword.operator,
-        max(1, keyword.minimum_match),
-    )
+    tokenize: Tokenize
+    stopwords: frozenset[str]
+
+
+class KeywordPlanner:
+    """Makes the plans of one collection; compiled once a schema. Immutable."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._groups: list[_Likeness] = []
+        self._group_of: dict[str, int] = {}
+        """By searchable property."""
+        known: dict[object, int] = {}
+        for item in collection.properties:
+            if not item.searchable or item.data_type is not DataType.TEXT:
+                continue
+            stopwords = property_stopwords(collection, item)
+            likeness = (item.tokenization, item.analyzer, stopwords)
+            if likeness not in known:
+                known[likeness] = len(self._groups)
+                self._groups.append(_Likeness(tokenizer_of(item), stopwords))
+            self._group_of[item.name] = known[likeness]
+
+    def plan(self, keyword: Keyword) -> KeywordPlan:
+        """Cut the query for every searched property.
+
+        Raises InvalidRequest for a property that is not searchable, a boost that is negative or no
+        number, and for AND across properties that cut texts differently.
+        """
+        boosts = dict(keyword.properties) or dict.fromkeys(self._group_of, 1.0)
+        members: dict[int, list[tuple[str, float]]] = {}
+        for name, boost in boosts.items():
+            if name not in self._group_of:
+                raise InvalidRequest(
+                    f"Searching by property '{name}' requires inverted index. Is "
+                    f"`indexSearchable` option of property '{name}' enabled? Set it to `true` or "
+                    "leave empty"
+                )
+            if not (math.isfinite(boost) and boost >= 0):
+                raise InvalidRequest(f"boost of property {name!r} must not be negative: {boost}")
+            members.setdefault(self._group_of[name], []).append((name, boost))
+        if keyword.operator is TermOperator.AND_CROSS and len(members) > 1:
+            raise InvalidRequest(
+                "operator AND_CROSS requires all searched properties to share the same "
+                "tokenization and analyzer settings"
+            )
+        groups = []
+        for number, properties in members.items():
+            how = self._groups[number]
+            terms: dict[str, int] = {}
+            for word in how.tokenize(keyword.query):
+                if word not in how.stopwords:
+                    terms[word] = terms.get(word, 0) + 1
+            if terms:
+                keys = tuple([encode_text(term) for term in terms])
+                groups.append(
+                    KeywordGroup(tuple(properties), tuple(terms), keys, tuple(terms.values()))
+                )
+        return KeywordPlan(tuple(groups), keyword.operator, max(1, keyword.minimum_match))
+
+
+def plan_keyword(keyword: Keyword, collection: Collection) -> KeywordPlan:
+    """Plan one query; who plans many keeps a `KeywordPlanner`."""
+    return KeywordPlanner(collection).plan(keyword)
 
 
 def explanation(plan: KeywordPlan, matches: Sequence[tuple[int, int]]) -> str:
@@ -94,22 +129,3 @@ def explanation(plan: KeywordPlan, matches: Sequence[tuple[int, int]]) -> str:
         if frequency
     ]
     return "".join(parts)
-
-
-def _group(properties: Sequence[tuple[str, float]], terms: Counter[str]) -> KeywordGroup:
-    return KeywordGroup(
-        tuple(properties),
-        tuple(terms),
-        tuple(encode_text(term) for term in terms),
-        tuple(terms.values()),
-    )
-
-
-def _searchable(collection: Collection, name: str) -> Property:
-    item = collection.property_by_name.get(name)
-    if item is None or not item.searchable or item.data_type is not DataType.TEXT:
-        raise InvalidRequest(
-            f"Searching by property '{name}' requires inverted index. Is `indexSearchable` option "
-            f"of property '{name}' enabled? Set it to `true` or leave empty"
-        )
-    return item

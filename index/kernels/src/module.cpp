@@ -20,6 +20,8 @@ constexpr const char* sanitizer() {
 NB_MODULE(_native, m) {
     m.doc() = "Element loops of WeftDB: distances, graph, postings, property bytes.";
     m.attr("SANITIZER") = sanitizer();
+    // A process may end with its engines open; that is no leak to report.
+    nb::set_leak_warnings(false);
     weft::bind_distance(m);
     weft::bind_vector_index(m);
     weft::bind_search_pool(m);
