@@ -222,9 +222,11 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
             driver,
             readers=readers,
             writers=writers,
-            is_ready=is_ready,
+            stopping=stop,
         )
-        door = Door(service.unary(), {}, _door_settings(settings), node.metrics.door("grpc"))
+        door = Door(
+            service.unary(), service.streams(), _door_settings(settings), node.metrics.door("grpc")
+        )
         app = make_app(_rest_context(settings, node, is_ready))
         rest = _RestServer(_uvicorn_config(app, node.metrics, settings))
         await _serve_until(stop, settings, door, [(rest, listener), *_scrape(node, settings)])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -18,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from weftdb.core.config import QueryConfig
 from weftdb.core.errors import InvalidRequest, Malformed, Unsupported
 from weftdb.core.limits import BATCH_OBJECTS_MAX
+from weftdb.core.query import Search
 from weftdb.engine.catalogue import Catalogue
 from weftdb.engine.collection import LocalCollection
 from weftdb.proto.v1 import (
@@ -29,9 +31,10 @@ from weftdb.proto.v1 import (
     tenants_pb2,
 )
 from weftdb.server.grpc.batch_request import WireObject, parse_object
-from weftdb.server.grpc.door import Call, UnaryHandler, error_text
+from weftdb.server.grpc.batch_stream import BatchStream
+from weftdb.server.grpc.door import Call, StreamHandler, UnaryHandler, error_text
 from weftdb.server.grpc.filters import parse_filter
-from weftdb.server.grpc.imports import import_objects
+from weftdb.server.grpc.imports import Failure, import_objects
 from weftdb.server.grpc.reply import assemble_reply
 from weftdb.server.grpc.reply_shape import ShapeCache
 from weftdb.server.grpc.search_request import parse_search
@@ -92,12 +95,12 @@ class Service:
         *,
         readers: Executor,
         writers: Executor,
-        is_ready: Callable[[], bool],
+        stopping: asyncio.Event,
     ) -> None:
         self._catalogue = catalogue
         self._limits = limits
         self._driver = driver
-        self._is_ready = is_ready
+        self._stopping = stopping
         self._shapes = ShapeCache()
         self._readers = readers
         self._writers = writers
@@ -114,6 +117,10 @@ class Service:
             HEALTH + "Check": self.health,
         }
 
+    def streams(self) -> Mapping[str, StreamHandler]:
+        """The table of streams for the door."""
+        return {PUBLIC + "BatchStream": self.batch_stream}
+
     async def search(self, raw: bytes, _call: Call) -> bytes:
         """Answer `SearchRequest`."""
         begun = time.perf_counter()
@@ -124,7 +131,11 @@ class Service:
         shape = self._shapes.shape(request, schema, group_by)
         query = parse_search(request, schema, self._limits, shape.vectors)
         hits = await self._driver.search(local, query)
-        return assemble_reply(hits, shape, time.perf_counter() - begun)
+        took_s = time.perf_counter() - begun
+        reply = assemble_reply(hits, shape, took_s)
+        if request.metadata.query_profile:
+            reply += _profile(local, query, took_s)
+        return reply
 
     async def batch_objects(self, raw: bytes, _call: Call) -> bytes:
         """Answer `BatchObjectsRequest`: errors by index, everything else is stored."""
@@ -134,8 +145,7 @@ class Service:
             raise InvalidRequest(
                 f"a batch of {len(request.objects)} objects; at most {BATCH_OBJECTS_MAX} go in one"
             )
-        sources = [_BatchSource(wire) for wire in request.objects]
-        failures = await self._run(self._writers, lambda: import_objects(self._catalogue, sources))
+        failures = await self._import(request.objects)
         errors = [
             batch_pb2.BatchObjectsReply.BatchError(
                 index=failure.index, error=error_text(failure.error)
@@ -144,6 +154,23 @@ class Service:
         ]
         took_s = time.perf_counter() - begun
         return batch_pb2.BatchObjectsReply(took=took_s, errors=errors).SerializeToString()
+
+    async def batch_stream(
+        self, requests: AsyncIterator[bytes], _call: Call
+    ) -> AsyncIterator[bytes]:
+        """Serve a stream of objects, see batch_stream.py."""
+        stream = BatchStream(
+            self._import,
+            self._stopping,
+            partial(decode, batch_pb2.BatchStreamRequest),
+            time.perf_counter,
+        )
+        async for reply in stream.run(requests):
+            yield reply
+
+    async def _import(self, objects: Sequence[batch_pb2.BatchObject]) -> list[Failure]:
+        sources = [_BatchSource(wire) for wire in objects]
+        return await self._run(self._writers, lambda: import_objects(self._catalogue, sources))
 
     async def batch_delete(self, raw: bytes, _call: Call) -> bytes:
         """Answer `BatchDeleteRequest`."""
@@ -205,11 +232,26 @@ class Service:
     async def health(self, _raw: bytes, _call: Call) -> bytes:
         """Answer the health check."""
         kinds = health_pb2.WeaviateHealthCheckResponse
-        status = kinds.SERVING if self._is_ready() else kinds.NOT_SERVING
+        status = kinds.NOT_SERVING if self._stopping.is_set() else kinds.SERVING
         return kinds(status=status).SerializeToString()
 
     async def _run(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _profile(local: LocalCollection, query: Search, took_s: float) -> bytes:
+    """How long the shard took, as a piece of the reply."""
+    kind = "object"
+    if query.near is not None:
+        kind = "vector"
+    elif query.keyword is not None:
+        kind = "keyword"
+    elif query.hybrid is not None:
+        kind = "hybrid"
+    search = search_pb2.QueryProfile.SearchProfile(details={"total_took": f"{took_s * 1e3:.3f}ms"})
+    shard = search_pb2.QueryProfile.ShardProfile(name=local.shard_name, searches={kind: search})
+    profile = search_pb2.QueryProfile(shards=[shard])
+    return search_pb2.SearchReply(query_profile=profile).SerializeToString()
 
 
 def _refuse_statistics(request: aggregate_pb2.AggregateRequest) -> None:

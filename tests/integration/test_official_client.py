@@ -147,6 +147,16 @@ def test_batches(cities: Any) -> None:
     assert small.total_count == 10
 
 
+def test_streams(cities: Any) -> None:
+    with cities.batch.stream() as batch:
+        for number in range(300):
+            batch.add_object({"name": f"Town {number}", "people": number}, vector=[0, 0, number])
+        batch.add_object({"name": "Bad", "people": "many"})
+    assert len(cities.batch.failed_objects) == 1
+    assert "people" in cities.batch.failed_objects[0].message
+    assert len(cities) == 304
+
+
 def test_lists_pages_and_iteration(cities: Any) -> None:
     assert names(cities.query.fetch_objects(limit=2, offset=1)) == ["Berlin", "Cairo"]
     first = cities.query.fetch_objects(limit=2).objects[-1].uuid

@@ -1,0 +1,171 @@
+"""BatchStream: an import that the server paces.
+
+    client: start (data)* stop          server: started (acks | results | backoff)* [shutting_down]
+
+Messages are acknowledged when they are queued and reported when they are written, one after the
+other, so that of two writes of one object the later one wins. The queue is short: a client that
+sends faster than the node writes is held up by the network, not by the node's memory. When the node
+stops it says so, finishes what it has acknowledged and ends the stream; the client connects again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from weftdb.core.errors import InvalidRequest, Unsupported
+from weftdb.core.schema import canonical_collection_name
+from weftdb.proto.v1 import batch_pb2
+from weftdb.server.grpc.door import error_text
+from weftdb.server.grpc.imports import Failure
+
+MESSAGES_QUEUED_MAX = 2
+BACKOFF_INTERVAL_S = 5.0
+
+_Request, _Reply = batch_pb2.BatchStreamRequest, batch_pb2.BatchStreamReply
+
+Import = Callable[[Sequence[batch_pb2.BatchObject]], Awaitable[list[Failure]]]
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many objects a client should send at a time so that one batch takes about a second."""
+
+    objects: float = 200.0
+    step_max: float = 100.0
+    objects_min: float = 100.0
+    objects_max: float = 1000.0
+    weight: float = 0.25
+    """Of the newest measurement in the moving average."""
+    _rate: float = 0.0
+
+    def add(self, count: int, seconds: float) -> None:
+        """Note that `count` objects were written in `seconds`."""
+        rate = count / max(seconds, 1e-6)
+        self._rate = rate if not self._rate else self._rate + self.weight * (rate - self._rate)
+        wanted = min(max(self._rate, self.objects_min), self.objects_max)
+        change = min(max(wanted - self.objects, -self.step_max), self.step_max)
+        self.objects = min(max(self.objects + change, self.objects_min), self.objects_max)
+
+
+@dataclass(slots=True)
+class BatchStream:
+    """One stream. `stopping` is set when the node shuts down."""
+
+    write: Import
+    stopping: asyncio.Event
+    decode: Callable[[bytes], batch_pb2.BatchStreamRequest]
+    now_s: Callable[[], float]
+    _queue: asyncio.Queue[batch_pb2.BatchStreamRequest.Data | None] = field(
+        default_factory=lambda: asyncio.Queue(MESSAGES_QUEUED_MAX)
+    )
+    _replies: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+    _pace: Pace = field(default_factory=Pace)
+
+    async def run(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Serve the stream to its end. Raises InvalidRequest, and what an import raises."""
+        tasks = [asyncio.create_task(self._read(requests)), asyncio.create_task(self._work())]
+        for task in tasks:
+            task.add_done_callback(self._notice_failure)
+        try:
+            while (reply := await self._replies.get()) is not None:
+                yield reply
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _notice_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._replies.put_nowait(None)
+
+    async def _read(self, requests: AsyncIterator[bytes]) -> None:
+        first = self.decode(await anext(requests, b""))
+        if first.WhichOneof("message") != "start":
+            raise InvalidRequest("first message must be a start message")
+        self._send(_Reply(started=_Reply.Started()))
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        coming: asyncio.Future[Any] = stopping
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(requests, None))
+                await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    self._send(_Reply(shutting_down=_Reply.ShuttingDown()))
+                    break
+                raw = coming.result()
+                if raw is None or not await self._accept(self.decode(raw)):
+                    break
+        finally:
+            coming.cancel()
+            stopping.cancel()
+        await self._queue.put(None)
+
+    async def _accept(self, request: batch_pb2.BatchStreamRequest) -> bool:
+        """Queue and acknowledge one message; False if it is the last."""
+        kind = request.WhichOneof("message")
+        if kind == "stop":
+            return False
+        if kind != "data":
+            raise InvalidRequest(f"expected a data or stop message, got {kind or 'nothing'}")
+        await self._queue.put(request.data)
+        acks = _Reply.Acks(
+            uuids=[wire.uuid for wire in request.data.objects.values],
+            beacons=[_beacon(wire) for wire in request.data.references.values],
+        )
+        self._send(_Reply(acks=acks))
+        return True
+
+    async def _work(self) -> None:
+        told_s = self.now_s()
+        while (data := await self._queue.get()) is not None:
+            begun_s = self.now_s()
+            objects = data.objects.values
+            failures = await self.write(objects) if objects else []
+            ended_s = self.now_s()
+            if objects:
+                self._pace.add(len(objects), ended_s - begun_s)
+            self._send(_Reply(results=_results(data, failures)))
+            if ended_s - told_s >= BACKOFF_INTERVAL_S:
+                told_s = ended_s
+                self._send(_Reply(backoff=_Reply.Backoff(batch_size=round(self._pace.objects))))
+        self._replies.put_nowait(None)
+
+    def _send(self, reply: batch_pb2.BatchStreamReply) -> None:
+        self._replies.put_nowait(reply.SerializeToString())
+
+
+def _results(
+    data: batch_pb2.BatchStreamRequest.Data, failures: list[Failure]
+) -> batch_pb2.BatchStreamReply.Results:
+    objects = data.objects.values
+    failed = {failure.index: failure.error for failure in failures}
+    refused = error_text(Unsupported("references are not part of this build yet"))
+    return _Reply.Results(
+        errors=[
+            *(
+                _Reply.Results.Error(error=error_text(error), uuid=objects[index].uuid)
+                for index, error in failed.items()
+            ),
+            *(
+                _Reply.Results.Error(error=refused, beacon=_beacon(wire))
+                for wire in data.references.values
+            ),
+        ],
+        successes=[
+            _Reply.Results.Success(uuid=wire.uuid)
+            for index, wire in enumerate(objects)
+            if index not in failed
+        ],
+    )
+
+
+def _beacon(wire: batch_pb2.BatchReference) -> str:
+    """How a stream names a reference: by where it starts."""
+    collection = canonical_collection_name(wire.from_collection)
+    return f"weaviate://localhost/{collection}/{wire.from_uuid}/{wire.name}"

@@ -1,0 +1,168 @@
+"""BatchStream: acknowledged when queued, reported when written, paced, drained at a shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from weftdb.core.errors import DiskFull, InvalidRequest, SchemaViolation
+from weftdb.proto.v1 import batch_pb2
+from weftdb.server.grpc.batch_stream import BACKOFF_INTERVAL_S, BatchStream, Pace
+from weftdb.server.grpc.imports import Failure
+
+Request = batch_pb2.BatchStreamRequest
+START = Request(start=Request.Start())
+STOP = Request(stop=Request.Stop())
+
+
+class Writes:
+    """Remembers what was written; objects called `bad` fail, `full` fails the node."""
+
+    def __init__(self, clock: list[float], seconds: float = 0.0) -> None:
+        self.batches: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._clock = clock
+        self._seconds = seconds
+
+    async def write(self, objects: Sequence[batch_pb2.BatchObject]) -> list[Failure]:
+        await self.gate.wait()
+        self._clock[0] += self._seconds
+        names = [wire.uuid for wire in objects]
+        if "full" in names:
+            raise DiskFull("no space")
+        self.batches.append(names)
+        bad = SchemaViolation("no good")
+        return [Failure(at, bad) for at, name in enumerate(names) if name == "bad"]
+
+
+def data(*uuids: str) -> batch_pb2.BatchStreamRequest:
+    objects = Request.Data.Objects(values=[batch_pb2.BatchObject(uuid=uuid) for uuid in uuids])
+    return Request(data=Request.Data(objects=objects))
+
+
+def make(writes: Writes, clock: list[float], stopping: asyncio.Event) -> BatchStream:
+    return BatchStream(writes.write, stopping, Request.FromString, lambda: clock[0])
+
+
+async def feed(*messages: batch_pb2.BatchStreamRequest) -> AsyncIterator[bytes]:
+    for message in messages:
+        yield message.SerializeToString()
+
+
+async def play(
+    *messages: batch_pb2.BatchStreamRequest, seconds: float = 0.0
+) -> tuple[list[batch_pb2.BatchStreamReply], Writes]:
+    clock = [0.0]
+    writes = Writes(clock, seconds)
+    stream = make(writes, clock, asyncio.Event())
+    replies = [
+        batch_pb2.BatchStreamReply.FromString(raw) async for raw in stream.run(feed(*messages))
+    ]
+    return replies, writes
+
+
+def kinds(replies: Sequence[batch_pb2.BatchStreamReply]) -> list[str | None]:
+    return [reply.WhichOneof("message") for reply in replies]
+
+
+def test_objects_are_acknowledged_then_reported_in_order() -> None:
+    replies, writes = asyncio.run(play(START, data("a", "bad"), data("c"), STOP))
+    assert kinds(replies)[0] == "started"
+    assert sorted(kinds(replies)[1:]) == ["acks", "acks", "results", "results"]  # type: ignore[type-var]
+    assert writes.batches == [["a", "bad"], ["c"]]
+    first = next(reply.results for reply in replies if reply.HasField("results"))
+    assert [(item.error, item.uuid) for item in first.errors] == [("no good", "bad")]
+    assert [item.uuid for item in first.successes] == ["a"]
+
+
+def test_a_stream_may_end_without_a_stop_and_may_hold_nothing() -> None:
+    replies, writes = asyncio.run(play(START, data("a")))
+    assert kinds(replies) == ["started", "acks", "results"]
+    replies, _ = asyncio.run(play(START, STOP))
+    assert kinds(replies) == ["started"]
+    assert writes.batches == [["a"]]
+
+
+@pytest.mark.parametrize("messages", [[data("a")], [STOP], []])
+def test_the_first_message_is_start(messages: list[batch_pb2.BatchStreamRequest]) -> None:
+    with pytest.raises(InvalidRequest, match="first message must be a start message"):
+        asyncio.run(play(*messages))
+
+
+def test_a_second_start_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="got start"):
+        asyncio.run(play(START, START))
+
+
+def test_a_node_that_cannot_write_fails_the_stream() -> None:
+    with pytest.raises(DiskFull):
+        asyncio.run(play(START, data("full"), data("b"), data("c"), data("d"), STOP))
+
+
+def test_references_are_refused_one_by_one() -> None:
+    wire = batch_pb2.BatchReference(name="by", from_collection="book", from_uuid="x")
+    references = Request.Data.References(values=[wire])
+    replies, _ = asyncio.run(play(START, Request(data=Request.Data(references=references)), STOP))
+    (error,) = replies[-1].results.errors
+    assert error.beacon == "weaviate://localhost/Book/x/by"
+    assert "references" in error.error
+
+
+def test_slow_writes_are_told_to_the_client() -> None:
+    replies, _ = asyncio.run(play(START, data("a"), data("b"), STOP, seconds=BACKOFF_INTERVAL_S))
+    sizes = [reply.backoff.batch_size for reply in replies if reply.HasField("backoff")]
+    assert sizes == [100, 100]
+
+
+def test_the_pace_moves_by_steps_between_its_bounds() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.add(5000, 1.0)
+    assert pace.objects == pace.objects_max
+    for _ in range(40):
+        pace.add(10, 1.0)
+    assert pace.objects == pace.objects_min
+
+
+def test_a_shutdown_drains_what_was_acknowledged() -> None:
+    async def main() -> None:
+        clock, stopping = [0.0], asyncio.Event()
+        writes = Writes(clock)
+        writes.gate.clear()
+
+        async def endless() -> AsyncIterator[bytes]:
+            yield START.SerializeToString()
+            yield data("a").SerializeToString()
+            await asyncio.Event().wait()
+
+        seen = []
+        async for raw in make(writes, clock, stopping).run(endless()):
+            reply = batch_pb2.BatchStreamReply.FromString(raw)
+            seen.append(reply.WhichOneof("message"))
+            if seen[-1] == "acks":
+                stopping.set()
+            if seen[-1] == "shutting_down":
+                writes.gate.set()
+        assert seen == ["started", "acks", "shutting_down", "results"]
+        assert writes.batches == [["a"]]
+
+    asyncio.run(asyncio.wait_for(main(), timeout=10))
+
+
+def test_a_client_that_goes_away_leaves_no_task_behind() -> None:
+    async def main() -> None:
+        clock = [0.0]
+        writes = Writes(clock)
+        writes.gate.clear()
+        before = asyncio.all_tasks()
+        stream = make(writes, clock, asyncio.Event()).run(feed(START, data("a"), STOP))
+        async for _ in stream:
+            break
+        await stream.aclose()  # type: ignore[attr-defined]
+        await asyncio.sleep(0.01)  # Cancelled futures end at the next turn of the loop.
+        assert asyncio.all_tasks() == before
+
+    asyncio.run(asyncio.wait_for(main(), timeout=10))
