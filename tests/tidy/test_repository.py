@@ -97,6 +97,9 @@ def test_decisions_are_numbered_without_gaps() -> None:
     records = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     numbers = [int(path.name[:4]) for path in records]
     assert numbers == list(range(1, len(numbers) + 1)), [path.name for path in records]
+    for listing in (ROOT / "docs" / "decisions" / "README.md", ROOT / "mkdocs.yml"):
+        text = listing.read_text(encoding="utf-8")
+        assert [path.name for path in records if path.name not in text] == [], listing.name
 
 
 def test_the_project_refuses_to_run_without_assertions(tmp_path: Path) -> None:
