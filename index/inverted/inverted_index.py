@@ -93,6 +93,7 @@ class InvertedIndex:
             k1,
             b,
             live.count,
+            live.end,
             OPERATOR_CODES[plan.operator],
             plan.terms_min,
             None if allow is None else allow.words(),

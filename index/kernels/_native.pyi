@@ -176,6 +176,7 @@ class KeywordQuery:
         k1: float,
         b: float,
         live_count: int,
+        end: int,
         combine: int,
         terms_min: int,
         allow: NDArray[np.uint64] | None,

@@ -44,9 +44,9 @@ std::vector<KeywordGroup> groups_of(const nb::list& groups) {
 }
 
 nb::object search(const KeywordQuery& query, size_t k, float k1, float b, uint64_t live_count,
-                  int combine, uint32_t terms_min, const std::optional<WordArray>& allow,
-                  const std::optional<WordArray>& live, const std::optional<IdArray>& dead,
-                  uint32_t version) {
+                  uint32_t end, int combine, uint32_t terms_min,
+                  const std::optional<WordArray>& allow, const std::optional<WordArray>& live,
+                  const std::optional<IdArray>& dead, uint32_t version) {
     if (combine < 0 || combine > 2) throw std::invalid_argument("unknown operator");
     if (!(k1 >= 0) || !(b >= 0 && b <= 1)) throw std::invalid_argument("k1 or b out of range");
     KeywordSettings settings{k, k1, b, live_count, static_cast<TermOperator>(combine), terms_min};
@@ -55,6 +55,7 @@ nb::object search(const KeywordQuery& query, size_t k, float k1, float b, uint64
     static const uint64_t kNothing = 0;
     if (allow && allowed.words == nullptr) allowed.words = &kNothing;
     LiveDocs alive;
+    alive.end = end;
     if (live && dead && version != 0) {
         alive.mask = {live->data() ? live->data() : &kNothing, live->shape(0)};
         alive.dead = dead->data();
@@ -102,7 +103,7 @@ void bind_bm25(nb::module_& m) {
             },
             nb::arg("segment"), nb::arg("block"), nb::arg("bytes"))
         .def("search", &search, nb::arg("k"), nb::arg("k1"), nb::arg("b"), nb::arg("live_count"),
-             nb::arg("combine"), nb::arg("terms_min"), nb::arg("allow").none(),
+             nb::arg("end"), nb::arg("combine"), nb::arg("terms_min"), nb::arg("allow").none(),
              nb::arg("live").none(), nb::arg("dead").none(), nb::arg("version"))
         .def("explain", &explain, nb::arg("doc"),
              "(frequency, length) of each term in a doc; frequency 0 is no match.");

@@ -140,7 +140,7 @@ ScoredDocs KeywordQuery::search(const KeywordSettings& settings, const DocMask& 
     if (!lookup_.missing().empty()) throw std::logic_error("the lookup misses blocks");
     if (settings.k == 0) return {};
     std::vector<ScoredList> lists = weigh(groups_, lookup_, settings, live);
-    WindowMask mask{allow, live.version == 0 ? DocMask() : live.mask};
+    WindowMask mask{allow, live.version == 0 ? DocMask() : live.mask, live.end};
     TopDocs top(settings.k);
     std::vector<ScoredList*> walked;
     if (settings.combine == TermOperator::any && settings.terms_min <= 1) {

@@ -58,8 +58,10 @@ struct DocMask {
     size_t count = 0;
 };
 
-// The live docs. `version` tells their states apart; 0 means that nothing was ever deleted.
+// The live docs, all below `end`. `version` tells their states apart; 0 means that every doc below
+// `end` is alive. Docs from `end` on are of writes that this state does not know yet.
 struct LiveDocs {
+    uint32_t end = UINT32_MAX;
     DocMask mask;
     const uint32_t* dead = nullptr;  // ascending
     size_t dead_count = 0;

@@ -16,16 +16,19 @@ constexpr uint32_t kWindowDocs = 4096;
 struct WindowMask {
     DocMask allow;
     DocMask live;
+    uint32_t end;  // of the docs that may be found
 
     uint64_t word(size_t at) const {
         uint64_t bits = ~uint64_t(0);
         if (allow.words != nullptr) bits = at < allow.count ? allow.words[at] : 0;
         if (live.words != nullptr) bits &= at < live.count ? live.words[at] : 0;
-        return bits;
+        uint64_t first = uint64_t(at) * 64;
+        if (first + 64 <= end) return bits;
+        return first >= end ? 0 : bits & ~(~uint64_t(0) << (end - first));
     }
     bool has(uint32_t doc) const { return word(doc / 64) >> (doc % 64) & 1; }
     bool is_empty(uint32_t base) const {
-        if (allow.words == nullptr && live.words == nullptr) return false;
+        if (allow.words == nullptr && live.words == nullptr) return base >= end;
         for (size_t at = 0; at < kWindowDocs / 64; ++at)
             if (word(base / 64 + at) != 0) return false;
         return true;

@@ -155,6 +155,23 @@ def test_readers_see_whole_deltas_while_all_changes_go_on() -> None:
     assert len(shard.index.filterable.docs_equal(NUMBER, b"v")) == 4 * rounds
 
 
+def test_docs_that_the_live_docs_do_not_know_yet_are_not_found() -> None:
+    shard = InvertedShard()
+    write(shard, 0, 70)
+    write(shard, 70, 10)
+    for words in ({"one": 1}, {"one": 1, "two": 1}):
+        for known in (1, 64, 70):
+            found = shard.index.search(
+                plan_of(words, {"t": 1.0}),
+                100,
+                live=live(known),
+                mean_lengths={"t": 2.0},
+                k1=1.2,
+                b=0.75,
+            )
+            assert sorted(found.doc_ids) == list(range(known))
+
+
 def test_when_to_seal_and_merge() -> None:
     assert not is_seal_due(postings=10_000, deltas=10)
     assert is_seal_due(postings=2_000_000, deltas=10)
