@@ -36,7 +36,7 @@ def resolve_targets(schema: Collection, targets: Sequence[Target]) -> tuple[Targ
     """
     if not targets:
         targets = (Target(name=_only_vector(schema)),)
-    named = tuple(replace(target, name=_known_name(schema, target.name)) for target in targets)
+    named = tuple(_with_known_name(schema, target) for target in targets)
     for target in named:
         if schema.vector_by_name[target.name].multi_vector:
             raise Unsupported("searching multi-vectors is not part of this build yet")
@@ -52,6 +52,11 @@ def _only_vector(schema: Collection) -> VectorName:
             f"class {schema.name} has multiple vectors, but no target vectors were provided"
         )
     return name
+
+
+def _with_known_name(schema: Collection, target: Target) -> Target:
+    name = _known_name(schema, target.name)
+    return target if name == target.name else replace(target, name=name)
 
 
 def _known_name(schema: Collection, name: VectorName) -> VectorName:

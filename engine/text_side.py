@@ -164,29 +164,26 @@ class TextSide:
         return self._ties_in_order(ranked, depth)
 
     def _ties_in_order(self, ranked: Ranked, depth: int) -> Ranked:
-        assert ranked.scores is not None
+        scores, count = ranked.scores, len(ranked)
+        assert scores is not None
+        if len(set(scores)) == count:
+            return ranked if count <= depth else ranked.slice(0, depth)
         order: list[int] = []
-        start = 0
-        while start < min(len(ranked), depth):
-            stop = start + 1
-            while stop < len(ranked) and ranked.scores[stop] == ranked.scores[start]:
+        while len(order) < min(count, depth):
+            start = stop = len(order)
+            while stop < count and scores[stop] == scores[start]:
                 stop += 1
             tied = list(range(start, stop))
             if 1 < len(tied) <= TIES_ORDERED_MAX:
-                ids = self._ids([ranked.doc_ids[at] for at in tied])
-                tied.sort(key=lambda at: ids[ranked.doc_ids[at]])
+                ids = dict(zip(tied, self._ids(ranked.doc_ids[start:stop]), strict=True))
+                tied.sort(key=ids.__getitem__)
             order += tied
-            start = stop
-        order = order[:depth]
-        return ranked if order == list(range(len(ranked))) else ranked.pick(order)
+        return ranked.pick(order[:depth])
 
-    def _ids(self, doc_ids: list[DocId]) -> dict[DocId, ObjectId]:
+    def _ids(self, doc_ids: list[DocId]) -> list[ObjectId]:
         """Ids of docs; a doc that has just gone gets one of zeroes (the read runs again)."""
         stored = self._objects.get_many(doc_ids)
-        return {
-            doc_id: ObjectId(bytes(16)) if value is None else stored_id(value)
-            for doc_id, value in zip(doc_ids, stored, strict=True)
-        }
+        return [ObjectId(bytes(16)) if value is None else stored_id(value) for value in stored]
 
     # Upkeep.
 
