@@ -16,7 +16,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "sanitize"
-TESTS = ("tests/unit/index/kernels", "tests/unit/index/hnsw", "tests/property/index")
+TESTS = (
+    "tests/unit/index/kernels",
+    "tests/unit/index/hnsw",
+    "tests/unit/index/inverted",
+    "tests/property/index",
+    "tests/property/inverted",
+)
 TIMEOUT_S = 1800
 
 
