@@ -51,6 +51,8 @@ class Targeted(Protocol):
     @property
     def target_vectors(self) -> Sequence[str]: ...
 
+    def HasField(self, field_name: str, /) -> bool: ...
+
 
 def target_names(wire: Targeted) -> list[str]:
     """The targets as given, from `targets` or from the older list."""
@@ -59,7 +61,7 @@ def target_names(wire: Targeted) -> list[str]:
 
 def parse_near_vector(wire: near_pb2.NearVector, collection: Collection) -> NearVector:
     """Read `near_vector`. Raises InvalidRequest, Unsupported."""
-    combination, weights = _combination(wire.targets)
+    combination, weights = _combination(wire)
     targets = _vector_targets(wire, collection)
     return NearVector(
         _weighted(targets, weights, combination),
@@ -101,7 +103,7 @@ def parse_near_text(wire: near_pb2.NearTextSearch) -> NearText:
 
 def parse_targets(wire: Targeted) -> tuple[Combination, tuple[Target, ...]]:
     """Read targets that bring no vectors; none at all means the only vector."""
-    combination, weights = _combination(wire.targets)
+    combination, weights = _combination(wire)
     targets = [Target(VectorName(name)) for name in target_names(wire)]
     return combination, _weighted(targets, weights, combination)
 
@@ -158,7 +160,10 @@ def _move(wire: near_pb2.NearTextSearch.Move) -> Move:
     )
 
 
-def _combination(wire: vectors_pb2.Targets) -> tuple[Combination, list[tuple[str, float]]]:
+def _combination(request: Targeted) -> tuple[Combination, list[tuple[str, float]]]:
+    if not request.HasField("targets"):
+        return Combination.MINIMUM, []
+    wire = request.targets
     combination = _COMBINATIONS.get(wire.combination)
     if combination is None:
         raise Unsupported(f"targets: combination {wire.combination} is not known to this build")

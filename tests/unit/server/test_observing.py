@@ -1,0 +1,64 @@
+"""Logs and metrics say what happened in the form that was asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from weftdb.server.logging import start_logging
+from weftdb.server.metrics import CollectionFigures, Figures, Metrics
+from weftdb.server.settings import LogSettings
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_json_lines_hold_time_level_and_errors(stream: io.StringIO) -> None:
+    start_logging(LogSettings(level="info", format="json"), stream)
+    log = logging.getLogger("weftdb.test")
+    log.debug("not shown")
+    log.info('a "quoted" %s', "line\nbreak")
+    try:
+        raise ValueError("the cause")
+    except ValueError:
+        log.exception("failed")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["level"], first["logger"]) == ("info", "weftdb.test")
+    assert first["msg"] == 'a "quoted" line\nbreak'
+    assert first["time"].endswith("Z")
+    assert "the cause" in second["error"]
+
+
+def test_text_lines_and_levels(stream: io.StringIO) -> None:
+    start_logging(LogSettings(level="error"), stream)
+    logging.getLogger("weftdb.test").warning("not shown")
+    logging.getLogger("weftdb.test").error("shown")
+    assert stream.getvalue().endswith("ERROR   weftdb.test: shown\n")
+    assert "not shown" not in stream.getvalue()
+
+
+def test_requests_and_figures_are_in_the_metrics() -> None:
+    metrics = Metrics("1.2.3")
+    door = metrics.door("grpc")
+    door.observe("Search", "OK", 0.001)
+    door.observe("Search", "OK", 0.2)
+    door.observe("Search", "UNKNOWN", 0.1)
+    metrics.watch(Figures(lambda: iter([CollectionFigures("Book", 7, 2)]), lambda: {"syncs": 5}))
+    text = metrics.render().decode()
+    assert 'weftdb_requests_total{code="OK",door="grpc",method="Search"} 2.0' in text
+    assert 'weftdb_requests_total{code="UNKNOWN",door="grpc",method="Search"} 1.0' in text
+    assert 'weftdb_request_seconds_count{door="grpc",method="Search"} 3.0' in text
+    assert 'weftdb_objects{collection="Book"} 7.0' in text
+    assert 'weftdb_vectors_pending{collection="Book"} 2.0' in text
+    assert "weftdb_store_syncs 5.0" in text
+    assert 'weftdb_build{version="1.2.3"} 1.0' in text
