@@ -29,7 +29,7 @@ def test_json_lines_hold_time_level_and_errors(stream: io.StringIO) -> None:
     log.debug("not shown")
     log.info('a "quoted" %s', "line\nbreak")
     try:
-        raise ValueError("the cause")
+        int("the cause")
     except ValueError:
         log.exception("failed")
     first, second = (json.loads(line) for line in stream.getvalue().splitlines())
