@@ -4,8 +4,8 @@
 
 Both libraries get the same rows in the same process, one after the other, and searches alternate
 between them round by round, so that other load on the machine hits both. Each rate is the best of
-the rounds; builds also give processor time, which other load disturbs less. Memory is the growth of
-the process for ours and the size of the saved form for hnswlib, which takes its memory from what the
+the rounds; builds also give processor time, which other load disturbs less. Memory is the growth
+of the process for ours and the saved size for hnswlib, which takes its memory from what the
 process had. Needs hnswlib (extra `hnswlib`); without it only our numbers are printed.
 """
 
