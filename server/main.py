@@ -26,11 +26,8 @@ from starlette.responses import Response
 
 from weftdb import __version__
 from weftdb.core.config import read_environment
-from weftdb.core.env import Env
 from weftdb.core.errors import Fault, StoreHeld
-from weftdb.engine.catalogue import Catalogue
-from weftdb.engine.database import Database
-from weftdb.modules.registry import Registry
+from weftdb.engine.assembly import Engine, open_engine
 from weftdb.server.cli.commands import add_commands
 from weftdb.server.grpc.door import Door, DoorSettings
 from weftdb.server.grpc.service import Service
@@ -40,7 +37,6 @@ from weftdb.server.rest.app import make_app
 from weftdb.server.rest.context import RestContext
 from weftdb.server.search_driver import SearchDriver
 from weftdb.server.settings import BadSettings, ServerSettings, load_settings
-from weftdb.storage.rocks import RocksStore
 
 log = logging.getLogger("weftdb.server")
 
@@ -122,13 +118,10 @@ def _fail(status: Exit, text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An open engine with its doors' shared parts."""
+    """An open engine and its metrics."""
 
-    database: Database
-    catalogue: Catalogue
-    registry: Registry
+    engine: Engine
     metrics: Metrics
-    env: Env
 
 
 def serve(settings: ServerSettings) -> int:
@@ -144,7 +137,7 @@ def serve(settings: ServerSettings) -> int:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 runner.run(_run(settings, node, listener))
         finally:
-            node.database.close()
+            node.engine.close()
     log.info("stopped")
     return Exit.OK
 
@@ -172,25 +165,16 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _open(settings: ServerSettings) -> Node:
-    env, config = Env(), settings.engine
-    settings.data.mkdir(parents=True, exist_ok=True)
-    registry = Registry(config.modules)
-    store = RocksStore(settings.data, config.storage, env.clock)
-    try:
-        database = Database(settings.data, store, config=config, vectorizers=registry, env=env)
-    except BaseException:
-        store.close()
-        raise
-    metrics = Metrics(__version__)
+    engine = open_engine(settings.data, settings.engine)
+    database, metrics = engine.database, Metrics(__version__)
 
     def collections() -> Iterator[CollectionFigures]:
         for schema in database.collections():
             local = database.collection(schema.name)
             yield CollectionFigures(schema.name, local.count(), local.pending)
 
-    metrics.watch(Figures(collections, store.metrics))
-    catalogue = Catalogue(database, config.schema, registry, env)
-    return Node(database, catalogue, registry, metrics, env)
+    metrics.watch(Figures(collections, database.store.metrics))
+    return Node(engine, metrics)
 
 
 class _RestServer(uvicorn.Server):
@@ -218,7 +202,7 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
         contextlib.closing(SearchDriver(loop, threads.read_threads, readers)) as driver,
     ):
         service = Service(
-            node.catalogue,
+            node.engine.catalogue,
             settings.engine.query,
             driver,
             readers=readers,
@@ -261,11 +245,11 @@ def _rest_context(
     settings: ServerSettings, node: Node, is_ready: Callable[[], bool]
 ) -> RestContext:
     return RestContext(
-        database=node.database,
-        catalogue=node.catalogue,
-        vectorizers=node.registry,
+        database=node.engine.database,
+        catalogue=node.engine.catalogue,
+        vectorizers=node.engine.vectorizers,
         config=settings.engine,
-        env=node.env,
+        env=node.engine.env,
         grpc_message_bytes_max=settings.grpc.message_bytes_max,
         is_ready=is_ready,
     )
