@@ -3,12 +3,13 @@
     counters     := crc32:u32 version:u8 next_doc_id:u32 fields:u16 field*
     field        := name_len:u8 name:utf8 docs:u64 terms:u64     # docs that have it, their terms
     lengths      := (property:u16 terms:u32)*                    # LENGTHS row of a doc
-    live chunk   := crc32:u32 bitmap                             # one a 4,096 doc ids
-    bitmap       := the live doc ids of the chunk, portable roaring format
+    live chunk   := crc32:u32 kind:u8 members                    # one a 4,096 doc ids
+    members      := kind 1: the live doc ids, portable roaring format
+                  | kind 2: 512 bytes, one bit a doc id of the chunk, lowest first
 
 Little-endian; a crc covers what follows it. Everything changes in the batch of the write that
 causes it, so a crash leaves it true. A doc id that was given out and not written is simply skipped.
-A chunk is small because a write writes every chunk that it touches: at most 524 bytes each.
+A chunk is small because a write writes every chunk that it touches: at most 517 bytes each.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pyroaring import BitMap
 
 from weftdb.core.errors import CorruptData, LimitExceeded
@@ -33,6 +35,8 @@ _SUMS = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<HI")
 _CRC = struct.Struct("<I")
 _CONTAINER_BITS = 16
+_CHUNK_BYTES = (1 << _CHUNK_BITS) // 8
+_ROARING, _BITS = b"\x01", b"\x02"
 
 
 @dataclass(slots=True)
@@ -87,7 +91,9 @@ class DocIdTable:
         for chunk in sorted({doc >> _CHUNK_BITS for doc in incoming | outgoing}):
             span = BitMap(range(chunk << _CHUNK_BITS, (chunk + 1) << _CHUNK_BITS))
             members = ((self.live & span) | (incoming & span)) - outgoing
-            batch.put(Family.METADATA, keys.live_key(self._shard, chunk), _encode_chunk(members))
+            batch.put(
+                Family.METADATA, keys.live_key(self._shard, chunk), _encode_chunk(chunk, members)
+            )
         sums = {
             name: LengthSum(
                 self.lengths.get(name, LengthSum()).docs + lengths.get(name, (0, 0))[0],
@@ -134,9 +140,13 @@ class DocIdTable:
             )
 
 
-def _encode_chunk(members: BitMap) -> bytes:
+def _encode_chunk(chunk: int, members: BitMap) -> bytes:
     members.run_optimize()
-    body = members.serialize()
+    body = _ROARING + members.serialize()
+    if len(body) > len(_BITS) + _CHUNK_BYTES:
+        bits = np.zeros(_CHUNK_BYTES * 8, dtype=np.bool_)
+        bits[np.asarray(members.to_array(), dtype=np.int64) - (chunk << _CHUNK_BITS)] = True
+        body = _BITS + np.packbits(bits, bitorder="little").tobytes()
     return _CRC.pack(zlib.crc32(body)) + body
 
 
@@ -144,10 +154,16 @@ def _decode_chunk(chunk: int, value: bytes) -> BitMap:
     body = value[_CRC.size :]
     if not body or zlib.crc32(body) != _CRC.unpack_from(value)[0]:
         raise CorruptData(f"chunk {chunk} of the live docs fails its checksum")
-    members = BitMap.deserialize(body)
-    if members and {members.min() >> _CHUNK_BITS, members.max() >> _CHUNK_BITS} != {chunk}:
+    kind, members = body[:1], body[1:]
+    if kind == _BITS and len(members) == _CHUNK_BYTES:
+        bits = np.unpackbits(np.frombuffer(members, dtype=np.uint8), bitorder="little")
+        return BitMap((np.flatnonzero(bits) + (chunk << _CHUNK_BITS)).astype(np.uint32))
+    if kind != _ROARING:
+        raise CorruptData(f"chunk {chunk} of the live docs is of unknown kind {kind.hex()}")
+    found = BitMap.deserialize(members)
+    if found and {found.min() >> _CHUNK_BITS, found.max() >> _CHUNK_BITS} != {chunk}:
         raise CorruptData(f"chunk {chunk} of the live docs holds docs of another chunk")
-    return members
+    return found
 
 
 def _encode_counters(next_doc_id: int, sums: Mapping[str, LengthSum]) -> bytes:

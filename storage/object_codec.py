@@ -57,11 +57,16 @@ def encode_object(
     return _CRC.pack(zlib.crc32(body)) + body
 
 
+def is_intact(value: bytes) -> bool:
+    """Whether a stored object has its checksum."""
+    return value[:4] == _CRC.pack(zlib.crc32(memoryview(value)[4:])) and len(value) >= HEAD_BYTES
+
+
 def check_object(value: bytes) -> None:
     """Verify checksum, version and length. Raises CorruptData."""
     if len(value) < HEAD_BYTES:
         raise CorruptData(f"a stored object has only {len(value)} bytes")
-    if zlib.crc32(memoryview(value)[4:]) != _CRC.unpack_from(value)[0]:
+    if not is_intact(value):
         raise CorruptData("a stored object fails its checksum")
     if value[4] != FORMAT:
         raise CorruptData(f"a stored object has format {value[4]}, this build reads {FORMAT}")
@@ -72,7 +77,7 @@ def decode_object(value: bytes) -> Object:
     check_object(value)
     _, _, _, doc_id, object_id, created_ms, updated_ms, stamp, size = _HEAD.unpack_from(value)
     if HEAD_BYTES + size > len(value):
-        raise CorruptData("a stored object is cut off")
+        raise CorruptData(f"a stored object of {len(value)} bytes has {size} bytes of properties")
     return Object(
         id=ObjectId(object_id),
         doc_id=DocId(doc_id),

@@ -244,8 +244,9 @@ class RocksStore:
 class _Cursor:
     """One running scan.
 
-    Not rocksdict's `items`: that one ends silently where a block is damaged. This one asks for the
-    status at the end, and lets the store take its iterator away.
+    Not rocksdict's `items`: that one ends silently where a block is damaged, and forgets its upper
+    bound when the options are gone. This one asks for the status at the end, holds the options, and
+    lets the store take its iterator away.
     """
 
     def __init__(

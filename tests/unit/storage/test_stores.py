@@ -60,6 +60,16 @@ def test_scan_backwards(store: KeyValueStore) -> None:
     assert list(store.scan(O, start, end, reverse=True)) == forward[::-1]
 
 
+def test_a_scan_keeps_its_bounds(store: KeyValueStore) -> None:
+    put(store, {b"\0\0\0" + bytes((i // 250,)) + b"%04d" % i: b"v" for i in range(1000)})
+    running = [
+        store.scan(O, b"\0\0\0" + bytes((i,)), b"\0\0\0" + bytes((i + 1,))) for i in range(4)
+    ]
+    overwrite_freed_memory = [bytes((255,)) * 4 for _ in range(1000)]
+    assert [len(list(scan)) for scan in running] == [250] * 4
+    del overwrite_freed_memory
+
+
 def test_scan_of_big_values(store: KeyValueStore) -> None:
     pairs = numbered(40, b"x" * 200_000)
     put(store, pairs, V)
