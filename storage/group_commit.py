@@ -122,7 +122,7 @@ class GroupCommit:
     def _wake(self, target: int) -> None:
         """Let go of those whose ticket is decided, and of one more to lead the next sync."""
         done = [w for w in self._waiting if self._failure or w.ticket <= target]
-        rest = [w for w in self._waiting if not self._failure and w.ticket > target]
+        rest = [w for w in self._waiting if not (self._failure or w.ticket <= target or w.is_gone)]
         if rest:
             self._waking.append(rest.pop())
         self._waiting = rest
@@ -145,8 +145,15 @@ class GroupCommit:
     def _follow(self, waiter: _Waiter) -> None:
         try:
             waiter.turn.acquire()
+        except KeyboardInterrupt:
+            # In the main thread. This one may have been woken to lead: another one must.
+            with self._lock:
+                waiter.is_gone = True
+                if self._waiting and not self._is_syncing:
+                    self._waking.append(self._waiting.pop())
+                    self._wake_next()
+            raise
         finally:
-            # Also after Ctrl-C in the main thread: whoever comes after this one must be woken.
             waiter.is_gone = True
             if waiter.is_woken:
                 self._wake_next()
