@@ -20,7 +20,7 @@ from .loadgen import LoadGeneratorMissing, build_load_generator, shared_folder, 
 from .machine import describe_machine
 from .material import Vectors, clustered, packages
 from .report import write_report
-from .server_run import ServerResult, measure_big_restart, measure_server
+from .server_run import ServerResult, measure_restarts, measure_server
 from .tantivy_peer import measure_tantivy
 from .text_run import measure_texts
 
@@ -131,10 +131,12 @@ def run_texts(scale: Scale, scratch: Path) -> tuple[dict[str, Any], list[Floor]]
 def run_restart(scale: Scale, scratch: Path) -> tuple[dict[str, Any], list[Floor]]:
     """SIGKILL with everything stored, and the way back."""
     vectors: Vectors = clustered(scale.restart_objects, 128, query_count=20)
-    seconds, is_right = measure_big_restart(vectors, scratch, tell=tell)
-    floor = floors_of.restart_floor(seconds, scale.restart_objects, is_right=is_right)
-    tell(str(floor))
-    return {"restart": {"seconds": seconds, "objects": scale.restart_objects}}, [floor]
+    found = measure_restarts(vectors, scratch, tell=tell)
+    promises = [
+        floors_of.restart_floor(item.seconds, item.objects, is_right=item.is_right, when=when)
+        for when, item in found.items()
+    ]
+    return {f"restart, {when}": item for when, item in found.items()}, promises
 
 
 RUNS: dict[str, Callable[[Scale, Path], tuple[dict[str, Any], list[Floor]]]] = {

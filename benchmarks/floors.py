@@ -64,11 +64,13 @@ def memory_floor(resident_bytes: int, raw_bytes: int) -> Floor:
     return Floor("memory", resident_bytes / raw_bytes, 5.0, at_most=True, detail=detail)
 
 
-def restart_floor(seconds: float, objects: int, *, is_right: bool) -> Floor:
+def restart_floor(seconds: float, objects: int, *, is_right: bool, when: str) -> Floor:
     """The way back after SIGKILL, until searches give right answers."""
     value = seconds if is_right else float("inf")
     detail = f"{objects:,} objects" + ("" if is_right else ", and the answers were wrong")
-    return Floor("restart after SIGKILL", value, 2.0, at_most=True, unit="s", detail=detail)
+    return Floor(
+        f"restart after SIGKILL, {when}", value, 2.0, at_most=True, unit="s", detail=detail
+    )
 
 
 def text_floors(*, keyword_per_s: float, hybrid_per_s: float, peer_per_s: float) -> list[Floor]:

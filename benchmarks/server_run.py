@@ -15,7 +15,7 @@ from tests.server_process import ServerProcess
 
 from .loadgen import Load, LoadGenerator, build_load_generator, write_messages
 from .material import Vectors
-from .server_client import ServerClient, collection_definition
+from .server_client import NeverIndexed, ServerClient, collection_definition
 from .wire import (
     BATCH_OBJECTS,
     SEARCH,
@@ -52,6 +52,17 @@ class ServerPoint:
     one: Load
 
 
+@dataclass(frozen=True)
+class Restart:
+    """One way back after SIGKILL, until a search answers."""
+
+    objects: int
+    seconds: float
+    pending_before: int
+    """Vectors that were not linked yet when the server died."""
+    is_right: bool
+
+
 @dataclass
 class ServerResult:
     """What the server reached on one set of vectors."""
@@ -62,9 +73,6 @@ class ServerResult:
     resident_bytes: int = 0
     anonymous_bytes: int = 0
     raw_bytes: int = 0
-    restart_s: float = 0.0
-    restart_objects: int = 0
-    restart_is_right: bool = False
 
     @property
     def best_point(self) -> ServerPoint:
@@ -153,8 +161,9 @@ def measure_points(
     return points
 
 
-def measure_restart(server: ServerProcess, vectors: Vectors, collection: str) -> tuple[float, bool]:
-    """SIGKILL, start, ask until a search answers; the seconds and whether the answer is right."""
+def measure_restart(server: ServerProcess, vectors: Vectors, collection: str) -> Restart:
+    """SIGKILL, start, ask until a search answers; then look whether answers are right."""
+    pending = ServerClient(server).pending()
     server.kill()
     load_binary = build_load_generator()
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
@@ -163,11 +172,12 @@ def measure_restart(server: ServerProcess, vectors: Vectors, collection: str) ->
         began = time.perf_counter()
         server.start()
         load = LoadGenerator(load_binary, f"127.0.0.1:{server.grpc_port}")
+        load.run(SEARCH, requests, in_flight=1, seconds=60, count=1)
+        seconds = time.perf_counter() - began
         answer = load.run(SEARCH, requests, in_flight=1, seconds=60, keep_replies=True)
-        restart_s = time.perf_counter() - began
     found = [found_numbers(reply) for reply in answer.replies]
     right = sum(bool(items) and items[0] == number for number, items in enumerate(found))
-    return restart_s, answer.errors == 0 and right >= 19
+    return Restart(len(vectors.rows), seconds, pending, answer.errors == 0 and right >= 19)
 
 
 def create(server: ServerProcess, name: str, properties: Mapping[str, str], **more: str) -> None:
@@ -208,10 +218,10 @@ def measure_server(
     return result
 
 
-def measure_big_restart(
+def measure_restarts(
     vectors: Vectors, scratch: Path, *, tell: Callable[[str], None]
-) -> tuple[float, bool]:
-    """Import everything, SIGKILL, and measure the way back."""
+) -> dict[str, Restart]:
+    """Import everything; SIGKILL right after it, and again when the graph has been saved."""
     requests = scratch / "batches"
     properties = object_properties(len(vectors.rows))
     write_messages(requests, batch_requests(COLLECTION, properties, vectors.rows))
@@ -220,6 +230,23 @@ def measure_big_restart(
         create(server, COLLECTION, PROPERTIES)
         tell(f"restart import {raw_import(server, requests, len(vectors.rows))}")
         requests.unlink()
-        return measure_restart(server, vectors, COLLECTION)
+        at_once = measure_restart(server, vectors, COLLECTION)
+        tell(f"right after the import: {at_once}")
+        ServerClient(server).wait_indexed()
+        wait_for_snapshot(server.data, len(vectors.rows) * vectors.rows.shape[1] * 4)
+        settled = measure_restart(server, vectors, COLLECTION)
+        tell(f"settled: {settled}")
     finally:
         server.kill()
+    return {"right after the import": at_once, "settled": settled}
+
+
+def wait_for_snapshot(data: Path, bytes_min: int, timeout_s: float = 300.0) -> None:
+    """Wait until a graph snapshot of about the whole index lies beside the store."""
+    began = time.perf_counter()
+    while time.perf_counter() - began < timeout_s:
+        sizes = [path.stat().st_size for path in data.rglob("*.snapshot")]
+        if sizes and max(sizes) >= bytes_min * 0.9:
+            return
+        time.sleep(1.0)
+    raise NeverIndexed(f"no snapshot of {bytes_min} bytes below {data} after {timeout_s} s")

@@ -27,8 +27,8 @@ def test_floors_compare_in_the_right_direction() -> None:
 
 
 def test_a_fast_restart_with_wrong_answers_is_a_miss() -> None:
-    assert floors.restart_floor(0.5, 300_000, is_right=True).verdict == "PASS"
-    assert floors.restart_floor(0.5, 300_000, is_right=False).verdict == "MISS"
+    assert floors.restart_floor(0.5, 300_000, is_right=True, when="settled").verdict == "PASS"
+    assert floors.restart_floor(0.5, 300_000, is_right=False, when="settled").verdict == "MISS"
 
 
 def test_the_promised_ratios_are_those_of_the_issue() -> None:
@@ -38,7 +38,7 @@ def test_the_promised_ratios_are_those_of_the_issue() -> None:
         ),
         *floors.import_floors(raw_per_s=50, client_per_s=35, peer_per_s=100),
         floors.memory_floor(500, 100),
-        floors.restart_floor(2.0, 300_000, is_right=True),
+        floors.restart_floor(2.0, 300_000, is_right=True, when="settled"),
         *floors.text_floors(keyword_per_s=45, hybrid_per_s=20, peer_per_s=100),
     ]
     assert [floor.bound for floor in found] == [0.55, 0.5, 0.5, 0.35, 5.0, 2.0, 0.45, 0.2]
