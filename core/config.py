@@ -18,7 +18,7 @@ class StorageConfig:
     """RocksDB's budgets. One block cache and one write buffer for all column families."""
 
     block_cache_bytes: int = 64 * MiB
-    write_buffer_bytes: int = 64 * MiB
+    write_buffer_bytes: int = 32 * MiB
     background_jobs: int = 2
 
 

@@ -18,6 +18,8 @@ log = logging.getLogger("weftdb.maintenance")
 
 NEW_DOCS_MIN = 1_000
 """Fewer new vectors than this are read back from the store faster than a snapshot is written."""
+REST_S_MIN = 10.0
+"""A running import does not write snapshots back to back."""
 GROWTH_MIN = 0.2
 """A snapshot is due when this share of the index is new: the writing is amortised over growth."""
 
@@ -38,11 +40,15 @@ class SnapshotChore:
         return f"snapshot of {self._shard.schema.name} {self._vector}".rstrip()
 
     def run_if_due(self) -> bool:
-        """Save when the index has grown enough since the last time, or rests after growing."""
+        """Save when the index has grown enough since the last time, or rests after growing.
+
+        Vectors that still wait to be linked are saved, too: what a snapshot has need not be read
+        from the store, and linking goes on after a restart.
+        """
         fresh = self._fresh
-        if fresh < NEW_DOCS_MIN or self._index.pending:
-            return False
         rested_s = self._env.clock.monotonic_s() - self._saved_at_s
+        if fresh < NEW_DOCS_MIN or rested_s < REST_S_MIN:
+            return False
         has_grown = fresh >= GROWTH_MIN * self._shard.count
         if not has_grown and rested_s < self._shard.config.index.snapshot_interval_s:
             return False

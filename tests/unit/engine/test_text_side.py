@@ -20,6 +20,12 @@ from weftdb.storage.memory import MemoryStore
 from weftdb.storage.object_codec import stored_id
 
 
+@pytest.fixture(autouse=True)
+def by_hand(database: Database) -> None:
+    """Nothing happens in the background: these tests change segments themselves."""
+    database.maintenance.stop()
+
+
 @pytest.fixture
 def eager_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment is due after three deltas."""
