@@ -46,14 +46,15 @@ def single_writes(store: RocksStore, threads: int, writes: int) -> float:
     value = os.urandom(OBJECT_BYTES)
     start = threading.Barrier(threads + 1)
 
-    def work() -> None:
+    def work(writer: int) -> None:
         start.wait()
-        for _ in range(writes // threads):
+        for number in range(writes // threads):
             batch = WriteBatch()
-            batch.put(Family.OBJECTS, os.urandom(8), value)
+            # Not os.urandom: it lets go of the interpreter, which would then be measured too.
+            batch.put(Family.OBJECTS, b"%08d%08d" % (number, writer), value)
             store.wait_durable(store.write(batch))
 
-    workers = [threading.Thread(target=work) for _ in range(threads)]
+    workers = [threading.Thread(target=work, args=(writer,)) for writer in range(threads)]
     for worker in workers:
         worker.start()
     start.wait()

@@ -14,9 +14,10 @@ import os
 import socket
 import sys
 import threading
+import weakref
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from weftdb.core.env import Clock
 from weftdb.core.errors import StoreHeld
@@ -43,16 +44,16 @@ class DirectoryHold:
                 raise StoreHeld(f"{directory} is already open in this process (pid {os.getpid()})")
             self._file = self._acquire(directory)
             _held.add(self._key)
+        # A store that is dropped without being closed lets go too.
+        self._release = weakref.finalize(self, _let_go, self._key, self._file)
         self._sign(clock)
 
     def release(self) -> None:
-        """Let go."""
-        with _held_lock:
-            _held.discard(self._key)
-            self._file.close()
+        """Let go. Twice is fine."""
+        self._release()
 
-    def _acquire(self, directory: Path) -> IO[str]:
-        file = self._path.open("a+", encoding="utf-8")
+    def _acquire(self, directory: Path) -> FileIO:
+        file = self._path.open("a+b", buffering=0)
         try:
             _lock(file)
         except OSError:
@@ -71,15 +72,19 @@ class DirectoryHold:
         }
         try:
             self._file.truncate(0)
-            self._file.seek(0)
-            self._file.write(json.dumps(holder))
-            self._file.flush()
+            self._file.write(json.dumps(holder).encode())
         except OSError as error:
             # On a full disk reads must still work, and the lock holds without its text.
             log.warning("%s does not name this process: %s", self._path, error)
 
 
-def _describe(text: str) -> str:
+def _let_go(key: str, file: FileIO) -> None:
+    with _held_lock:
+        _held.discard(key)
+        file.close()
+
+
+def _describe(text: bytes) -> str:
     try:
         holder = json.loads(text)
         since = datetime.fromtimestamp(holder["since_ms"] / 1000, UTC)
@@ -87,19 +92,19 @@ def _describe(text: str) -> str:
             f"process {holder['pid']} on {holder['host']} since {since:%Y-%m-%d %H:%M:%S} UTC "
             f"({holder['command']}); end it first, or open another directory"
         )
-    except (ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return "another process"
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[str]) -> None:
+    def _lock(file: FileIO) -> None:
         file.seek(1 << 20)  # Past the text, so that others can still read who holds it.
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
-    def _lock(file: IO[str]) -> None:
+    def _lock(file: FileIO) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

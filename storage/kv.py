@@ -85,7 +85,7 @@ class KeyValueStore(Reader, Protocol):
     def write(self, batch: WriteBatch) -> Ticket:
         """Apply `batch` atomically. Visible at once, durable after `wait_durable`.
 
-        Raises DiskFull, Closed.
+        Raises DiskFull, Overloaded (flushing is far behind), Closed.
         """
         ...
 

@@ -1,11 +1,12 @@
 """A stored object.
 
     object := crc32:u32 version:u8 flags:u8 doc_id:u32 uuid:16 created_ms:i64 updated_ms:i64
-              stamp:16 properties_bytes:u32 properties            # little-endian; crc over the rest
+              stamp:16 properties_bytes:u32 properties more*      # little-endian; crc over the rest
     stamp  := versions.py        properties := property_codec.py
 
-`version` is 1; a reader refuses others. `flags` is 0. crc32 is zlib's: CRC32C would be as good, but
-zlib's is in the standard library and runs at several GB/s.
+`version` is 1; a reader refuses others. `flags` is 0. `more` is empty today; a reader passes over
+it, so that a later build can add to objects without a new version. crc32 is zlib's: CRC32C would be
+as good, but zlib's is in the standard library.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ UUID_AT = 10
 CREATED_AT = 26
 UPDATED_AT = 34
 _TIMES = struct.Struct("<qq")
+_SIZE = struct.Struct("<I")
+_SIZE_AT = HEAD_BYTES - _SIZE.size
 
 
 def encode_object(
@@ -101,4 +104,4 @@ def stored_times(value: bytes) -> tuple[int, int]:
 
 def stored_properties(value: bytes) -> bytes:
     """The `Properties` message of a stored object."""
-    return value[HEAD_BYTES:]
+    return value[HEAD_BYTES : HEAD_BYTES + _SIZE.unpack_from(value, _SIZE_AT)[0]]

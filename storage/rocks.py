@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from shutil import disk_usage
 from types import TracebackType
 from typing import cast
 
@@ -39,7 +40,7 @@ from rocksdict import WriteBatch as RocksBatch
 
 from weftdb.core.config import StorageConfig
 from weftdb.core.env import Clock
-from weftdb.core.errors import Closed, CorruptData, DiskFull, Fault, WeftError
+from weftdb.core.errors import Closed, CorruptData, DiskFull, Fault, Overloaded, WeftError
 from weftdb.core.limits import KiB, MiB
 from weftdb.storage.group_commit import GroupCommit
 from weftdb.storage.holder import DirectoryHold
@@ -59,6 +60,12 @@ read 2.3 to 3.5 times faster from the blocks of the tree, measured with 128 to 1
 as their keys only grow, compaction moves their files instead of writing them again."""
 _WAL_BUFFERS = 2
 """The log may grow to this many write buffers, which bounds its replay after a crash."""
+_MEMTABLES_MAX = 4
+_STALL_PAUSE_S_MIN = 0.001
+_STALL_PAUSE_S_MAX = 0.05
+_STALL_S_MIN = 0.2
+"""How long a stall may last before the room on the disk is looked at."""
+_STALL_S_MAX = 60.0
 _READAHEAD_BYTES = 2 * MiB
 _SCAN_ROWS_FIRST = 8
 _SCAN_ROWS_MAX = 256
@@ -71,7 +78,7 @@ class RocksStore:
     def __init__(self, directory: Path, config: StorageConfig, clock: Clock) -> None:
         self._closed = False
         self._closing = threading.Lock()
-        self._faults = _Faults(self)
+        self._faults = _Faults()
         self._cache = Cache(config.block_cache_bytes)
         self._cursors: weakref.WeakSet[_Cursor] = weakref.WeakSet()
         self._cursors_lock = threading.Lock()
@@ -84,6 +91,11 @@ class RocksStore:
         self._families = {f: self._db.get_column_family(f.value) for f in Family}
         self._handles = {f: self._db.get_column_family_handle(f.value) for f in Family}
         self._unsynced = WriteOptions()
+        self._unsynced.no_slowdown = True
+        self._path = directory
+        self._buffer_bytes = _buffer_bytes(config)
+        self._pause = threading.Event()  # Never set: waiting for it sleeps.
+        self.stalls = 0
         self._commit = GroupCommit(self._sync)
 
     def get(self, family: Family, key: bytes) -> bytes | None:
@@ -116,20 +128,47 @@ class RocksStore:
         return cursor.pairs()
 
     def write(self, batch: WriteBatch) -> Ticket:
-        """Apply `batch` atomically, unsynced. Raises DiskFull, Closed, Fault."""
+        """Apply `batch` atomically, unsynced. Raises DiskFull, Overloaded, Closed, Fault."""
         self._commit.check()
+        self._apply(batch)
+        return self._commit.ticket()
+
+    def _apply(self, batch: WriteBatch) -> None:
+        """Write, and wait while RocksDB is behind with flushing and merging.
+
+        RocksDB would wait itself, with the interpreter's lock held (rocksdict does not let go of it
+        in a write): every thread of the process would stand still, and on a full disk for ever.
+        """
+        pause_s = _STALL_PAUSE_S_MIN
+        waited_s = 0.0
+        while True:
+            try:
+                with self._faults:
+                    self._db.write(self._native(batch), self._unsynced)
+            except Overloaded:
+                self.stalls += 1
+                if waited_s >= _STALL_S_MIN and disk_usage(self._path).free < self._buffer_bytes:
+                    raise DiskFull("the disk is full: there is no room to flush to") from None
+                if waited_s >= _STALL_S_MAX:
+                    raise
+                self._pause.wait(pause_s)
+                waited_s += pause_s
+                pause_s = min(pause_s * 2, _STALL_PAUSE_S_MAX)
+            else:
+                return
+
+    def _native(self, batch: WriteBatch) -> RocksBatch:
+        """The batch for RocksDB, which consumes it also when it refuses it."""
         native = RocksBatch(raw_mode=True)
         handles = self._handles
-        with self._faults:
-            for family, key, value, end in batch.operations:
-                if value is not None:
-                    native.put(key, value, handles[family])
-                elif end is not None:
-                    native.delete_range(key, end, handles[family])
-                else:
-                    native.delete(key, handles[family])
-            self._db.write(native, self._unsynced)
-        return self._commit.ticket()
+        for family, key, value, end in batch.operations:
+            if value is not None:
+                native.put(key, value, handles[family])
+            elif end is not None:
+                native.delete_range(key, end, handles[family])
+            else:
+                native.delete(key, handles[family])
+        return native
 
     def wait_durable(self, ticket: Ticket) -> None:
         """Return when everything up to `ticket` is on disk. Raises DiskFull, Fault, Closed."""
@@ -157,6 +196,7 @@ class RocksStore:
         totals = {
             "writes": self._commit.written,
             "syncs": self._commit.syncs,
+            "stalls": self.stalls,
             "cache_bytes": self._cache.get_usage(),
         }
         with self._faults:
@@ -181,7 +221,7 @@ class RocksStore:
 
     def _let_go(self) -> None:
         """Close RocksDB, which writes its memtables out, so that the next opening is quick."""
-        self._closed = True
+        self._closed = self._faults.is_closed = True
         # A handle or an iterator that is left would keep the database open, and its lock held.
         self._handles.clear()
         with self._cursors_lock:
@@ -226,7 +266,8 @@ class RocksStore:
         table.set_block_size(8 * KiB)
         table.set_bloom_filter(_BLOOM_BITS, False)
         options = Options(raw_mode=True)
-        options.set_write_buffer_size(max(config.write_buffer_bytes // 4, MiB))
+        options.set_write_buffer_size(_buffer_bytes(config))
+        options.set_max_write_buffer_number(_MEMTABLES_MAX)
         options.set_level_compaction_dynamic_level_bytes(True)
         if family not in _READ_BY_KEY:
             options.set_prefix_extractor(SliceTransform.create_fixed_prefix(_SHARD_PREFIX_BYTES))
@@ -239,6 +280,11 @@ class RocksStore:
             options.set_compression_type(DBCompressionType.lz4())
         options.set_block_based_table_factory(table)
         return options
+
+
+def _buffer_bytes(config: StorageConfig) -> int:
+    """The memtable of one family. Four of them share the budget: few families are busy at once."""
+    return max(config.write_buffer_bytes // 4, MiB)
 
 
 class _Cursor:
@@ -308,8 +354,8 @@ class _Cursor:
 class _Faults:
     """Translates what rocksdict raises; a context that any number of threads may be in."""
 
-    def __init__(self, store: RocksStore) -> None:
-        self._store = weakref.proxy(store)
+    def __init__(self) -> None:
+        self.is_closed = False
 
     def __enter__(self) -> None:
         pass
@@ -325,8 +371,10 @@ class _Faults:
 
     def _translate(self, error: Exception) -> WeftError:
         text = str(error)
-        if self._store._closed or isinstance(error, rocksdict.DbClosedError):
+        if self.is_closed or isinstance(error, rocksdict.DbClosedError):
             return Closed("the store is closed")
+        if "Write stall" in text:
+            return Overloaded("the store is behind with flushing and merging; try again later")
         if "No space left" in text or "Disk quota" in text or "Max allowed space" in text:
             return DiskFull(f"the disk is full: {text}")
         if "Corruption" in text or "checksum" in text:

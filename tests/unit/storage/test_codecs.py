@@ -67,6 +67,12 @@ def test_a_newer_object_is_refused_with_both_numbers() -> None:
         decode_object(resealed(b"\x02" + STORED[5:]))
 
 
+def test_sections_of_a_later_build_are_passed_over() -> None:
+    longer = resealed(STORED[4:] + b"something new")
+    assert decode_object(longer) == decode_object(STORED)
+    assert stored_properties(longer) == PROPERTIES
+
+
 def test_an_object_with_too_long_properties_is_refused() -> None:
     with pytest.raises(CorruptData, match="bytes of properties"):
         decode_object(resealed(STORED[4:-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -61,3 +62,20 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         DirectoryHold(tmp_path / "file" / "below", ManualClock())
+
+
+def test_a_hold_that_is_dropped_is_let_go(tmp_path: Path) -> None:
+    hold = DirectoryHold(tmp_path, ManualClock())
+    del hold
+    gc.collect()
+    again = DirectoryHold(tmp_path, ManualClock())
+    again.release()
+    again.release()
+
+
+def test_no_room_for_the_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    (tmp_path / "holder.json").symlink_to("/dev/full")
+    DirectoryHold(tmp_path, ManualClock()).release()
+    assert "does not name this process" in caplog.text

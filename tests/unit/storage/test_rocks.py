@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from weftdb.core.errors import Closed, CorruptData, DiskFull, Fault, StoreHeld
+from weftdb.core.errors import Closed, CorruptData, DiskFull, Fault, Overloaded, StoreHeld
 from weftdb.storage.kv import Family, WriteBatch
 from weftdb.storage.rocks import RocksStore
 
@@ -275,3 +275,47 @@ def test_after_a_failed_sync_nothing_is_acknowledged(
     with pytest.raises(Fault):
         store.close()
     assert count(rocks()) == 3, "the directory was let go all the same"
+
+
+class Stalling:
+    """A database that is behind with flushing for the next `times` writes."""
+
+    def __init__(self, real: object, times: int) -> None:
+        self.real = real
+        self.times = times
+        self.consumed: list[object] = []
+
+    def write(self, batch: object, options: object) -> None:
+        assert options.no_slowdown, "RocksDB would wait with the interpreter's lock held"  # type: ignore[attr-defined]
+        assert batch not in self.consumed, "RocksDB consumes a batch that it refuses"
+        if self.times:
+            self.times -= 1
+            self.consumed.append(batch)
+            raise OSError("Result incomplete: Write stall")
+        self.real.write(batch, options)  # type: ignore[attr-defined]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.real, name)
+
+
+def test_a_stalled_write_waits_outside(rocks: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = rocks()
+    monkeypatch.setattr(store, "_db", Stalling(store._db, 5))
+    fill(store, 1)
+    assert count(store) == 1
+    assert store.metrics()["stalls"] == 5
+
+
+def test_a_stall_that_does_not_end(rocks: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = rocks()
+    monkeypatch.setattr("weftdb.storage.rocks._STALL_S_MIN", 0.005)
+    monkeypatch.setattr("weftdb.storage.rocks._STALL_S_MAX", 0.02)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_db", Stalling(store._db, 10**9))
+        with pytest.raises(Overloaded, match="behind with flushing"):
+            store.write(WriteBatch())
+        patch.setattr(store, "_buffer_bytes", 2**62)
+        with pytest.raises(DiskFull, match="no room to flush"):
+            store.write(WriteBatch())
+    fill(store, 1)
+    assert count(store) == 1

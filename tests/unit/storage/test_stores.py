@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from weftdb.core.errors import Closed
+from weftdb.core.errors import Closed, Unsupported
 from weftdb.storage.kv import Family, KeyValueStore, Ticket, WriteBatch
+from weftdb.storage.memory import MemoryStore
 
 O = Family.OBJECTS  # noqa: E741
 V = Family.VECTORS
@@ -181,3 +182,8 @@ def test_a_scan_outlives_the_bytes_of_its_bounds(store: KeyValueStore) -> None:
         for other in others[:5]:
             store.scan(Family.FILTERABLE, other[:4] + bytes([0]), other[:4] + bytes([1]))
         assert len(list(pairs)) == 3
+
+
+def test_a_memory_store_has_no_files_to_copy(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match="copy"):
+        MemoryStore().checkpoint(tmp_path / "copy")
