@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from weftdb.core.errors import Unsupported
-from weftdb.core.query import Hybrid, Keyword, NearText, NearVector, Target, Threshold
+from weftdb.core.query import Fusion, Hybrid, Keyword, NearText, NearVector, Target, Threshold
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, format_object_id
 from weftdb.engine.near import embed_query, resolve_near, resolve_targets
@@ -66,24 +66,30 @@ def search_hybrid(
     ef: int | None,
     is_explained: bool,
 ) -> Steps[Ranked]:
-    """The fused ranking; each leg is searched `depth` deep at least (and a configured minimum)."""
-    depth = max(depth, shard.config.query.hybrid_maximum_results)
+    """The `depth` best of the fused ranking; each leg is searched as deep, or a set minimum."""
+    leg_depth = max(depth, shard.config.query.hybrid_maximum_results)
     legs: list[Leg] = []
     if aim.near is not None:
         near = _within(aim.near, hybrid.vector_distance_max)
-        found = yield from search_vectors(shard, near, depth, allow, ef)
+        found = yield from search_vectors(shard, near, leg_depth, allow, ef)
         assert found.distances is not None
         similarities = [1.0 - distance for distance in found.distances]
         legs.append(Leg(aim.leg, hybrid.alpha, found.doc_ids, similarities))
     if hybrid.alpha < 1 and hybrid.query:
         words = Keyword(hybrid.query, hybrid.properties, hybrid.operator, hybrid.minimum_match)
-        scored = shard.text.search(words, depth, allow, is_explained=False)
+        scored = shard.text.search(
+            words,
+            leg_depth,
+            allow,
+            is_explained=False,
+            is_ordered=hybrid.fusion is Fusion.RANKED,
+        )
         assert scored.scores is not None
         if aim.near is not None and hybrid.vector_distance_max is not None:
             scored = scored.pick(_near_enough(shard, aim.near, scored, hybrid.vector_distance_max))
         assert scored.scores is not None
         legs.append(Leg(KEYWORD_LEG, 1.0 - hybrid.alpha, scored.doc_ids, scored.scores))
-    fused = fuse(hybrid.fusion, legs, shard.object_id_of)
+    fused = fuse(hybrid.fusion, legs, shard.object_id_of, depth=depth)
     return Ranked(
         [doc.doc_id for doc in fused],
         scores=[doc.score for doc in fused],

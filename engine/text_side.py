@@ -139,9 +139,18 @@ class TextSide:
         return known
 
     def search(
-        self, keyword: Keyword, depth: int, allow: AllowList | None, *, is_explained: bool
+        self,
+        keyword: Keyword,
+        depth: int,
+        allow: AllowList | None,
+        *,
+        is_explained: bool,
+        is_ordered: bool = True,
     ) -> Ranked:
-        """The `depth` best docs by BM25; equal scores by ascending object id."""
+        """The `depth` best docs by BM25; equal scores by ascending object id.
+
+        Without `is_ordered` equal scores come in any order; which docs are there stays the same.
+        """
         plan = self._planner.plan(keyword)
         if not plan.groups:
             return Ranked([], scores=[], explanations=[] if is_explained else None)
@@ -161,9 +170,9 @@ class TextSide:
             scores=found.scores.tolist(),
             explanations=list(found.explanations) if is_explained else None,
         )
-        return self._ties_in_order(ranked, depth)
+        return self._ties_in_order(ranked, depth, is_ordered=is_ordered)
 
-    def _ties_in_order(self, ranked: Ranked, depth: int) -> Ranked:
+    def _ties_in_order(self, ranked: Ranked, depth: int, *, is_ordered: bool) -> Ranked:
         scores, count = ranked.scores, len(ranked)
         assert scores is not None
         if len(set(scores)) == count:
@@ -174,7 +183,8 @@ class TextSide:
             while stop < count and scores[stop] == scores[start]:
                 stop += 1
             tied = list(range(start, stop))
-            if 1 < len(tied) <= TIES_ORDERED_MAX:
+            matters = is_ordered or stop > depth  # Who is cut off depends on it.
+            if matters and 1 < len(tied) <= TIES_ORDERED_MAX:
                 ids = dict(zip(tied, self._ids(ranked.doc_ids[start:stop]), strict=True))
                 tied.sort(key=ids.__getitem__)
             order += tied

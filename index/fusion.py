@@ -9,8 +9,9 @@ that has it goes first, then the smaller object id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -43,33 +44,53 @@ class Share:
     score: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FusedDoc:
     """One doc of the joined ranking."""
 
     doc_id: DocId
-    score: float = 0.0
-    tie_value: float = 0.0
-    shares: list[Share] = field(default_factory=list)
+    score: float
+    shares: tuple[Share, ...]
 
 
-def fuse(method: Fusion, legs: Sequence[Leg], tie_key: Callable[[DocId], bytes]) -> list[FusedDoc]:
-    """Join `legs` (the vector leg first), best doc first.
+def fuse(
+    method: Fusion,
+    legs: Sequence[Leg],
+    tie_key: Callable[[DocId], bytes],
+    *,
+    depth: int | None = None,
+) -> list[FusedDoc]:
+    """Join `legs` (the vector leg first), best doc first; only the `depth` best if that is given.
 
-    `tie_key` gives the object id of a doc; it is asked only for docs that tie.
+    `tie_key` gives the object id of a doc; it is asked only for docs that tie in everything else.
     """
     weigh = _weigh_ranks if method is Fusion.RANKED else _weigh_values
-    docs: dict[DocId, FusedDoc] = {}
+    scores: dict[DocId, float] = {}
+    tie_values: dict[DocId, float] = {}
+    given: list[dict[DocId, float]] = []
     for leg in legs:
         assert len(leg.doc_ids) == len(leg.values), leg.name
-        for doc_id, value, score in zip(leg.doc_ids, leg.values, weigh(leg), strict=True):
-            doc = docs.get(doc_id)
-            if doc is None:
-                doc = docs[doc_id] = FusedDoc(doc_id)
-            doc.score += score
-            doc.tie_value = value
-            doc.shares.append(Share(leg.name, value, score))
-    return _in_order(list(docs.values()), tie_key)
+        parts = dict(zip(leg.doc_ids, weigh(leg), strict=True))
+        for doc_id, part in parts.items():
+            scores[doc_id] = scores.get(doc_id, 0.0) + part
+        tie_values.update(zip(leg.doc_ids, leg.values, strict=True))
+        given.append(parts)
+    order = sorted(scores, key=scores.__getitem__, reverse=True)
+    depth = len(order) if depth is None else min(depth, len(order))
+    _order_ties(order, depth, scores, tie_values, tie_key)
+    values = [dict(zip(leg.doc_ids, leg.values, strict=True)) for leg in legs]
+    return [
+        FusedDoc(
+            doc_id,
+            scores[doc_id],
+            tuple(
+                Share(leg.name, own[doc_id], parts[doc_id])
+                for leg, own, parts in zip(legs, values, given, strict=True)
+                if doc_id in parts
+            ),
+        )
+        for doc_id in order[:depth]
+    ]
 
 
 def _weigh_ranks(leg: Leg) -> list[float]:
@@ -85,18 +106,27 @@ def _weigh_values(leg: Leg) -> list[float]:
     return [leg.weight * (value - low) / (high - low) for value in leg.values]
 
 
-def _in_order(docs: list[FusedDoc], tie_key: Callable[[DocId], bytes]) -> list[FusedDoc]:
-    docs.sort(key=lambda doc: -doc.score)
+def _order_ties(
+    order: list[DocId],
+    depth: int,
+    scores: Mapping[DocId, float],
+    tie_values: Mapping[DocId, float],
+    tie_key: Callable[[DocId], bytes],
+) -> None:
+    """Put docs that tie in order, as far as a run of them begins before `depth`."""
     start = 0
-    for stop in range(1, len(docs) + 1):
-        if stop < len(docs) and docs[stop - 1].score - docs[stop].score < TIE:
-            continue
+    while start < depth:
+        stop = start + 1
+        while stop < len(order) and scores[order[stop - 1]] - scores[order[stop]] < TIE:
+            stop += 1
         if stop - start > 1:
-            tied = docs[start:stop]
-            tied.sort(key=lambda doc: (-doc.tie_value, tie_key(doc.doc_id)))
-            docs[start:stop] = tied
+            tied = sorted(order[start:stop], key=tie_values.__getitem__, reverse=True)
+            ordered: list[DocId] = []
+            for _, equals in groupby(tied, key=tie_values.__getitem__):
+                alike = list(equals)
+                ordered += sorted(alike, key=tie_key) if len(alike) > 1 else alike
+            order[start:stop] = ordered
         start = stop
-    return docs
 
 
 def explain(method: Fusion, doc: FusedDoc, object_id: str) -> str:
