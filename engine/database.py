@@ -68,10 +68,7 @@ class Database:
         self._collections: dict[str, LocalCollection] = {}
         self._closed = False
         self._check_format()
-        floor = store.get(Family.METADATA, keys.CLOCK_KEY)
-        self._versions = VersionClock(
-            env.clock, floor=Version(0) if floor is None else decode_version(floor)
-        )
+        self._versions = VersionClock(env.clock, floor=Version(0))
         self.maintenance = Maintenance(self._chores, env)
         for _, row in store.scan(Family.METADATA, *keys.collection_range()):
             self._open_row(_read_row(row))
@@ -173,6 +170,9 @@ class Database:
     ) -> LocalCollection:
         schema = definition or load_collection(row["definition"])
         shard_id = ShardId(row["shard"])
+        newest = self.store.get(Family.METADATA, keys.clock_key(shard_id))
+        if newest is not None:
+            self._versions.observe(decode_version(newest))
         shard = Shard(
             shard_id,
             schema,

@@ -200,7 +200,8 @@ class ShardWriter:
     def _commit(self, change: Change, version: Version) -> Ticket:
         if self._stopped:
             raise Closed(f"collection {self._shard.schema.name} is closed")
-        change.batch.put(Family.METADATA, keys.CLOCK_KEY, encode_version(version))
+        key = keys.clock_key(self._shard.shard_id)
+        change.batch.put(Family.METADATA, key, encode_version(version))
         return self._shard.commit(change)
 
 

@@ -12,10 +12,10 @@
     METADATA     := shard 0x01                          -> counters of the shard
                   | shard 0x02 chunk:u32                -> live docs of 4,096 doc ids (doc_ids.py)
                   | shard 0x03 uuid:16                  -> version of a deletion (tombstone)
+                  | shard 0x04                          -> newest version written in the shard
     METADATA     := 0x00000000 0x01                     -> format version:u32
                   | 0x00000000 0x02                     -> next shard id:u32
                   | 0x00000000 0x03 name:utf8           -> collection row (JSON)
-                  | 0x00000000 0x04                     -> floor of the clock
 
 Shard 0 is the node itself; real shards count from 1 and their numbers are never used again.
 """
@@ -34,7 +34,7 @@ _pack_u32 = _U32.pack
 _pack_u32_u32 = _U32_U32.pack
 
 _MANIFEST, _DELTA, _BLOCK = b"\x00", b"\x01", b"\x02"
-_COUNTERS, _LIVE, _TOMBSTONE = b"\x01", b"\x02", b"\x03"
+_COUNTERS, _LIVE, _TOMBSTONE, _CLOCK = b"\x01", b"\x02", b"\x03", b"\x04"
 
 
 def shard_range(shard: ShardId) -> tuple[bytes, bytes]:
@@ -124,9 +124,13 @@ def tombstone_key(shard: ShardId, object_id: ObjectId) -> bytes:
     return _pack_u32(shard) + _TOMBSTONE + object_id
 
 
+def clock_key(shard: ShardId) -> bytes:
+    """METADATA: the newest version of a shard; only the writes of one shard are in order."""
+    return _pack_u32(shard) + _CLOCK
+
+
 FORMAT_KEY = _pack_u32(NODE) + b"\x01"
 NEXT_SHARD_KEY = _pack_u32(NODE) + b"\x02"
-CLOCK_KEY = _pack_u32(NODE) + b"\x04"
 _COLLECTION = _pack_u32(NODE) + b"\x03"
 
 

@@ -159,7 +159,7 @@ def test_keys() -> None:
         "format": keys.FORMAT_KEY,
         "next shard": keys.NEXT_SHARD_KEY,
         "collection": keys.collection_key("Über"),
-        "clock": keys.CLOCK_KEY,
+        "clock": keys.clock_key(SHARD),
     }
     assert {name: key.hex() for name, key in written.items()} == {
         name.removeprefix("key "): value

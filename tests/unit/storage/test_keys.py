@@ -30,6 +30,7 @@ def test_a_shard_range_holds_the_shard_and_nothing_else() -> None:
             keys.counters_key(shard),
             keys.live_key(shard, 2**20 - 1),
             keys.tombstone_key(shard, ObjectId(b"\xff" * 16)),
+            keys.clock_key(shard),
         ]
         assert all(start <= key < end for key in inside)
         for other in SHARDS:
@@ -63,5 +64,5 @@ def test_metadata_rows_are_apart() -> None:
     assert not start <= keys.counters_key(ShardId(1)) < end
     start, end = keys.collection_range()
     assert start <= keys.collection_key("Ärger") < end
-    for key in (keys.FORMAT_KEY, keys.NEXT_SHARD_KEY, keys.CLOCK_KEY):
+    for key in (keys.FORMAT_KEY, keys.NEXT_SHARD_KEY):
         assert not start <= key < end
