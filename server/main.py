@@ -199,7 +199,7 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
     with (
         ThreadPoolExecutor(threads.read_threads, thread_name_prefix="weft-read") as readers,
         ThreadPoolExecutor(threads.write_threads, thread_name_prefix="weft-write") as writers,
-        contextlib.closing(SearchDriver(loop, threads.read_threads, readers)) as driver,
+        contextlib.closing(SearchDriver(loop, settings.engine.index.threads, readers)) as driver,
     ):
         service = Service(
             node.engine.catalogue,

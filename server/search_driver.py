@@ -3,13 +3,18 @@
 A read is a generator of steps (engine/steps.py). Its short Python runs in the loop; a graph search
 goes to the native pool, and one wake-up of the loop collects every search that is done. What may
 take long in Python or goes over the network runs in a thread.
+
+A loop with nothing else to do searches by itself what is known to be quick: two thread switches
+would cost more than they free.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import Executor
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -26,6 +31,12 @@ T = TypeVar("T")
 INLINE_DEPTH_MAX = 1_000
 """Reads that rank or read more objects than this run in a thread, not in the loop."""
 
+QUICK_S_MAX = 0.0004
+"""A graph search that takes longer on average never runs in the loop."""
+IDLE_S_MIN = 0.00015
+"""The loop has nothing else to do when no read ended so shortly before."""
+_SMOOTHING = 0.1
+
 
 class SearchDriver:
     """Lives in one event loop. Requires: `close` before the loop ends."""
@@ -37,21 +48,31 @@ class SearchDriver:
         self._pool = _native.SearchPool(threads)
         self._waiting: dict[int, tuple[asyncio.Future[Neighbours], VectorCall]] = {}
         self._tickets = 0
+        self._running = 0
+        self._ended_s = 0.0
+        self._mean_s: WeakKeyDictionary[HnswIndex, float] = WeakKeyDictionary()
+        """Mean time of unfiltered searches of an index while the loop had nothing else to do."""
         loop.add_reader(self._pool.descriptor, self._collect)
 
     async def search(self, local: LocalCollection, query: Search) -> Hits:
         """Answer a read, where it is best run."""
         if _is_short(query):
-            return await self.drive(local.search_steps(query))
+            is_alone = not self._running and time.perf_counter() - self._ended_s > IDLE_S_MIN
+            self._running += 1
+            try:
+                return await self.drive(local.search_steps(query), is_alone=is_alone)
+            finally:
+                self._running -= 1
+                self._ended_s = time.perf_counter()
         return await self._loop.run_in_executor(self._slow, local.search, query)
 
-    async def drive(self, steps: Steps[T]) -> T:
-        """Run `steps` to their end."""
+    async def drive(self, steps: Steps[T], *, is_alone: bool = False) -> T:
+        """Run `steps` to their end. `is_alone`: nobody else wants the loop."""
         try:
             call = next(steps)
             while True:
                 try:
-                    answer = await self._answer(call)
+                    answer = await self._answer(call, is_alone=is_alone)
                 except WeftError as error:
                     call = steps.throw(error)
                 else:
@@ -69,12 +90,22 @@ class SearchDriver:
                 future.set_exception(Closed("the server is stopping"))
         self._waiting.clear()
 
-    async def _answer(self, call: Call) -> Any:
+    async def _answer(self, call: Call, *, is_alone: bool) -> Any:
         if not isinstance(call, VectorCall):
             return await self._loop.run_in_executor(self._slow, call.run)
         if not isinstance(call.index, HnswIndex):
             return call.run()
-        return await self._submit(call, call.index)
+        begun_s = time.perf_counter()
+        mean_s = self._mean_s.get(call.index, 1.0)
+        if is_alone and call.allow is None and mean_s < QUICK_S_MAX:
+            found = call.run()
+        else:
+            found = await self._submit(call, call.index)
+        if is_alone and call.allow is None:
+            taken_s = time.perf_counter() - begun_s
+            known_s = taken_s if mean_s == 1.0 else mean_s
+            self._mean_s[call.index] = known_s + _SMOOTHING * (taken_s - known_s)
+        return found
 
     def _submit(self, call: VectorCall, index: HnswIndex) -> asyncio.Future[Neighbours]:
         self._tickets += 1

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,10 @@ from weftdb.core.query import NearVector, Search, Sort, Target
 from weftdb.core.types import UNNAMED, ObjectId
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
+from weftdb.engine.steps import VectorCall
+from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.modules.registry import Registry
+from weftdb.server import search_driver
 from weftdb.server.search_driver import SearchDriver
 from weftdb.storage.memory import MemoryStore
 
@@ -90,3 +94,33 @@ def test_long_reads_run_beside_the_loop(points: LocalCollection) -> None:
             return answer.stored
 
     assert len(asyncio.run(ask())) == 3
+
+
+def test_a_loop_with_nothing_else_to_do_searches_by_itself(
+    points: LocalCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_over: list[int] = []
+    submit = SearchDriver._submit
+
+    def counted(driver: SearchDriver, call: VectorCall, index: HnswIndex) -> Any:
+        handed_over.append(1)
+        return submit(driver, call, index)
+
+    monkeypatch.setattr(SearchDriver, "_submit", counted)
+    monkeypatch.setattr(search_driver, "QUICK_S_MAX", 0.5)
+    query = near(np.ones(DIMENSIONS, dtype=np.float32))
+
+    async def ask() -> tuple[int, int]:
+        with ThreadPoolExecutor(1) as slow:
+            driver = SearchDriver(asyncio.get_running_loop(), 1, slow)
+            for _ in range(5):
+                await asyncio.sleep(0.002)  # A client that thinks between its questions.
+                await driver.search(points, query)
+            alone = len(handed_over)
+            await asyncio.gather(*[driver.search(points, query) for _ in range(10)])
+            driver.close()
+            return alone, len(handed_over) - alone
+
+    alone, together = asyncio.run(ask())
+    assert alone == 1, "the first is unknown and goes to the pool, the rest is known to be quick"
+    assert together >= 9
