@@ -133,3 +133,16 @@ class LoadGenerator:
             first_error=str(result["first_error"]),
             replies=replies,
         )
+
+    def best_of_three(self, method: str, messages: Path, *, in_flight: int, seconds: float) -> Load:
+        """The quickest of three runs of a third of `seconds` each.
+
+        The peers get the better of their runs too: on a shared machine the slow ones measure the
+        neighbours.
+        """
+        runs = [
+            self.run(method, messages, in_flight=in_flight, seconds=seconds / 3, count=10**7)
+            for _ in range(3)
+        ]
+        assert not any(run.errors for run in runs), [run.first_error for run in runs]
+        return max(runs, key=lambda run: run.per_s)

@@ -153,8 +153,8 @@ def measure_points(
             recall = vectors.recall([found_numbers(reply) for reply in once.replies])
             if recall < RECALL_WANTED - 0.06 and ef != sweep[-1]:
                 continue
-            eight = load.run(SEARCH, requests, in_flight=8, seconds=seconds, count=10**7)
-            one = load.run(SEARCH, requests, in_flight=1, seconds=seconds, count=10**7)
+            eight = load.best_of_three(SEARCH, requests, in_flight=8, seconds=seconds)
+            one = load.best_of_three(SEARCH, requests, in_flight=1, seconds=seconds)
             points.append(ServerPoint(ef, recall, eight, one))
             if recall >= RECALL_WANTED:
                 break
