@@ -96,10 +96,12 @@ class SearchPool {
         job->request.ef = ef;
         job->request.flat_search_cutoff = flat_search_cutoff;
         job->request.distance_max = distance_max;
-        std::lock_guard guard(mutex_);
-        if (closed_) throw ClosedError();
-        waiting_.push_back(std::move(job));
-        changed_.notify_one();
+        {
+            std::lock_guard guard(mutex_);
+            if (closed_) throw ClosedError();
+            waiting_.push_back(std::move(job));
+        }
+        changed_.notify_one();  // After the lock, or the thread that wakes waits for it again.
     }
 
     // [(ticket, doc ids, distances)] of searches that succeeded and
