@@ -17,7 +17,9 @@ from weftdb.core.limits import MiB
 class StorageConfig:
     """RocksDB's budgets. One block cache and one write buffer for all column families."""
 
-    block_cache_bytes: int = 64 * MiB
+    block_cache_bytes: int = 32 * MiB
+    object_cache_bytes: int = 32 * MiB
+    """Stored objects kept for replies; 0 keeps none."""
     write_buffer_bytes: int = 32 * MiB
     background_jobs: int = 2
 

@@ -135,7 +135,8 @@ class LocalCollection:
         deleted = 0
         for start in range(0, len(matches), DELETE_DOCS_PER_BATCH):
             docs = matches[start : start + DELETE_DOCS_PER_BATCH]
-            chunk = [stored_id(value) for value in self.shard.fetch(docs) if value is not None]
+            rows = self.shard.objects.get_many(docs)
+            chunk = [stored_id(value) for value in rows if value is not None]
             ids.extend(chunk)
             if not dry_run:
                 # An object that was written since is another version, which nobody matched.

@@ -29,6 +29,7 @@ from weftdb.index.inverted.inverted_index import TermCache
 from weftdb.modules.ports import Vectorizers
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
+from weftdb.storage.row_cache import RowCache
 from weftdb.storage.versions import VersionClock, decode_version
 
 log = logging.getLogger("weftdb.database")
@@ -60,6 +61,7 @@ class Database:
         self.config = config
         self.store = store
         self.terms = TermCache(config.index.term_cache_bytes)
+        self.rows = RowCache(config.storage.object_cache_bytes)
         self._derived = path / "derived"
         self._vectorizers = vectorizers
         self._env = env
@@ -180,6 +182,7 @@ class Database:
             self._directory(shard_id),
             config=self.config,
             terms=self.terms,
+            rows=self.rows,
         )
         load_vectors(shard)
         writer = ShardWriter(shard, self._versions, keep_tombstones=self._keep_tombstones)

@@ -36,7 +36,7 @@ def sort_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) 
     docs = list(shard.live if allow is None else allow.bitmap)
     for start in range(0, len(docs), SORT_CHUNK_DOCS):
         chunk = [DocId(doc) for doc in docs[start : start + SORT_CHUNK_DOCS]]
-        for doc_id, stored in zip(chunk, shard.fetch(chunk), strict=True):
+        for doc_id, stored in zip(chunk, shard.objects.get_many(chunk), strict=True):
             if stored is not None:
                 rows.append((stored_id(stored), doc_id, _values(keys, stored)))
     rows.sort(key=lambda row: row[0])

@@ -34,6 +34,7 @@ from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.kv import KeyValueStore, Ticket
 from weftdb.storage.object_codec import decode_object, stored_id
 from weftdb.storage.objects import ObjectStore
+from weftdb.storage.row_cache import RowCache, ShardRows
 
 
 class Shard:
@@ -48,6 +49,7 @@ class Shard:
         *,
         config: Config,
         terms: TermCache,
+        rows: RowCache,
     ) -> None:
         """Open: read doc ids and deltas; the vectors come in through engine/recovery.py."""
         self.shard_id = shard_id
@@ -57,6 +59,7 @@ class Shard:
         self.directory = directory
         self.publishing = threading.Lock()
         self.objects = ObjectStore(store, shard_id)
+        self._rows = ShardRows(rows, shard_id, self.objects.get_many)
         self.docs = DocIdTable(store, shard_id)
         self.text = TextSide(shard_id, schema, store, self.docs, terms)
         self.vectors: dict[VectorName, VectorIndex] = {
@@ -77,7 +80,7 @@ class Shard:
 
     def fetch(self, doc_ids: list[DocId]) -> list[bytes | None]:
         """Stored objects by doc id; None for a doc that has been replaced or deleted."""
-        return self.objects.get_many(doc_ids)
+        return self._rows.read(doc_ids)
 
     def get(self, object_id: ObjectId, *, with_vectors: bool = False) -> Object | None:
         """One object, decoded."""
@@ -141,18 +144,25 @@ class Shard:
         if change.delta is not None:
             self.text.stage(change.batch, change.delta)
         with self.publishing:
-            ticket = self.store.write(change.batch)
-            if change.delta is not None:
-                self.text.publish(change.delta)
-            for name, space in change.vectors.items():
-                self.vectors[name].add(*space.arrays())
-            self.docs.publish(change.added, change.removed, change.lengths)
-            if change.removed:
-                gone = np.array(sorted(change.removed), dtype=np.uint32)
-                for index in self.vectors.values():
-                    index.delete(gone)
-            self.text.docs_changed()
+            self._rows.begin_change()
+            try:
+                ticket = self.store.write(change.batch)
+                self._publish(change)
+            finally:
+                self._rows.end_change(change.removed)
         return ticket
+
+    def _publish(self, change: Change) -> None:
+        if change.delta is not None:
+            self.text.publish(change.delta)
+        for name, space in change.vectors.items():
+            self.vectors[name].add(*space.arrays())
+        self.docs.publish(change.added, change.removed, change.lengths)
+        if change.removed:
+            gone = np.array(sorted(change.removed), dtype=np.uint32)
+            for index in self.vectors.values():
+                index.delete(gone)
+        self.text.docs_changed()
 
     def reconfigure(self, schema: Collection) -> None:
         """Take a changed definition: more properties or vectors, other search settings."""

@@ -141,7 +141,9 @@ class ShardWriter:
             return None
         shard, change, version = self._shard, Change(), self._versions.next()
         replaced = [item.old for item in accepted if item.old is not None]
-        created = dict(zip(replaced, map(_created_ms, shard.fetch(replaced)), strict=True))
+        created = dict(
+            zip(replaced, map(_created_ms, shard.objects.get_many(replaced)), strict=True)
+        )
         entries = []
         for item, doc in zip(accepted, shard.docs.allocate(len(accepted)), strict=True):
             draft, doc_id, now_ms = item.draft, DocId(doc), version.time_ms

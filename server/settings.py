@@ -127,6 +127,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("stop_grace_s", values.duration(0.0)),
     Setting("node_name", values.NAME, "CLUSTER_HOSTNAME"),
     Setting("storage.block_cache_bytes", values.size(1 * MiB)),
+    Setting("storage.object_cache_bytes", values.size(0)),
     Setting(
         "storage.write_buffer_bytes",
         values.size(1 * MiB),
