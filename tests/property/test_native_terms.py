@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -11,11 +10,8 @@ from weftdb.core.codec import encode_text
 from weftdb.core.limits import TERM_BYTES_MAX
 from weftdb.core.schema import Tokenization
 from weftdb.index.analysis import NOT_CUT
+from weftdb.index.kernels import _native as native
 from weftdb.index.tokenizer import tokenizer
-
-native = pytest.importorskip("weftdb.index.kernels._native", reason="the extension is not built")
-if not hasattr(native, "DeltaBuilder"):
-    pytest.skip("the extension has no inverted index yet", allow_module_level=True)
 
 CODES = (
     Tokenization.WORD,

@@ -21,8 +21,6 @@ MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:" + "work|farm|root|home" + r")/\w")
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_folder_has_a_readme_with_its_question(folder: str) -> None:
-    if not (ROOT / folder).is_dir():
-        pytest.skip(f"{folder} is not there yet")
     readme = ROOT / folder / "README.md"
     assert readme.is_file(), "a page headed by the question that the folder answers"
     lines = readme.read_text(encoding="utf-8").splitlines()
@@ -103,9 +101,6 @@ def test_decisions_are_numbered_without_gaps() -> None:
 
 
 def test_the_project_refuses_to_run_without_assertions(tmp_path: Path) -> None:
-    entry = ROOT / "server" / "main.py"
-    if not entry.is_file():
-        pytest.skip("server/main.py is not there yet")
     answer = subprocess.run(
         [sys.executable, "-O", "-m", "weftdb", "serve", "--data", str(tmp_path / "data")],
         capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
