@@ -17,6 +17,7 @@ from weftdb.core.query import Move, Near, NearObject, NearText, NearVector, Targ
 from weftdb.core.schema import Collection, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, ObjectId, Row, VectorName, format_object_id
 from weftdb.engine.steps import EmbedCall, Steps
+from weftdb.index.targets import distance_of
 from weftdb.modules.ports import Vectorizers
 from weftdb.modules.text import move_away, move_towards
 
@@ -82,7 +83,7 @@ def distance_limit(threshold: Threshold, config: VectorConfig) -> float | None:
             "can't compute and return certainty when vector index is configured with "
             f"{config.metric.value} distance"
         )
-    return 2.0 * (1.0 - threshold.certainty)
+    return distance_of(threshold.certainty)
 
 
 def resolve_near(

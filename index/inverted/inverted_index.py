@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from weftdb.core.types import DocId, DocIds
+from weftdb.core.types import DocIds
 from weftdb.index.allow_list import AllowList
 from weftdb.index.bm25 import OPERATOR_CODES, KeywordPlan, explanation
 from weftdb.index.fields import value_field
@@ -120,8 +120,3 @@ def _groups(
         )
         for group in plan.groups
     ]
-
-
-def first_doc_of(doc_ids: Sequence[DocId]) -> DocId:
-    """The name of a batch's delta. Requires: there is a doc."""
-    return min(doc_ids)
