@@ -12,7 +12,7 @@ ROUNDS  ?= 100
 SCALE   ?= full
 TIMES   ?= 20
 
-NATIVE_SOURCES := $(wildcard index/kernels/src/*.cpp index/kernels/src/*.h)
+NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder)/src/*.cpp $(folder)/src/*.h))
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
@@ -94,4 +94,4 @@ proto: setup  ## write the Python twins of proto/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. weftdb/proto/v1/*.proto
 
 clean:  ## remove what was built (not .venv)
-	@rm -rf build dist site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache index/kernels/_native*
+	@rm -rf build dist site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache index/kernels/_native* server/grpc/_session*

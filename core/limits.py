@@ -21,6 +21,9 @@ TERM_BYTES_MAX = 32 * KiB
 
 BATCH_OBJECTS_MAX = 100_000
 GRPC_MESSAGE_BYTES_MAX = 104_858_000
+GRPC_CALLS_MAX = 1_000
+"""Calls of one connection at a time; a client keeps further ones back."""
+GRPC_HEADER_BYTES_MAX = 64 * KiB
 REQUEST_BODY_BYTES_MAX = 128 * MiB
 FILTER_DEPTH_MAX = 64
 """Nesting of and/or/not; deeper filters are refused before they are walked."""

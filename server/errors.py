@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import grpc
-
 from weftdb.core import errors
 from weftdb.core.errors import WeftError
+from weftdb.server.grpc.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +19,10 @@ class WireCodes:
     """What an exception becomes at each door."""
 
     http: int
-    grpc: grpc.StatusCode
+    grpc: Status
 
 
-_UNKNOWN = grpc.StatusCode.UNKNOWN
+_UNKNOWN = Status.UNKNOWN
 
 CODES: dict[type[WeftError], WireCodes] = {
     errors.Malformed: WireCodes(400, _UNKNOWN),
@@ -36,19 +35,19 @@ CODES: dict[type[WeftError], WireCodes] = {
     errors.ObjectExists: WireCodes(422, _UNKNOWN),
     errors.ObjectNotFound: WireCodes(404, _UNKNOWN),
     errors.CollectionExists: WireCodes(422, _UNKNOWN),
-    errors.Unsupported: WireCodes(501, grpc.StatusCode.UNIMPLEMENTED),
+    errors.Unsupported: WireCodes(501, Status.UNIMPLEMENTED),
     # The reference answers UNKNOWN to a page beyond its maximum, too.
     errors.LimitExceeded: WireCodes(422, _UNKNOWN),
-    errors.Overloaded: WireCodes(503, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    errors.Overloaded: WireCodes(503, Status.RESOURCE_EXHAUSTED),
     errors.ModuleFailure: WireCodes(500, _UNKNOWN),
-    errors.StoreHeld: WireCodes(503, grpc.StatusCode.UNAVAILABLE),
-    errors.CorruptData: WireCodes(500, grpc.StatusCode.INTERNAL),
-    errors.DiskFull: WireCodes(507, grpc.StatusCode.RESOURCE_EXHAUSTED),
-    errors.Closed: WireCodes(503, grpc.StatusCode.UNAVAILABLE),
+    errors.StoreHeld: WireCodes(503, Status.UNAVAILABLE),
+    errors.CorruptData: WireCodes(500, Status.INTERNAL),
+    errors.DiskFull: WireCodes(507, Status.RESOURCE_EXHAUSTED),
+    errors.Closed: WireCodes(503, Status.UNAVAILABLE),
 }
 """Every leaf of the tree in core/errors.py; a test requires that."""
 
-_FALLBACK = WireCodes(500, grpc.StatusCode.INTERNAL)
+_FALLBACK = WireCodes(500, Status.INTERNAL)
 
 
 def codes_of(error: WeftError) -> WireCodes:

@@ -22,6 +22,7 @@ TESTS = (
     "tests/unit/index/inverted",
     "tests/property/index",
     "tests/property/inverted",
+    "tests/property/server",
 )
 TIMEOUT_S = 1800
 
@@ -92,8 +93,9 @@ def build(sanitizer: Sanitizer) -> Path:
     shutil.rmtree(copy, ignore_errors=True)
     skipped = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "src")
     shutil.copytree(ROOT / "weftdb", copy / "weftdb", symlinks=False, ignore=skipped)
-    for module in (folder / "cmake").glob("_native*.so"):
-        shutil.copy(module, copy / "weftdb" / "index" / "kernels")
+    for name, home in (("_native", "index/kernels"), ("_session", "server/grpc")):
+        for module in (folder / "cmake").glob(f"{name}*.so"):
+            shutil.copy(module, copy / "weftdb" / home)
     return copy
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from weftdb.core.errors import InvalidRequest, Unsupported
 from weftdb.core.schema import canonical_collection_name
 from weftdb.proto.v1 import batch_pb2
-from weftdb.server.grpc.door import error_text
+from weftdb.server.grpc.connection import error_text
 from weftdb.server.grpc.imports import Failure
 
 MESSAGES_QUEUED_MAX = 2

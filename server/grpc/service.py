@@ -32,7 +32,7 @@ from weftdb.proto.v1 import (
 )
 from weftdb.server.grpc.batch_request import WireObject, parse_object
 from weftdb.server.grpc.batch_stream import BatchStream
-from weftdb.server.grpc.door import Call, StreamHandler, UnaryHandler, error_text
+from weftdb.server.grpc.connection import Call, StreamHandler, UnaryHandler, error_text
 from weftdb.server.grpc.filters import parse_filter
 from weftdb.server.grpc.imports import Failure, import_objects
 from weftdb.server.grpc.reply import assemble_reply

@@ -82,6 +82,7 @@ def test_the_wheel_holds_the_package_once_and_no_sources_of_cpp(wheel: Path) -> 
     assert "weftdb/py.typed" in names
     assert "weftdb/storage/rocks.py" in names
     assert any(name.startswith("weftdb/index/kernels/_native.") for name in names)
+    assert any(name.startswith("weftdb/server/grpc/_session.") for name in names)
     tops = {name.split("/")[0] for name in names}
     assert tops == {"weftdb", next(iter(tops - {"weftdb"}))}, tops
     unwanted = (".cpp", ".h", ".proto", ".pyc")
@@ -103,6 +104,8 @@ def test_the_sdist_holds_every_source_once(sdist: Path) -> None:
     assert links == [], "archives hold files, not links"
     assert "weftdb/core/errors.py" in names
     assert "weftdb/index/kernels/src/module.cpp" in names
+    assert "weftdb/server/grpc/src/session.cpp" in names
+    assert {"third_party/nghttp2/COPYING", "third_party/nghttp2/lib/nghttp2_hd.c"} <= names
     assert {"CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE"} <= names
     twice = [name for name in names if f"weftdb/{name}" in names and name.endswith(".py")]
     assert twice == []

@@ -32,8 +32,8 @@ def python_files() -> tuple[Path, ...]:
 @cache
 def native_files() -> tuple[Path, ...]:
     """Every C++ file of ours."""
-    folder = ROOT / "index" / "kernels" / "src"
-    return tuple(sorted([*folder.rglob("*.cpp"), *folder.rglob("*.h")]))
+    folders = (ROOT / "index" / "kernels" / "src", ROOT / "server" / "grpc" / "src")
+    return tuple(sorted(path for folder in folders for path in folder.rglob("*.[ch]*")))
 
 
 @cache

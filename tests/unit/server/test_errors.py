@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import grpc
-
 from weftdb.core import errors
 from weftdb.core.errors import Fault, RequestError, Unavailable, WeftError
 from weftdb.server.errors import CODES, codes_of
+from weftdb.server.grpc.status import Status
 
 
 def leaves(kind: type[WeftError]) -> list[type[WeftError]]:
@@ -23,7 +22,7 @@ def test_requests_at_fault_are_never_retried() -> None:
     for kind, codes in CODES.items():
         if issubclass(kind, RequestError):
             assert 400 <= codes.http < 500 or kind is errors.Unsupported
-            assert codes.grpc is not grpc.StatusCode.UNAVAILABLE
+            assert codes.grpc is not Status.UNAVAILABLE
         if issubclass(kind, (Unavailable, Fault)):
             assert codes.http >= 500
 

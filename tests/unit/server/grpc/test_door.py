@@ -11,7 +11,8 @@ import grpc.aio
 import pytest
 
 from weftdb.core.errors import DiskFull, InvalidRequest, UnknownCollection, Unsupported, WeftError
-from weftdb.server.grpc.door import Call, Door, DoorSettings
+from weftdb.server.grpc.connection import Call
+from weftdb.server.grpc.door import Door, DoorSettings
 
 MESSAGE_BYTES_MAX = 100_000
 

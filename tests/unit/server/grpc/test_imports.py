@@ -29,7 +29,7 @@ from weftdb.proto.v1 import (
     tenants_pb2,
 )
 from weftdb.server.grpc.batch_request import parse_object
-from weftdb.server.grpc.door import Call
+from weftdb.server.grpc.connection import Call
 from weftdb.server.grpc.service import Service
 from weftdb.server.search_driver import SearchDriver
 from weftdb.storage.memory import MemoryStore

@@ -1,0 +1,91 @@
+// Python's door to the sessions: bytes in, tuples out.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include "session.h"
+
+namespace nb = nanobind;
+
+namespace weft {
+namespace {
+
+std::string_view view_of(const nb::bytes& bytes) {
+    return {bytes.c_str(), bytes.size()};
+}
+
+nb::tuple tuple_of(const SessionEvent& event) {
+    return nb::make_tuple(static_cast<int>(event.kind), event.stream, event.method,
+                          nb::bytes(event.message.data(), event.message.size()), event.compressed);
+}
+
+nb::list receive(Session& session, const nb::bytes& bytes) {
+    nb::list out;
+    for (const SessionEvent& event :
+         session.receive(reinterpret_cast<const uint8_t*>(bytes.c_str()), bytes.size()))
+        out.append(tuple_of(event));
+    return out;
+}
+
+}  // namespace
+}  // namespace weft
+
+NB_MODULE(_session, m) {
+    using weft::Session;
+    using weft::SessionEvent;
+    m.doc() = "The server's side of gRPC connections, without sockets.";
+    nb::set_leak_warnings(false);
+    nb::exception<weft::SessionError>(m, "SessionError");
+    m.attr("CALL") = static_cast<int>(SessionEvent::Kind::call);
+    m.attr("OPENED") = static_cast<int>(SessionEvent::Kind::opened);
+    m.attr("MESSAGE") = static_cast<int>(SessionEvent::Kind::message);
+    m.attr("ENDED") = static_cast<int>(SessionEvent::Kind::ended);
+    m.attr("GONE") = static_cast<int>(SessionEvent::Kind::gone);
+    nb::class_<Session>(m, "Session")
+        .def(
+            "__init__",
+            [](Session* self, const std::vector<std::pair<std::string, bool>>& methods,
+               size_t message_bytes_max, uint32_t calls_max, uint32_t header_bytes_max) {
+                std::vector<Session::Method> table;
+                for (const auto& [path, streaming] : methods) table.push_back({path, streaming});
+                new (self)
+                    Session(std::move(table), {message_bytes_max, calls_max, header_bytes_max});
+            },
+            nb::arg("methods"), nb::kw_only(), nb::arg("message_bytes_max"), nb::arg("calls_max"),
+            nb::arg("header_bytes_max"))
+        .def("receive", &weft::receive, nb::arg("received"))
+        .def(
+            "outgoing",
+            [](Session& self, size_t size_max) {
+                std::string_view bytes = self.outgoing(size_max);
+                return nb::bytes(bytes.data(), bytes.size());
+            },
+            nb::arg("size_max"))
+        .def_prop_ro("is_finished", &Session::is_finished)
+        .def_prop_ro("calls", &Session::calls)
+        .def(
+            "reply",
+            [](Session& self, int32_t stream, const nb::bytes& message) {
+                self.reply(stream, weft::view_of(message));
+            },
+            nb::arg("stream"), nb::arg("message"))
+        .def(
+            "send",
+            [](Session& self, int32_t stream, const nb::bytes& message) {
+                self.send(stream, weft::view_of(message));
+            },
+            nb::arg("stream"), nb::arg("message"))
+        .def("finish", &Session::finish, nb::arg("stream"), nb::arg("code"), nb::arg("details"))
+        .def("consumed", &Session::consumed, nb::arg("stream"), nb::arg("size"))
+        .def(
+            "header",
+            [](const Session& self, int32_t stream, std::string_view name) {
+                std::string_view value = self.header(stream, name);
+                return nb::steal<nb::str>(PyUnicode_DecodeLatin1(
+                    value.data(), static_cast<Py_ssize_t>(value.size()), ""));
+            },
+            nb::arg("stream"), nb::arg("name"))
+        .def("go_away", &Session::go_away);
+}
