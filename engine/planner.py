@@ -44,7 +44,7 @@ def plan_search(query: Search, config: QueryConfig) -> Plan:
     if searches and query.sort:
         raise InvalidRequest("sorting cannot be combined with search")
     limit = config.default_limit if query.limit is None else query.limit
-    _check_window(query.offset, limit, config.maximum_results)
+    check_window(query.offset, limit, config.maximum_results)
     mmr = _mmr_of(query)
     if mmr is not None:
         _check_mmr(mmr, limit)
@@ -85,7 +85,8 @@ def _check_cursor(query: Search, *, is_search: bool) -> None:
         )
 
 
-def _check_window(offset: int, limit: int, maximum: int) -> None:
+def check_window(offset: int, limit: int, maximum: int) -> None:
+    """Check that [offset, offset + limit) lies within `maximum`. Raises LimitExceeded."""
     if offset < 0 or limit < 0 or offset + limit > maximum:
         raise LimitExceeded(
             "query maximum results exceeded: the total limit calculated from the provided offset "

@@ -138,20 +138,17 @@ class _Selective(Protocol):
 
 
 def parse_mmr(wire: _Selective) -> Mmr | None:
-    """Read the selection. Raises InvalidRequest for numbers that no search could mean."""
+    """Read the selection; engine/planner.py checks its numbers. Raises InvalidRequest."""
     if not wire.HasField("selection"):
         return None
     selection = wire.selection
     if selection.WhichOneof("selection") != "mmr":
         raise InvalidRequest("selection: the only selection is mmr")
     mmr = selection.mmr
-    limit = mmr.limit if mmr.HasField("limit") else None
-    balance = mmr.balance if mmr.HasField("balance") else None
-    if limit is not None and limit < 1:
-        raise InvalidRequest("MMR limit must be at least 1")
-    if balance is not None and not 0.0 <= balance <= 1.0:
-        raise InvalidRequest("MMR balance must be between 0 and 1")
-    return Mmr(limit, balance)
+    return Mmr(
+        mmr.limit if mmr.HasField("limit") else None,
+        mmr.balance if mmr.HasField("balance") else None,
+    )
 
 
 def _move(wire: near_pb2.NearTextSearch.Move) -> Move:

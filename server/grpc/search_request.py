@@ -1,14 +1,15 @@
 """The read off the wire: `SearchRequest` to `core.query.Search`.
 
 Everything that a client may ask for is recognised: what this build does not have is refused by
-name, never passed over.
+name, never passed over. What the parts of a read ask of each other (page, cursor, sorting,
+diversity) is checked for every door at once, in engine/planner.py.
 """
 
 from __future__ import annotations
 
 from weftdb.core.config import QueryConfig
-from weftdb.core.errors import InvalidRequest, LimitExceeded, SchemaViolation, Unsupported
-from weftdb.core.query import GroupBy, Mmr, Search, Sort
+from weftdb.core.errors import InvalidRequest, SchemaViolation, Unsupported
+from weftdb.core.query import GroupBy, Search, Sort
 from weftdb.core.schema import Collection, DataType, canonical_property_name
 from weftdb.core.types import ObjectId, VectorName, parse_object_id
 from weftdb.core.validation import unknown_property
@@ -43,14 +44,9 @@ def parse_search(
     searches = sorted(present & _SEARCHES)
     if len(searches) > 1:
         raise InvalidRequest(f"one search is allowed in a request, got {' and '.join(searches)}")
-    limit = request.limit or limits.default_limit
-    _check_page(request.offset, limit, limits)
     near = parse_near(request, collection) if searches else None
     keyword = parse_keyword(request.bm25_search) if "bm25_search" in present else None
     hybrid = parse_hybrid(request.hybrid_search, collection) if "hybrid_search" in present else None
-    for search in (near, hybrid):
-        if search is not None and search.mmr is not None:
-            _check_mmr(search.mmr, limit)
     return Search(
         collection=collection.name,
         tenant=request.tenant,
@@ -58,50 +54,22 @@ def parse_search(
         keyword=keyword,
         hybrid=hybrid,
         filter=parse_filter(request.filters) if "filters" in present else None,
-        limit=limit,
+        # On this wire no limit and 0 are the same: the default.
+        limit=request.limit or limits.default_limit,
         offset=request.offset,
-        after=_after(request, searches),
+        after=_after(request),
         autocut=request.autocut,
-        sort=_sort(request, collection, searches),
+        sort=_sort(request, collection),
         group_by=_group_by(request, collection, searches),
         vectors=vectors,
         explain=request.metadata.explain_score,
     )
 
 
-def _check_page(offset: int, limit: int, limits: QueryConfig) -> None:
-    if offset + limit > limits.maximum_results:
-        raise LimitExceeded(
-            "query maximum results exceeded: the total limit calculated from the provided offset "
-            f"'{offset}' and limit '{limit}' exceeds the configured value for "
-            f"QUERY_MAXIMUM_RESULTS '{limits.maximum_results}'. To go through more objects use "
-            "the cursor (after), or raise QUERY_MAXIMUM_RESULTS"
-        )
-
-
-def _check_mmr(mmr: Mmr, limit: int) -> None:
-    if mmr.limit is not None and mmr.limit > limit:
-        raise InvalidRequest(
-            f"MMR limit ({mmr.limit}) cannot be larger than the query limit ({limit})"
-        )
-
-
-def _after(request: search_pb2.SearchRequest, searches: list[str]) -> ObjectId | None:
+def _after(request: search_pb2.SearchRequest) -> ObjectId | None:
     """The cursor. An empty one is an ordinary list, which is how an iteration starts."""
     if not request.after:
         return None
-    clashes = (
-        ("offset", request.offset > 0),
-        ("where", request.HasField("filters")),
-        ("sort", bool(request.sort_by)),
-        ("other params", bool(searches) or request.HasField("group_by")),
-    )
-    names = [name for name, is_set in clashes if is_set]
-    if names:
-        raise InvalidRequest(
-            f"cursor api: invalid 'after' parameter: {','.join(names)} cannot be set with after "
-            "and limit parameters"
-        )
     try:
         return parse_object_id(request.after)
     except InvalidRequest:
@@ -111,11 +79,7 @@ def _after(request: search_pb2.SearchRequest, searches: list[str]) -> ObjectId |
         ) from None
 
 
-def _sort(
-    request: search_pb2.SearchRequest, collection: Collection, searches: list[str]
-) -> tuple[Sort, ...]:
-    if request.sort_by and searches:
-        raise InvalidRequest("sorting cannot be combined with search")
+def _sort(request: search_pb2.SearchRequest, collection: Collection) -> tuple[Sort, ...]:
     out = []
     for position, item in enumerate(request.sort_by):
         label = f"invalid 'sort' parameter: sort parameter at position {position}: "

@@ -7,13 +7,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from weftdb.core.errors import InvalidRequest, LimitExceeded
+from weftdb.core.errors import InvalidRequest
 from weftdb.core.objects import Object
 from weftdb.core.query import Search, Sort
 from weftdb.core.schema import Collection, canonical_property_name
 from weftdb.core.types import ObjectId
 from weftdb.core.validation import unknown_property
 from weftdb.engine.collection import LocalCollection
+from weftdb.engine.planner import check_window
 from weftdb.server.rest.context import RestContext, context_of
 from weftdb.server.rest.object_json import Json, render_read_object
 from weftdb.server.rest.replies import json_reply
@@ -71,13 +72,7 @@ def _page(request: Request, context: RestContext) -> tuple[int, int]:
         limit = context.config.query.default_limit
     if offset < 0:
         raise InvalidRequest(f"offset must not be negative, got {offset}")
-    maximum = context.config.query.maximum_results
-    if limit + offset > maximum:
-        raise LimitExceeded(
-            "query maximum results exceeded: the total limit calculated from the provided offset "
-            f"'{offset}' and limit '{limit}' exceeds the configured value for "
-            f"QUERY_MAXIMUM_RESULTS '{maximum}'"
-        )
+    check_window(offset, limit, context.config.query.maximum_results)
     return limit, offset
 
 

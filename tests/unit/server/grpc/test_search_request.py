@@ -19,6 +19,7 @@ from weftdb.core.query import (
     Comparison,
     Fusion,
     GeoRange,
+    Mmr,
     NearObject,
     NearText,
     NearVector,
@@ -30,6 +31,7 @@ from weftdb.core.query import (
 )
 from weftdb.core.schema import Collection
 from weftdb.core.types import UNNAMED, VectorName
+from weftdb.engine.planner import plan_search
 from weftdb.proto.v1 import filters_pb2, near_pb2, search_pb2, vectors_pb2
 from weftdb.server.grpc.filters import parse_filter
 from weftdb.server.grpc.search_request import parse_search
@@ -285,12 +287,22 @@ REFUSED: list[tuple[dict[str, Any], type[RequestError], str]] = [
 ]
 
 
+def test_pages_and_diversity_are_judged_by_the_engine_alone() -> None:
+    """One place, so that the words are the recorded ones whatever door a read comes through."""
+    query = parse(limit=9_999, offset=2)
+    with pytest.raises(LimitExceeded, match=r"offset '2' and limit '9999'.* may be an underflow"):
+        plan_search(query, QueryConfig())
+    mmr = vectors_pb2.Selection(mmr=vectors_pb2.Selection.MMR(limit=11, balance=1.5))
+    assert parse(near_vector=near(vector=[1], selection=mmr)).near.mmr == Mmr(11, 1.5)
+    assert parse(after=ID, offset=1).offset == 1
+
+
 @pytest.mark.parametrize(("fields", "error", "words"), REFUSED)
 def test_what_makes_no_sense_is_refused(
     fields: dict[str, Any], error: type[RequestError], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        parse(**fields)
+        plan_search(parse(**fields), QueryConfig())
 
 
 @pytest.mark.parametrize(
