@@ -15,7 +15,7 @@ from weftdb.core.config import IndexConfig
 from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import UNNAMED
 from weftdb.index.allow_list import AllowList
-from weftdb.index.factory import make_index, open_index
+from weftdb.index.factory import make_index
 from weftdb.index.flat import FlatIndex
 from weftdb.index.kernels import load_kernels
 
@@ -72,9 +72,9 @@ def test_graph_answers_like_the_scan(
                 path = Path(folder) / "snapshot"
                 index.save(path)
                 index.close()
-                opened = open_index(config, NATIVE, path, AllowList(BitMap(live)))
-                index = opened.index
-                assert opened.missing.tolist() == []
+                index = make_index(config, NATIVE)
+                if path.exists():  # An empty index leaves no file.
+                    assert index.load(path, AllowList(BitMap(live))).tolist() == []
         assert index.count == model.count == len(live)
     _check_searches(index, model, live, random, dimensions)
     index.close()
