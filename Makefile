@@ -90,8 +90,9 @@ sanitize: setup  ## kernel and graph tests under ASan+UBSan, then under TSan
 docs: setup  ## build the documentation into site/, warnings are errors
 	@$(BIN)/mkdocs build --strict
 
-proto: setup  ## write the Python twins of proto/v1/*.proto
+proto: setup  ## write the Python twins of proto/v1/*.proto, and the client's copy of them
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. weftdb/proto/v1/*.proto
+	@$(BIN)/python clients/python/copy_proto.py
 
 clean:  ## remove what was built (not .venv)
 	@rm -rf build dist site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache index/kernels/_native* server/grpc/_session*

@@ -1,6 +1,6 @@
 """Copies the generated wire messages into the client, so that it needs nothing of the server.
 
-`python clients/python/copy_proto.py` writes `weftdb_client/_proto/`; imports become relative, the
+`make proto` runs it; it writes `weftdb_client/_proto/`; imports become relative, the
 descriptors stay the same bytes, so both copies may live in one process. A test fails on drift.
 """
 
