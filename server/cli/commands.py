@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING
 
 from weftdb.client import errors as client_errors
 from weftdb.core.errors import RequestError, WeftError
-from weftdb.server.cli import import_command, search_command, stats_command
+from weftdb.server.cli import (
+    estimate_command,
+    import_command,
+    search_command,
+    stats_command,
+)
 from weftdb.server.cli.records import BadRecord
 
 if TYPE_CHECKING:
@@ -34,8 +39,8 @@ EXIT_CODES = (
 
 
 def add_commands(commands: Commands) -> None:
-    """Add import, search and stats. `arguments.run(arguments)` is the exit code."""
-    for module in (import_command, search_command, stats_command):
+    """Add every command. `arguments.run(arguments)` is the exit code."""
+    for module in (import_command, search_command, stats_command, estimate_command):
         parser = module.add_parser(commands)
         parser.set_defaults(run=partial(run_command, module.run))
         parser.formatter_class = argparse.RawDescriptionHelpFormatter

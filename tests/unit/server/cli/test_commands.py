@@ -173,3 +173,16 @@ def test_conditions_take_the_type_of_the_property() -> None:
 def test_cells_are_cut_for_the_screen() -> None:
     assert shortened("a\n  b") == "a b"
     assert len(shortened("x" * 500)) == 80
+
+
+def test_estimate_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    size = ("estimate-memory", "--count", "1000000", "--dim", "128")
+    assert weft(*size, "--json") == 0
+    parts = json.loads(capsys.readouterr().out)
+    assert parts["vectors"] == 512_000_000
+    assert parts["total"] == weftdb.estimate_memory(1_000_000, 128).total
+    assert weft(*size, "--settings", '{"bq": {"enabled": true}}') == 0
+    assert "total" in capsys.readouterr().out
+    for wrong in ("{", "[]", '{"maxConnections": 1}'):
+        assert weft(*size, "--settings", wrong) == 2
+        assert "weftdb: " in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""MemoryEstimate: what a vector index of a given size will take of memory. Pure arithmetic.
+
+What is counted, for `count` vectors of `dim` dimensions (index/kernels/src/graph.h has the tables):
+
+    vectors      float32 rows, padded to 64 bytes (16 bytes up to 64 dimensions)
+    codes        one code a vector where a quantizer is on, and what decodes them
+    links        layer 0: `maxConnections` words a vector; layers above: half of that for one vector
+                 in maxConnections / 2 on average. None below `LINK_MIN` vectors and in a flat index
+    bookkeeping  doc id, level, flags, and the way from doc id to place
+
+A process takes more: the interpreter and its libraries, RocksDB's memtables and caches, which have
+budgets of their own (docs/operations/memory.md). Deleted vectors count until they are cleaned up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weftdb.core.definition.json_fields import Fields
+from weftdb.core.definition.vector_index import (
+    IndexDefaults,
+    IndexSettings,
+    parse_index,
+    parse_index_kind,
+)
+from weftdb.core.errors import InvalidRequest
+from weftdb.core.limits import VECTOR_DIMENSIONS_MAX
+from weftdb.core.schema import Compression, IndexKind, Quantizer
+
+LINK_MIN = 1024
+"""An index of fewer vectors is scanned and has no links (index/hnsw/graph.py)."""
+COUNT_MAX = 2**31 - 1
+"""Vectors that one shard can hold."""
+
+_FLOAT_BYTES = 4
+_WORD_BYTES = 4
+_NODE_BYTES = 12
+_ROTATED_BLOCK = 64
+_ROTATED_HEADER_BYTES = 16
+"""Of a rotated code: offset, step, sum and norm, a float each."""
+_CENTROIDS_PER_BYTE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes that one vector index takes, by what they are for."""
+
+    vectors: int
+    codes: int
+    links: int
+    bookkeeping: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.vectors + self.codes + self.links + self.bookkeeping
+
+
+def estimate_memory(
+    count: int, dim: int, settings: Mapping[str, Any] | None = None, *, kind: str = ""
+) -> MemoryEstimate:
+    """Estimate the index of `count` vectors of `dim` dimensions.
+
+    `settings` is a `vectorIndexConfig` as in a collection's definition, `kind` a `vectorIndexType`
+    ("" is hnsw). Raises InvalidRequest for a size no shard can have, SchemaViolation and Malformed
+    for wrong settings.
+    """
+    defaults = IndexDefaults()
+    chosen = parse_index_kind(kind, defaults, async_indexing=True)
+    parsed, _ = parse_index(Fields(settings or {}, "vectorIndexConfig"), chosen, defaults)
+    return estimate_index(count, dim, parsed)
+
+
+def estimate_index(count: int, dim: int, settings: IndexSettings) -> MemoryEstimate:
+    """Estimate an index whose settings are read already. Raises InvalidRequest."""
+    _check("count", count, 0, COUNT_MAX)
+    _check("dim", dim, 1, VECTOR_DIMENSIONS_MAX)
+    if settings.hnsw.skip:
+        return MemoryEstimate(0, 0, 0, 0)
+    is_flat = settings.kind is IndexKind.FLAT or (
+        settings.kind is IndexKind.DYNAMIC and count <= settings.threshold
+    )
+    quantizer = settings.quantizer
+    if settings.kind is IndexKind.DYNAMIC and is_flat:
+        quantizer = settings.flat_quantizer
+    is_linked = not is_flat and count > LINK_MIN
+    return MemoryEstimate(
+        vectors=0 if quantizer else count * row_bytes(dim),
+        codes=_codes_bytes(count, dim, quantizer) if quantizer else 0,
+        links=int(count * link_bytes(settings.hnsw.max_connections)) if is_linked else 0,
+        bookkeeping=count * (_NODE_BYTES + _WORD_BYTES),
+    )
+
+
+def row_bytes(dim: int) -> int:
+    """Bytes of one float32 vector in memory."""
+    unit = 16 if dim > 64 else 4
+    return -(-dim // unit) * unit * _FLOAT_BYTES
+
+
+def link_bytes(max_connections: int) -> float:
+    """Bytes of the links of one vector, all layers, on average."""
+    upper = max(2, max_connections // 2)
+    layers_above = 1 / (upper - 1)
+    return _WORD_BYTES * (max_connections + upper * layers_above)
+
+
+def code_bytes(quantizer: Quantizer, dim: int) -> int:
+    """Bytes of the code of one vector."""
+    if quantizer.kind is Compression.BINARY:
+        return -(-dim // 64) * 8
+    if quantizer.kind is Compression.SCALAR:
+        return dim
+    if quantizer.kind is Compression.PRODUCT:
+        wide = 1 if quantizer.centroids <= _CENTROIDS_PER_BYTE else 2
+        return product_segments(quantizer, dim) * wide
+    rotated = -(-dim // _ROTATED_BLOCK) * _ROTATED_BLOCK
+    return rotated * quantizer.bits // 8 + _ROTATED_HEADER_BYTES
+
+
+def product_segments(quantizer: Quantizer, dim: int) -> int:
+    """Segments of a product code; without a number, the fewest of at most four dimensions."""
+    return quantizer.segments or -(-dim // 4)
+
+
+def _codes_bytes(count: int, dim: int, quantizer: Quantizer) -> int:
+    book = 0
+    if quantizer.kind is Compression.PRODUCT:
+        book = quantizer.centroids * dim * _FLOAT_BYTES
+    return count * code_bytes(quantizer, dim) + book
+
+
+def _check(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InvalidRequest(f"{name} must be in {low}..{high}, got {value}")

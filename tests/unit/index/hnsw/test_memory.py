@@ -1,0 +1,78 @@
+"""What a graph takes of a process's memory, against what was estimated and what it says itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import weftdb
+
+pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
+if not Path("/proc/self/statm").exists():
+    pytest.skip("needs /proc", allow_module_level=True)
+
+MEASURE = """
+import json, os, sys
+import numpy as np
+from weftdb.core.config import IndexConfig
+from weftdb.core.definition.json_fields import Fields
+from weftdb.core.definition.vector_index import IndexDefaults, parse_index, parse_index_kind
+from weftdb.core.schema import VectorConfig
+from weftdb.core.types import UNNAMED
+from weftdb.index.factory import make_index
+
+count, dim, settings, kind = json.loads(sys.argv[1])
+defaults = IndexDefaults()
+kind = parse_index_kind(kind, defaults, async_indexing=True)
+parsed, _ = parse_index(Fields(settings, ""), kind, defaults)
+config = VectorConfig(
+    UNNAMED, kind, parsed.metric, parsed.hnsw,
+    quantizer=parsed.quantizer, flat_quantizer=parsed.flat_quantizer,
+    dynamic_threshold=parsed.threshold,
+)
+random = np.random.default_rng(7)
+
+def fill(count):
+    index = make_index(config, IndexConfig(threads=2))
+    for start in range(0, count, 1000):
+        rows = random.random((1000, dim), dtype=np.float32)
+        index.add(np.arange(start, start + 1000, dtype=np.uint32), rows)
+    assert index.wait_indexed(120.0)
+    return index
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+fill(3000).close()  # Threads, scratch memory and libraries are there from here on.
+before = resident()
+index = fill(count)
+print(json.dumps([resident() - before, index.memory_bytes()]))
+"""
+
+SETTINGS = {"efConstruction": 16, "distance": "l2-squared"}
+
+
+@pytest.mark.parametrize(
+    ("count", "dim", "settings", "kind"),
+    [
+        (40_000, 128, SETTINGS, "hnsw"),
+        (40_000, 32, {**SETTINGS, "maxConnections": 64}, "hnsw"),
+        (80_000, 100, {"distance": "l2-squared"}, "flat"),
+    ],
+)
+def test_estimate_is_near_the_measured(
+    count: int, dim: int, settings: dict[str, Any], kind: str
+) -> None:
+    case = json.dumps([count, dim, settings, kind])
+    command = [sys.executable, "-c", MEASURE, case]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True)
+    measured, reported = json.loads(done.stdout)
+    estimate = weftdb.estimate_memory(count, dim, settings, kind=kind).total
+    assert estimate == pytest.approx(measured, rel=0.2)
+    assert reported == pytest.approx(measured, rel=0.2)
