@@ -5,8 +5,6 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "prefetch.h"
-
 namespace weft {
 namespace {
 
@@ -48,6 +46,8 @@ Graph::Graph(const GraphSettings& settings)
 size_t Graph::memory_bytes() const {
     size_t slots = count();
     size_t bytes = sizeof(Graph) + slots * (rows_.row_bytes() + sizeof(Node) + sizeof(Link));
+    std::shared_ptr<CodeTable> table = code_table();
+    if (table != nullptr) bytes += slots * table->rows.row_bytes() + table->codes->memory_bytes();
     if (linked() > 0)
         bytes += slots * base_.row_bytes() + slots / upper_links_ * upper_.row_bytes();
     return bytes;
@@ -56,6 +56,8 @@ size_t Graph::memory_bytes() const {
 void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
     uint32_t first = count_.load(std::memory_order_relaxed);
     if (count > kSlotsMax - first) throw std::length_error("a shard holds at most 2^31 vectors");
+    std::shared_ptr<CodeTable> table = code_table();
+    if (table != nullptr) table->rows.grow(first, count);
     rows_.grow(first, count);
     nodes_.grow(first, count);
     for (size_t at = 0; at < count; ++at) slots_by_doc_.grow(docs[at], 1);
@@ -63,6 +65,7 @@ void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
         uint32_t slot = first + uint32_t(at);
         std::memcpy(rows_.row(slot), rows + at * settings_.dimensions,
                     settings_.dimensions * sizeof(float));
+        if (table != nullptr) encode(*table, slot);
         Node* node = nodes_.row(slot);
         node->doc = docs[at];
         node->level = uint8_t(level_for(slot));
@@ -71,6 +74,25 @@ void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
     count_.store(first + uint32_t(count), std::memory_order_release);
     for (size_t at = 0; at < count; ++at)
         slots_by_doc_.row(docs[at])->store(first + uint32_t(at) + 1, std::memory_order_release);
+}
+
+std::shared_ptr<CodeTable> Graph::code_table() const {
+    if (!has_codes_.load(std::memory_order_acquire)) return nullptr;
+    std::lock_guard guard(codes_mutex_);
+    return codes_;
+}
+
+void Graph::set_code_table(std::shared_ptr<CodeTable> table) {
+    bool is_there = table != nullptr;
+    {
+        std::lock_guard guard(codes_mutex_);
+        codes_.swap(table);  // the old codes go after the lock
+    }
+    has_codes_.store(is_there, std::memory_order_release);
+}
+
+void Graph::encode(CodeTable& table, uint32_t slot) const {
+    table.codes->encode(rows_.row(slot), table.rows.row(slot), Scratch::of_this_thread().question);
 }
 
 bool Graph::erase(uint32_t doc) {
@@ -106,7 +128,7 @@ Graph::Link* Graph::links_of(uint32_t slot, int level) const {
     return upper_.row(first - 1 + uint32_t(level - 1));
 }
 
-void Graph::scan(const float* query, uint32_t begin, uint32_t end, const AllowWords* allow,
+void Graph::scan(const Measure& measure, uint32_t begin, uint32_t end, const AllowWords* allow,
                  Scratch& scratch) const {
     scratch.slots.clear();
     for (uint32_t slot = begin; slot < end; ++slot) {
@@ -114,33 +136,32 @@ void Graph::scan(const float* query, uint32_t begin, uint32_t end, const AllowWo
         if ((node->flags.load(std::memory_order_relaxed) & kDeleted) != 0) continue;
         if (allow != nullptr && !allow->has(node->doc)) continue;
         scratch.slots.push_back(slot);
-        if (scratch.slots.size() == kScanBlock) scan_rows(query, scratch);
+        if (scratch.slots.size() == kScanBlock) scan_rows(measure, scratch);
     }
-    scan_rows(query, scratch);
+    scan_rows(measure, scratch);
 }
 
-void Graph::scan_allowed(const float* query, const AllowWords& allow, Scratch& scratch) const {
+void Graph::scan_allowed(const Measure& measure, const AllowWords& allow, Scratch& scratch) const {
     scratch.slots.clear();
     for (size_t word = 0; word < allow.word_count; ++word) {
         for (uint64_t bits = allow.words[word]; bits != 0; bits &= bits - 1) {
             uint32_t slot = slot_of(uint32_t(word * 64 + size_t(std::countr_zero(bits))));
             if (slot == kNoSlot) continue;
-            prefetch_row(rows_.row(slot), stride_);
+            measure.prefetch(measure.row(slot));
             scratch.slots.push_back(slot);
-            if (scratch.slots.size() == kScanBlock) scan_rows(query, scratch);
+            if (scratch.slots.size() == kScanBlock) scan_rows(measure, scratch);
         }
     }
-    scan_rows(query, scratch);
+    scan_rows(measure, scratch);
 }
 
 // Takes the block in scratch.slots and empties it.
-void Graph::scan_rows(const float* query, Scratch& scratch) const {
+void Graph::scan_rows(const Measure& measure, Scratch& scratch) const {
     size_t count = scratch.slots.size();
     scratch.rows.resize(std::max(scratch.rows.size(), count));
     scratch.distances.resize(std::max(scratch.distances.size(), count));
-    for (size_t at = 0; at < count; ++at) scratch.rows[at] = rows_.row(scratch.slots[at]);
-    distance_->many(query, scratch.rows.data(), count, settings_.dimensions,
-                    scratch.distances.data());
+    for (size_t at = 0; at < count; ++at) scratch.rows[at] = measure.row(scratch.slots[at]);
+    measure.many(scratch.rows.data(), count, scratch.distances.data());
     for (size_t at = 0; at < count; ++at)
         scratch.nearest.push(scratch.distances[at], scratch.slots[at]);
     scratch.slots.clear();

@@ -18,6 +18,7 @@
 
 #include "chunks.h"
 #include "distance.h"
+#include "measure.h"
 #include "nearest.h"
 
 namespace weft {
@@ -58,6 +59,8 @@ struct Scratch {
     std::vector<const float*> rows;
     std::vector<float> distances;
     std::vector<float> query;
+    CodeQuestion question;  // the query of the search, or the node that is linked
+    CodeQuestion between;   // another node
 
     static Scratch& of_this_thread();
 };
@@ -76,6 +79,9 @@ class Graph {
     // --- the writer -------------------------------------------------------------------------
     // Appends rows that are ready for the metric (cosine: normalised).
     void append(const uint32_t* docs, const float* rows, size_t count);
+    // Takes codes of every slot into use, or none (null). What is appended later is encoded.
+    void set_code_table(std::shared_ptr<CodeTable> table);
+    void encode(CodeTable& table, uint32_t slot) const;
     // Marks a doc as deleted; false where there is none or it was deleted before.
     bool erase(uint32_t doc);
 
@@ -92,6 +98,9 @@ class Graph {
     void finish(Span span);
 
     // --- searches: `query` is ready for the metric ------------------------------------------
+    Measure measure(const float* query) const;
+    // The codes of all slots, or null; held for as long as something measures with them.
+    std::shared_ptr<CodeTable> code_table() const;
     uint32_t slot_of(uint32_t doc) const;  // kNoSlot where there is none or it is deleted
     uint32_t doc_of(uint32_t slot) const { return nodes_.row(slot)->doc; }
     bool is_deleted(uint32_t slot) const {
@@ -100,13 +109,13 @@ class Graph {
     const float* vector_of(uint32_t slot) const { return rows_.row(slot); }
     // Walks the links into scratch.nearest. False where it gave up because more than
     // `visits_max` nodes were met.
-    bool walk(const float* query, size_t ef, const AllowWords* allow, uint32_t tail_begin,
+    bool walk(const Measure& measure, size_t ef, const AllowWords* allow, uint32_t tail_begin,
               size_t visits_max, Scratch& scratch) const;
     // Scans slots [begin, end) into scratch.nearest.
-    void scan(const float* query, uint32_t begin, uint32_t end, const AllowWords* allow,
+    void scan(const Measure& measure, uint32_t begin, uint32_t end, const AllowWords* allow,
               Scratch& scratch) const;
     // Scans the allowed docs, whatever their slot.
-    void scan_allowed(const float* query, const AllowWords& allow, Scratch& scratch) const;
+    void scan_allowed(const Measure& measure, const AllowWords& allow, Scratch& scratch) const;
 
   private:
     friend class Snapshot;
@@ -132,16 +141,19 @@ class Graph {
     uint32_t width_of(int level) const { return level == 0 ? settings_.links : upper_links_; }
     Link* links_of(uint32_t slot, int level) const;
     void reserve_upper(uint32_t slot, int level);
-    Near descend(const float* query, Near from, int level_from, int level_to,
+    Near descend(const Measure& measure, Near from, int level_from, int level_to,
                  Scratch& scratch) const;
-    void search_layer(const float* query, Near from, size_t ef, int level, Scratch& scratch) const;
-    size_t gather(uint32_t slot, int level, Scratch& scratch) const;
+    void search_layer(const Measure& measure, Near from, size_t ef, int level,
+                      Scratch& scratch) const;
+    size_t gather(const Measure& measure, uint32_t slot, int level, Scratch& scratch) const;
     template <class Accept>
-    bool walk_accepting(const float* query, Near from, size_t ef, const Accept& accept,
+    bool walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
                         size_t visits_max, Scratch& scratch) const;
-    void choose(std::vector<Near>& candidates, size_t most, std::vector<Near>& chosen) const;
-    void add_link(uint32_t from, Near to, int level, Scratch& scratch);
-    void scan_rows(const float* query, Scratch& scratch) const;
+    Measure measure_slot(const CodeTable* table, uint32_t slot, CodeQuestion& question) const;
+    void choose(const CodeTable* table, std::vector<Near>& candidates, size_t most,
+                std::vector<Near>& chosen, Scratch& scratch) const;
+    void add_link(const CodeTable* table, uint32_t from, Near to, int level, Scratch& scratch);
+    void scan_rows(const Measure& measure, Scratch& scratch) const;
 
     GraphSettings settings_;
     uint32_t stride_;
@@ -149,6 +161,9 @@ class Graph {
     double level_factor_;
     const Distance* distance_;
     Chunks<float> rows_;
+    mutable std::mutex codes_mutex_;
+    std::shared_ptr<CodeTable> codes_;
+    std::atomic<bool> has_codes_{false};
     Chunks<Node> nodes_;
     Chunks<Link> base_;
     Chunks<Link> upper_;

@@ -70,16 +70,17 @@ void Graph::link(uint32_t slot) {
             return;
         }
     }
-    const float* row = rows_.row(slot);
-    Near near{distance_->one(row, rows_.row(from.slot), settings_.dimensions), from.slot};
+    std::shared_ptr<CodeTable> table = code_table();
+    Measure measure = measure_slot(table.get(), slot, scratch.question);
+    Near near{measure.one(measure.row(from.slot)), from.slot};
     int top = std::min(level, from.level);
-    near = descend(row, near, from.level, top, scratch);
+    near = descend(measure, near, from.level, top, scratch);
     // All lists of the new node are complete before the first link leads to it: a walk that comes
     // through must not end there.
     std::vector<std::vector<Near>> chosen(size_t(top) + 1);
     for (int at = top; at >= 0; --at) {
         scratch.visited.reset(count());
-        search_layer(row, near, settings_.ef_construction, at, scratch);
+        search_layer(measure, near, settings_.ef_construction, at, scratch);
         near = scratch.beam.at(0);
         scratch.candidates.clear();
         for (size_t index = 0; index < scratch.beam.size(); ++index) {
@@ -87,14 +88,14 @@ void Graph::link(uint32_t slot) {
             if (found.slot != slot) scratch.candidates.push_back(found);
         }
         std::vector<Near>& own = chosen[size_t(at)];
-        choose(scratch.candidates, upper_links_, own);
+        choose(table.get(), scratch.candidates, upper_links_, own, scratch);
         Link* links = links_of(slot, at);
         for (size_t index = 0; index < own.size(); ++index)
             links[index].store(own[index].slot + 1, std::memory_order_release);
     }
     for (int at = 0; at <= top; ++at)
         for (const Near& neighbour : chosen[size_t(at)])
-            add_link(neighbour.slot, {neighbour.distance, slot}, at, scratch);
+            add_link(table.get(), neighbour.slot, {neighbour.distance, slot}, at, scratch);
     if (level > from.level) {
         std::lock_guard guard(entry_mutex_);
         if (level > entry().level)
@@ -102,17 +103,27 @@ void Graph::link(uint32_t slot) {
     }
 }
 
+Measure Graph::measure(const float* query) const {
+    return Measure(rows_, stride_, *distance_, settings_.dimensions, query);
+}
+
+Measure Graph::measure_slot(const CodeTable* table, uint32_t slot, CodeQuestion& question) const {
+    if (table == nullptr) return measure(rows_.row(slot));
+    table->codes->ask_code(table->rows.row(slot), question);
+    return Measure(*table, question);
+}
+
 // The neighbour heuristic: a candidate is kept if it is closer to the node than to every neighbour
 // kept before it, so links lead in all directions. `candidates` are sorted, nearest first.
-void Graph::choose(std::vector<Near>& candidates, size_t most, std::vector<Near>& chosen) const {
+void Graph::choose(const CodeTable* table, std::vector<Near>& candidates, size_t most,
+                   std::vector<Near>& chosen, Scratch& scratch) const {
     chosen.clear();
     for (const Near& candidate : candidates) {
         if (chosen.size() >= most) return;
-        const float* row = rows_.row(candidate.slot);
+        Measure measure = measure_slot(table, candidate.slot, scratch.between);
         bool spreads = true;
         for (const Near& kept : chosen) {
-            if (distance_->one(row, rows_.row(kept.slot), settings_.dimensions) <
-                candidate.distance) {
+            if (measure.one(measure.row(kept.slot)) < candidate.distance) {
                 spreads = false;
                 break;
             }
@@ -121,7 +132,7 @@ void Graph::choose(std::vector<Near>& candidates, size_t most, std::vector<Near>
     }
 }
 
-void Graph::add_link(uint32_t from, Near to, int level, Scratch& scratch) {
+void Graph::add_link(const CodeTable* table, uint32_t from, Near to, int level, Scratch& scratch) {
     Link* links = links_of(from, level);
     if (links == nullptr) return;
     uint32_t width = width_of(level);
@@ -138,17 +149,17 @@ void Graph::add_link(uint32_t from, Near to, int level, Scratch& scratch) {
     }
     scratch.rows.resize(std::max<size_t>(scratch.rows.size(), width));
     scratch.distances.resize(std::max<size_t>(scratch.distances.size(), width));
+    Measure measure = measure_slot(table, from, scratch.between);
     for (uint32_t at = 0; at < width; ++at)
-        scratch.rows[at] = rows_.row(links[at].load(std::memory_order_relaxed) - 1);
-    distance_->many(rows_.row(from), scratch.rows.data(), width, settings_.dimensions,
-                    scratch.distances.data());
+        scratch.rows[at] = measure.row(links[at].load(std::memory_order_relaxed) - 1);
+    measure.many(scratch.rows.data(), width, scratch.distances.data());
     scratch.candidates.clear();
     for (uint32_t at = 0; at < width; ++at)
         scratch.candidates.push_back(
             {scratch.distances[at], links[at].load(std::memory_order_relaxed) - 1});
     scratch.candidates.push_back(to);
     std::sort(scratch.candidates.begin(), scratch.candidates.end());
-    choose(scratch.candidates, width, scratch.chosen);
+    choose(table, scratch.candidates, width, scratch.chosen, scratch);
     for (uint32_t at = 0; at < width; ++at)
         links[at].store(at < scratch.chosen.size() ? scratch.chosen[at].slot + 1 : 0,
                         std::memory_order_release);

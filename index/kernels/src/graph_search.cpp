@@ -8,8 +8,8 @@
 namespace weft {
 
 // Collects the neighbours that were not met yet into scratch.slots and scratch.rows, and starts
-// loading their vectors.
-size_t Graph::gather(uint32_t slot, int level, Scratch& scratch) const {
+// loading their rows.
+size_t Graph::gather(const Measure& measure, uint32_t slot, int level, Scratch& scratch) const {
     const Link* links = links_of(slot, level);
     uint32_t width = width_of(level);
     if (scratch.slots.size() < width) scratch.slots.resize(width);
@@ -22,8 +22,8 @@ size_t Graph::gather(uint32_t slot, int level, Scratch& scratch) const {
         if (word == 0) break;
         uint32_t neighbour = word - 1;
         if (!scratch.visited.mark(neighbour)) continue;
-        const float* row = rows_.row(neighbour);
-        prefetch_row(row, stride_);
+        const float* row = measure.row(neighbour);
+        measure.prefetch(row);
         scratch.slots[met] = neighbour;
         scratch.rows[met] = row;
         ++met;
@@ -32,16 +32,15 @@ size_t Graph::gather(uint32_t slot, int level, Scratch& scratch) const {
 }
 
 // Goes to the nearest node of each layer, from `level_from` down to above `level_to`.
-Near Graph::descend(const float* query, Near from, int level_from, int level_to,
+Near Graph::descend(const Measure& measure, Near from, int level_from, int level_to,
                     Scratch& scratch) const {
     for (int level = level_from; level > level_to; --level) {
         scratch.visited.reset(count());
         scratch.visited.mark(from.slot);
         for (bool moved = true; moved;) {
             moved = false;
-            size_t met = gather(from.slot, level, scratch);
-            distance_->many(query, scratch.rows.data(), met, settings_.dimensions,
-                            scratch.distances.data());
+            size_t met = gather(measure, from.slot, level, scratch);
+            measure.many(scratch.rows.data(), met, scratch.distances.data());
             for (size_t at = 0; at < met; ++at) {
                 if (scratch.distances[at] < from.distance) {
                     from = {scratch.distances[at], scratch.slots[at]};
@@ -54,17 +53,16 @@ Near Graph::descend(const float* query, Near from, int level_from, int level_to,
 }
 
 // Leaves the `ef` nearest nodes of a layer in scratch.beam. Requires: `visited` is reset.
-void Graph::search_layer(const float* query, Near from, size_t ef, int level,
+void Graph::search_layer(const Measure& measure, Near from, size_t ef, int level,
                          Scratch& scratch) const {
     Beam& beam = scratch.beam;
     beam.reset(ef);
     scratch.visited.mark(from.slot);
     beam.insert(from.distance, from.slot);
     while (beam.has_next()) {
-        size_t met = gather(beam.pop_next(), level, scratch);
+        size_t met = gather(measure, beam.pop_next(), level, scratch);
         if (level == 0 && beam.has_next()) prefetch_line(base_.row(beam.peek_next()));
-        distance_->many(query, scratch.rows.data(), met, settings_.dimensions,
-                        scratch.distances.data());
+        measure.many(scratch.rows.data(), met, scratch.distances.data());
         for (size_t at = 0; at < met; ++at) beam.insert(scratch.distances[at], scratch.slots[at]);
     }
 }
@@ -72,7 +70,7 @@ void Graph::search_layer(const float* query, Near from, size_t ef, int level,
 // The walk for searches that may not return every node: nodes that are not accepted lead on, but
 // take no place among the results.
 template <class Accept>
-bool Graph::walk_accepting(const float* query, Near from, size_t ef, const Accept& accept,
+bool Graph::walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
                            size_t visits_max, Scratch& scratch) const {
     auto farther = [](const Near& left, const Near& right) { return right < left; };
     std::vector<Near>& heap = scratch.heap;
@@ -87,10 +85,9 @@ bool Graph::walk_accepting(const float* query, Near from, size_t ef, const Accep
         std::pop_heap(heap.begin(), heap.end(), farther);
         uint32_t slot = heap.back().slot;
         heap.pop_back();
-        size_t met = gather(slot, 0, scratch);
+        size_t met = gather(measure, slot, 0, scratch);
         if (!heap.empty()) prefetch_line(base_.row(heap.front().slot));
-        distance_->many(query, scratch.rows.data(), met, settings_.dimensions,
-                        scratch.distances.data());
+        measure.many(scratch.rows.data(), met, scratch.distances.data());
         for (size_t at = 0; at < met; ++at) {
             Near found{scratch.distances[at], scratch.slots[at]};
             if (results.size() >= ef && !(found.distance < results.front().distance)) continue;
@@ -109,16 +106,16 @@ bool Graph::walk_accepting(const float* query, Near from, size_t ef, const Accep
     return true;
 }
 
-bool Graph::walk(const float* query, size_t ef, const AllowWords* allow, uint32_t tail_begin,
+bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uint32_t tail_begin,
                  size_t visits_max, Scratch& scratch) const {
     constexpr size_t kBeamMax = 2048;  // beyond it, moving the sorted array costs more than heaps
     Entry top = entry();
     if (top.level < 0) return true;
-    Near near{distance_->one(query, rows_.row(top.slot), settings_.dimensions), top.slot};
-    near = descend(query, near, top.level, 0, scratch);
+    Near near{measure.one(measure.row(top.slot)), top.slot};
+    near = descend(measure, near, top.level, 0, scratch);
     scratch.visited.reset(count());
     if (allow == nullptr && deleted() == 0 && ef <= kBeamMax) {
-        search_layer(query, near, ef, 0, scratch);
+        search_layer(measure, near, ef, 0, scratch);
         for (size_t at = 0; at < scratch.beam.size(); ++at) {
             Near found = scratch.beam.at(at);
             if (found.slot < tail_begin) scratch.nearest.push(found.distance, found.slot);
@@ -131,8 +128,9 @@ bool Graph::walk(const float* query, size_t ef, const AllowWords* allow, uint32_
         return (node->flags.load(std::memory_order_relaxed) & kDeleted) == 0 &&
                allow->has(node->doc);
     };
-    bool done = allow == nullptr ? walk_accepting(query, near, ef, is_live, visits_max, scratch)
-                                 : walk_accepting(query, near, ef, is_allowed, visits_max, scratch);
+    bool done = allow == nullptr
+                    ? walk_accepting(measure, near, ef, is_live, visits_max, scratch)
+                    : walk_accepting(measure, near, ef, is_allowed, visits_max, scratch);
     if (!done) return false;
     for (const Near& found : scratch.results)
         if (found.slot < tail_begin) scratch.nearest.push(found.distance, found.slot);

@@ -113,6 +113,7 @@ Found VectorIndex::search(const SearchRequest& request) const {
 void VectorIndex::search_graph(const Graph& graph, const float* query, const SearchRequest& request,
                                Scratch& scratch) const {
     const AllowWords* allow = request.allow ? &*request.allow : nullptr;
+    Measure measure = graph.measure(query);
     // `linked` before `count`: what is linked later is in the tail as well, nothing in neither.
     uint32_t linked = graph.linked();
     uint32_t count = graph.count();
@@ -126,9 +127,9 @@ void VectorIndex::search_graph(const Graph& graph, const float* query, const Sea
     if (!exact) {
         // A walk that meets more nodes than there are eligible ones is dearer than their scan.
         scratch.nearest.reset(request.k, std::numeric_limits<float>::infinity());
-        exact = !graph.walk(query, ef, allow, linked, eligible, scratch);
+        exact = !graph.walk(measure, ef, allow, linked, eligible, scratch);
         if (!exact) {
-            graph.scan(query, linked, count, allow, scratch);
+            graph.scan(measure, linked, count, allow, scratch);
             // Fewer than asked for, although there are more: parts of the graph were not reached.
             exact = scratch.nearest.size() < std::min(request.k, eligible);
         }
@@ -136,9 +137,9 @@ void VectorIndex::search_graph(const Graph& graph, const float* query, const Sea
     if (exact) {
         scratch.nearest.reset(request.k, request.distance_max);
         if (allow != nullptr)
-            graph.scan_allowed(query, *allow, scratch);
+            graph.scan_allowed(measure, *allow, scratch);
         else
-            graph.scan(query, 0, count, nullptr, scratch);
+            graph.scan(measure, 0, count, nullptr, scratch);
     } else {
         scratch.nearest.drop_beyond(request.distance_max);
     }
