@@ -36,8 +36,11 @@ class NewVectors:
     rows: list[NDArray[np.float32]] = field(default_factory=list)
 
     def arrays(self) -> tuple[DocIds, Rows]:
-        """The columns for `VectorIndex.add`."""
-        return np.array(self.doc_ids, dtype=np.uint32), np.stack(self.rows)
+        """The columns for `VectorIndex.add`; of multi-vectors the doc id of every row."""
+        doc_ids = np.array(self.doc_ids, dtype=np.uint32)
+        if self.rows[0].ndim == 1:
+            return doc_ids, np.stack(self.rows)
+        return np.repeat(doc_ids, [len(matrix) for matrix in self.rows]), np.concatenate(self.rows)
 
 
 @dataclass(slots=True)
@@ -53,7 +56,7 @@ class Change:
     delta: TextDelta | None = None
 
     def add_vector(self, name: VectorName, doc_id: DocId, row: NDArray[np.float32]) -> None:
-        """Remember a vector for its index."""
+        """Remember a vector, or the matrix of a multi-vector, for its index."""
         space = self.vectors.setdefault(name, NewVectors())
         space.doc_ids.append(doc_id)
         space.rows.append(row)

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from weftdb.core.errors import InvalidRequest, ObjectNotFound, SchemaViolation, Unsupported
+from weftdb.core.errors import InvalidRequest, ObjectNotFound, SchemaViolation
 from weftdb.core.query import Move, Near, NearObject, NearText, NearVector, Target, Threshold
 from weftdb.core.schema import Collection, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, ObjectId, Row, VectorName, format_object_id
@@ -37,11 +37,7 @@ def resolve_targets(schema: Collection, targets: Sequence[Target]) -> tuple[Targ
     """
     if not targets:
         targets = (Target(name=_only_vector(schema)),)
-    named = tuple(_with_known_name(schema, target) for target in targets)
-    for target in named:
-        if schema.vector_by_name[target.name].multi_vector:
-            raise Unsupported("searching multi-vectors is not part of this build yet")
-    return named
+    return tuple(_with_known_name(schema, target) for target in targets)
 
 
 def _only_vector(schema: Collection) -> VectorName:
@@ -78,6 +74,10 @@ def distance_limit(threshold: Threshold, config: VectorConfig) -> float | None:
         raise InvalidRequest("cannot provide distance and certainty")
     if threshold.certainty is None:
         return threshold.distance
+    if config.multi_vector:
+        raise InvalidRequest(
+            "can't compute and return certainty of a multi-vector: its distance is no cosine"
+        )
     if config.metric is not Metric.COSINE:
         raise InvalidRequest(
             "can't compute and return certainty when vector index is configured with "
@@ -110,7 +110,13 @@ def _checked(schema: Collection, target: Target) -> Target:
         raise InvalidRequest("near_vector: vector is required")
     if not np.isfinite(vector).all():
         raise InvalidRequest("near_vector: the vector holds NaN or infinite numbers")
-    if vector.ndim != 1:
+    is_multi = schema.vector_by_name[target.name].multi_vector
+    if is_multi and vector.ndim != 2:
+        raise InvalidRequest(
+            "near_vector: provided vector is a regular vector but "
+            "vector index supports multi vectors"
+        )
+    if not is_multi and vector.ndim != 1:
         raise InvalidRequest(
             "near_vector: provided vector is a multi vector but "
             "vector index supports regular vectors"

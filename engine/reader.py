@@ -128,6 +128,8 @@ def _diverse(shard: Shard, near: NearVector, mmr: Mmr, ranked: Ranked) -> Ranked
         raise Unsupported("a diversity selection over several targets is not supported yet")
     assert ranked.distances is not None
     name = near.targets[0].name
+    if shard.schema.vector_by_name[name].multi_vector:
+        raise InvalidRequest("MMR is not supported on multi-vector targets")
     doc_ids = np.array(ranked.doc_ids, dtype=np.uint32)
     rows = shard.objects.vectors(name, ranked.doc_ids)
     if any(row is None for row in rows):
@@ -139,6 +141,5 @@ def _diverse(shard: Shard, near: NearVector, mmr: Mmr, ranked: Ranked) -> Ranked
 
 
 def _is_cosine(shard: Shard, near: NearVector) -> bool:
-    return all(
-        shard.schema.vector_by_name[target.name].metric is Metric.COSINE for target in near.targets
-    )
+    configs = [shard.schema.vector_by_name[target.name] for target in near.targets]
+    return all(config.metric is Metric.COSINE and not config.multi_vector for config in configs)

@@ -33,8 +33,6 @@ def snapshot_path(shard: Shard, name: VectorName) -> Path:
 def load_vectors(shard: Shard) -> None:
     """Make every live vector of the shard searchable. Raises CorruptData of stored rows."""
     for name, index in shard.vectors.items():
-        if shard.schema.vector_by_name[name].multi_vector:
-            continue
         _add_missing(shard, name, index, _load_snapshot(shard, name, index))
 
 
@@ -60,7 +58,9 @@ def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: Do
         return
     wanted = np.zeros(shard.docs.next_doc_id, dtype=bool)
     wanted[missing] = True
-    for doc_ids, rows in shard.objects.scan_vectors(name, DocId(int(missing[0]))):
+    is_multi = shard.schema.vector_by_name[name].multi_vector
+    scan = shard.objects.scan_matrices if is_multi else shard.objects.scan_vectors
+    for doc_ids, rows in scan(name, DocId(int(missing[0]))):
         keep = wanted[doc_ids]
         if keep.any():
             index.add(doc_ids[keep], np.ascontiguousarray(rows[keep]))
@@ -69,6 +69,11 @@ def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: Do
 def _add_fetched(shard: Shard, name: VectorName, index: VectorIndex, docs: list[DocId]) -> None:
     rows = shard.objects.raw_vectors(name, docs)
     present = [(doc, row) for doc, row in zip(docs, rows, strict=True) if row is not None]
-    if present:
+    if not present:
+        return
+    if shard.schema.vector_by_name[name].multi_vector:
+        known, values = zip(*present, strict=True)
+        index.add(*shard.objects.matrix_rows(name, known, values))
+    else:
         doc_ids = np.array([doc for doc, _ in present], dtype=np.uint32)
         index.add(doc_ids, decode_rows([row for _, row in present]))

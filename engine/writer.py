@@ -128,10 +128,7 @@ class ShardWriter:
             known = dimensions.get(name) or (index.dimensions if index is not None else None)
             size = vector.shape[-1]
             if known is not None and known != size:
-                return DimensionMismatch(
-                    f"new node has a vector with length {size}. Existing nodes have vectors with "
-                    f"length {known}: vector dimensions do not match the index dimensions"
-                )
+                return _wrong_length(vector.ndim, size, known)
         for name, vector in draft.vectors.items():
             dimensions.setdefault(name, vector.shape[-1])
         return None
@@ -161,7 +158,7 @@ class ShardWriter:
             shard.objects.put(change.batch, doc_id, draft.id, value)
             for name, vector in draft.vectors.items():
                 shard.objects.put_vector(change.batch, name, doc_id, vector)
-                if vector.ndim == 1 and name in shard.vectors:
+                if name in shard.vectors:
                     change.add_vector(name, doc_id, vector)
             change.added.append(doc_id)
             entries.append(Entry(doc_id, draft.properties, created_ms, now_ms))
@@ -205,6 +202,18 @@ class ShardWriter:
         key = keys.clock_key(self._shard.shard_id)
         change.batch.put(Family.METADATA, key, encode_version(version))
         return self._shard.commit(change)
+
+
+def _wrong_length(ndim: int, size: int, known: int) -> DimensionMismatch:
+    if ndim == 2:
+        return DimensionMismatch(
+            f"new node has a multi vector with length {size} at position 0. "
+            f"Existing nodes have vectors with length {known}"
+        )
+    return DimensionMismatch(
+        f"new node has a vector with length {size}. Existing nodes have vectors with "
+        f"length {known}: vector dimensions do not match the index dimensions"
+    )
 
 
 def _created_ms(stored: bytes | None) -> int:

@@ -6,6 +6,8 @@ from weftdb.core.config import IndexConfig
 from weftdb.core.schema import IndexKind, VectorConfig
 from weftdb.index.flat import FlatIndex
 from weftdb.index.kernels import load_kernels
+from weftdb.index.kernels.abc import Kernels
+from weftdb.index.multi_vector_scan import MultiVectorScan
 from weftdb.index.ports import VectorIndex
 from weftdb.index.skipped import SkippedIndex
 
@@ -18,9 +20,19 @@ def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     if config.hnsw.skip:
         return SkippedIndex(config.name)
     kernels = load_kernels(index.kernels)
+    if config.multi_vector:
+        return _make_multi_vector(config, kernels)
     if kernels.name == "reference":
         return FlatIndex(config, kernels)
     # Imported here, because it needs the extension that the reference kernels do without.
     from weftdb.index.hnsw.graph import HnswIndex
 
     return HnswIndex(config, index, exact=config.index is IndexKind.FLAT)
+
+
+def _make_multi_vector(config: VectorConfig, kernels: Kernels) -> VectorIndex:
+    if kernels.name == "reference":
+        return MultiVectorScan(config, kernels)
+    from weftdb.index.multi_vector import MultiVectorIndex
+
+    return MultiVectorIndex(config)

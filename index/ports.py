@@ -31,6 +31,9 @@ class Neighbours:
 class VectorIndex(Protocol):
     """One vector space of one shard.
 
+    In a multi-vector space a doc is a matrix: `add` takes one doc id a row, the rows of a doc one
+    after the other, and a query is float32[rows, dim].
+
     Concurrency: `add` and `delete` come from one writer at a time; any number of searches run
     beside them and never wait for them. What `add` has returned for is found by every later
     search: vectors that are not linked into the graph yet are the tail, scanned exactly.

@@ -24,6 +24,7 @@ from weftdb.engine.collection import LocalCollection
 from weftdb.engine.steps import Call, Steps, VectorCall
 from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.index.kernels import _native
+from weftdb.index.multi_vector import MultiVectorIndex
 from weftdb.index.ports import Neighbours
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class SearchDriver:
         self._waiting.clear()
 
     async def _answer(self, call: Call, *, is_alone: bool) -> Any:
-        if not isinstance(call, VectorCall):
+        if not isinstance(call, VectorCall) or isinstance(call.index, MultiVectorIndex):
             return await self._loop.run_in_executor(self._slow, call.run)
         if not isinstance(call.index, HnswIndex):
             return call.run()

@@ -10,14 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.errors import CorruptData
+from weftdb.core.limits import MiB
 from weftdb.core.types import DocId, DocIds, ObjectId, Rows, ShardId, VectorName
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, Reader, WriteBatch
 from weftdb.storage.object_codec import is_intact
-from weftdb.storage.vector_codec import decode_rows, decode_vector, encode_vector
+from weftdb.storage.vector_codec import (
+    decode_matrices,
+    decode_rows,
+    decode_vector,
+    encode_vector,
+)
 
 _DOC_ID = struct.Struct(">I")
 VECTORS_PER_CHUNK = 4_096
+MATRIX_BYTES_PER_CHUNK = 16 * MiB
+"""A chunk of multi-vectors ends with the one that passes this."""
 
 
 class ObjectStore:
@@ -103,9 +111,7 @@ class ObjectStore:
 
     def scan_vectors(self, name: VectorName, first: DocId) -> Iterator[tuple[DocIds, Rows]]:
         """All single vectors of one space from doc `first` on, in chunks by ascending doc id."""
-        prefix = keys.vector_prefix(self._shard, name)
-        end = keys.vector_key(prefix, DocId(2**32 - 1)) + b"\x00"
-        pairs = self._reader.scan(Family.VECTORS, keys.vector_key(prefix, first), end)
+        pairs = self._scan_space(name, first)
         while chunk := list(islice(pairs, VECTORS_PER_CHUNK)):
             joined = b"".join([key[-4:] for key, _ in chunk])
             doc_ids = np.frombuffer(joined, dtype=">u4").astype(np.uint32)
@@ -117,6 +123,41 @@ class ObjectStore:
                     self._decoded(name, DocId(doc_id), value)  # Raises for the row at fault.
                 raise
             yield doc_ids, rows
+
+    def scan_matrices(self, name: VectorName, first: DocId) -> Iterator[tuple[DocIds, Rows]]:
+        """All multi-vectors of one space from doc `first` on, in chunks by ascending doc id: the
+        doc id of every row, and the rows. Raises CorruptData."""
+        pairs = self._scan_space(name, first)
+        while True:
+            doc_ids: list[DocId] = []
+            values: list[bytes] = []
+            size = 0
+            for key, value in pairs:
+                doc_ids.append(DocId(_DOC_ID.unpack(key[-4:])[0]))
+                values.append(value)
+                size += len(value)
+                if size >= MATRIX_BYTES_PER_CHUNK:
+                    break
+            if not values:
+                return
+            yield self.matrix_rows(name, doc_ids, values)
+
+    def matrix_rows(
+        self, name: VectorName, doc_ids: Sequence[DocId], values: Sequence[bytes]
+    ) -> tuple[DocIds, Rows]:
+        """Decode multi-vectors: the doc id of every row, and the rows. Raises CorruptData."""
+        try:
+            rows, counts = decode_matrices(values)
+        except CorruptData:
+            for doc_id, value in zip(doc_ids, values, strict=True):
+                self._decoded(name, doc_id, value)  # Raises for the doc at fault.
+            raise
+        return np.repeat(np.array(doc_ids, dtype=np.uint32), counts), rows
+
+    def _scan_space(self, name: VectorName, first: DocId) -> Iterator[tuple[bytes, bytes]]:
+        prefix = keys.vector_prefix(self._shard, name)
+        end = keys.vector_key(prefix, DocId(2**32 - 1)) + b"\x00"
+        return iter(self._reader.scan(Family.VECTORS, keys.vector_key(prefix, first), end))
 
     def _damaged(self, doc_id: DocId, value: bytes) -> CorruptData:
         return CorruptData(

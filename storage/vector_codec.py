@@ -55,6 +55,21 @@ def decode_vector(value: bytes) -> NDArray[np.float32]:
     raise CorruptData(f"a stored vector of {len(value)} bytes is of unknown kind {kind.hex()}")
 
 
+def decode_matrices(values: Sequence[bytes]) -> tuple[Rows, NDArray[np.uint32]]:
+    """Decode many multi-vectors: their rows one after the other, and how many are each one's.
+
+    Raises CorruptData.
+    """
+    matrices = [decode_vector(value) for value in values]
+    if any(matrix.ndim != 2 for matrix in matrices):
+        raise CorruptData("a stored vector is not of the multi kind")
+    if len({matrix.shape[1] for matrix in matrices}) > 1:
+        raise CorruptData("stored multi-vectors of one space differ in the length of their rows")
+    counts = np.array([len(matrix) for matrix in matrices], dtype=np.uint32)
+    rows = np.concatenate(matrices) if matrices else np.zeros((0, 0), dtype=np.float32)
+    return np.asarray(rows, dtype=np.float32), counts
+
+
 def decode_rows(values: Sequence[bytes]) -> Rows:
     """Decode many single vectors of one length at once, float32[n, dim]. Raises CorruptData."""
     if not values:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from weftdb.core.schema import Metric
 from weftdb.core.types import Rows
 
+DocCounts = NDArray[np.uint32]
+
 
 class Kernels(Protocol):
     """Works on whole arrays; no method is called once a vector."""
@@ -28,6 +30,16 @@ class Kernels(Protocol):
         Cosine takes vectors of length one (`normalised`) and is 1 - dot, never below 0; dot is the
         negated product; hamming counts the positions that differ. Raises ValueError if the
         dimensions differ.
+        """
+        ...
+
+    def max_sim(self, query: Rows, rows: Rows, counts: DocCounts) -> NDArray[np.float32]:
+        """MaxSim distances (late interaction) of a query matrix to docs, float32[docs].
+
+        The rows of the docs follow one another, `counts` says how many are each doc's. A distance
+        is minus the sum over query rows of the largest dot product with any row of the doc. Raises
+        ValueError if the dimensions differ, a doc or the query has no rows, or `counts` does not
+        add up.
         """
         ...
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from weftdb.core.schema import Metric
 from weftdb.core.types import Rows
+from weftdb.index.kernels.abc import DocCounts
 
 _CELLS_MAX = 1 << 22
 """Cells of the largest array made at once; rows are taken in blocks of this size."""
@@ -31,6 +32,22 @@ class ReferenceKernels:
             block = rows[first : first + step]
             out[:, first : first + step] = _by_position(queries[:, None], block[None], metric)
         return out
+
+    def max_sim(self, query: Rows, rows: Rows, counts: DocCounts) -> NDArray[np.float32]:
+        """MaxSim distances (late interaction) of a query matrix to docs, float32[docs]."""
+        if query.shape[1] != rows.shape[1]:
+            raise ValueError("query and rows differ in their dimensions")
+        if len(query) == 0:
+            raise ValueError("the query has no rows")
+        if (counts == 0).any():
+            raise ValueError("a doc has no rows")
+        ends = np.cumsum(counts, dtype=np.int64)
+        if (int(ends[-1]) if len(ends) else 0) != len(rows):
+            raise ValueError("the counts do not add up to the rows")
+        if len(counts) == 0:
+            return np.zeros(0, dtype=np.float32)
+        best = np.maximum.reduceat(query @ rows.T, ends - counts, axis=1)
+        return np.asarray(-best.sum(axis=0, dtype=np.float64), dtype=np.float32)
 
     def normalised(self, rows: Rows) -> Rows:
         """Copies with length one; zero vectors stay zero."""

@@ -24,6 +24,7 @@ NB_MODULE(_native, m) {
     nb::set_leak_warnings(false);
     weft::bind_distance(m);
     weft::bind_vector_index(m);
+    weft::bind_multi_vector(m);
     weft::bind_search_pool(m);
     weft::bind_postings(m);
     weft::bind_bm25(m);

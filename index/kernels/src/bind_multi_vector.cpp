@@ -1,0 +1,122 @@
+// Python's door to the multi-vector index and to MaxSim. Every call of some length releases the
+// GIL.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+
+#include <memory>
+
+#include "arrays.h"
+#include "bindings.h"
+#include "index_handle.h"
+#include "multi_vector_index.h"
+
+namespace nb = nanobind;
+
+namespace weft {
+namespace {
+
+Simd chosen(const std::optional<std::string>& name) {
+    std::vector<Simd> known = simds_of_this_cpu();
+    if (!name) return known.front();
+    for (Simd simd : known)
+        if (*name == name_of(simd)) return simd;
+    throw std::invalid_argument("this CPU does not have " + *name);
+}
+
+// float[docs]; `counts` says how many of the rows, one after the other, are each doc's.
+nb::object max_sim(const FloatMatrix& query, const FloatMatrix& rows, const IdArray& counts,
+                   const std::optional<std::string>& simd) {
+    if (query.shape(1) != rows.shape(1))
+        throw std::invalid_argument("query and rows differ in their dimensions");
+    if (query.shape(0) == 0) throw std::invalid_argument("the query has no rows");
+    size_t total = 0;
+    for (size_t at = 0; at < counts.shape(0); ++at) {
+        if (counts.data()[at] == 0) throw std::invalid_argument("a doc has no rows");
+        total += counts.data()[at];
+    }
+    if (total != rows.shape(0)) throw std::invalid_argument("the counts do not add up to the rows");
+    size_t docs = counts.shape(0);
+    size_t dimensions = rows.shape(1);
+    Simd kind = chosen(simd);
+    Owned<float> out(docs);
+    {
+        nb::gil_scoped_release free;
+        MaxSimQuery packed(query.data(), query.shape(0), dimensions, kind);
+        const float* first = rows.data();
+        for (size_t at = 0; at < docs; ++at) {
+            out.data()[at] = packed.distance(first, counts.data()[at]);
+            first += counts.data()[at] * dimensions;
+        }
+    }
+    return out.to_numpy({docs});
+}
+
+std::shared_ptr<MultiVectorIndex> make_index(const std::string& metric) {
+    return std::make_shared<MultiVectorIndex>(metric_of(metric));
+}
+
+void add(MultiVectorIndex& self, const IdArray& docs, const FloatMatrix& rows) {
+    if (docs.shape(0) != rows.shape(0))
+        throw std::invalid_argument("doc ids and rows differ in number");
+    nb::gil_scoped_release free;
+    self.add(docs.data(), rows.data(), rows.shape(0), rows.shape(1));
+}
+
+size_t erase(MultiVectorIndex& self, const IdArray& docs) {
+    nb::gil_scoped_release free;
+    return self.erase(docs.data(), docs.shape(0));
+}
+
+nb::object search(const MultiVectorIndex& self, const FloatMatrix& query, size_t k,
+                  const std::optional<WordArray>& allow, float distance_max) {
+    MultiVectorRequest request;
+    request.query = query.data();
+    request.rows = query.shape(0);
+    request.dimensions = query.shape(1);
+    request.k = k;
+    request.distance_max = distance_max;
+    if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
+    Found found;
+    {
+        nb::gil_scoped_release free;
+        if (request.allow) request.allow->allowed = count_bits(*request.allow);
+        found = self.search(request);
+    }
+    return nb::make_tuple(numpy_of(found.docs), numpy_of(found.distances));
+}
+
+nb::object distances(const MultiVectorIndex& self, const FloatMatrix& query, const IdArray& docs) {
+    size_t count = docs.shape(0);
+    Owned<float> out(count);
+    {
+        nb::gil_scoped_release free;
+        self.distances(query.data(), query.shape(0), query.shape(1), docs.data(), count,
+                       out.data());
+    }
+    return out.to_numpy({count});
+}
+
+}  // namespace
+
+void bind_multi_vector(nb::module_& m) {
+    m.def("max_sim", &max_sim, nb::arg("query"), nb::arg("rows"), nb::arg("counts"),
+          nb::arg("simd") = nb::none(),
+          "MaxSim distances of a query to docs whose rows follow one another, float32[docs].");
+    nb::class_<MultiVectorIndex>(m, "MultiVectorIndex")
+        .def(nb::new_(&make_index), nb::arg("metric"))
+        .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
+        .def("erase", &erase, nb::arg("doc_ids"))
+        .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("allow").none(),
+             nb::arg("distance_max"))
+        .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
+        .def("close", &MultiVectorIndex::close, nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("dimensions", &MultiVectorIndex::dimensions)
+        .def_prop_ro("count", &MultiVectorIndex::count)
+        .def_prop_ro("row_count", &MultiVectorIndex::row_count)
+        .def_prop_ro("memory_bytes", &MultiVectorIndex::memory_bytes);
+}
+
+}  // namespace weft
