@@ -65,6 +65,10 @@ size_t Postings::bytes() const {
 }
 
 std::shared_ptr<const Postings> TermCache::get(uint64_t segment, std::string_view key) {
+    return std::static_pointer_cast<const Postings>(find(segment, key));
+}
+
+std::shared_ptr<const Cached> TermCache::find(uint64_t segment, std::string_view key) {
     std::lock_guard lock(mutex_);
     auto found = places_.find(Name{segment, key});
     if (found == places_.end()) {
@@ -73,15 +77,14 @@ std::shared_ptr<const Postings> TermCache::get(uint64_t segment, std::string_vie
     }
     ++hits_;
     items_.splice(items_.begin(), items_, found->second);
-    return found->second->postings;
+    return found->second->held;
 }
 
-void TermCache::put(uint64_t segment, std::string_view key,
-                    std::shared_ptr<const Postings> postings) {
-    size_t size = postings->bytes() + key.size() + kItemBytes;
+void TermCache::put(uint64_t segment, std::string_view key, std::shared_ptr<const Cached> item) {
+    size_t size = item->bytes() + key.size() + kItemBytes;
     std::lock_guard lock(mutex_);
     if (size > bytes_max_ || places_.count(Name{segment, key})) return;
-    items_.push_front({segment, std::string(key), std::move(postings), size});
+    items_.push_front({segment, std::string(key), std::move(item), size});
     places_[Name{segment, items_.front().key}] = items_.begin();
     bytes_ += size;
     while (bytes_ > bytes_max_) {

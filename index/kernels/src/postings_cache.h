@@ -17,8 +17,15 @@
 
 namespace weft {
 
+// What the cache holds: made from a sealed segment, immutable.
+class Cached {
+  public:
+    virtual ~Cached() = default;
+    virtual size_t bytes() const = 0;
+};
+
 // Postings of one key of one segment, decoded; none at all for a key that is not there.
-class Postings {
+class Postings : public Cached {
   public:
     Postings() = default;
     // Throws `Damaged`.
@@ -28,7 +35,7 @@ class Postings {
     // The docs as roaring bytes; made on demand for scored postings.
     std::string roaring() const;
     PostingView view() const;  // scored postings only
-    size_t bytes() const;
+    size_t bytes() const override;
 
     // How many of the docs were alive at a state of the live docs, kept for the next search.
     mutable std::atomic<uint64_t> live_memo{0};
@@ -45,8 +52,10 @@ class TermCache {
   public:
     explicit TermCache(size_t bytes_max) : bytes_max_(bytes_max) {}
 
+    // Null if it is not there; `get` is for the keys of postings.
     std::shared_ptr<const Postings> get(uint64_t segment, std::string_view key);
-    void put(uint64_t segment, std::string_view key, std::shared_ptr<const Postings> postings);
+    std::shared_ptr<const Cached> find(uint64_t segment, std::string_view key);
+    void put(uint64_t segment, std::string_view key, std::shared_ptr<const Cached> item);
 
     size_t bytes_max() const { return bytes_max_; }
     size_t bytes() const;
@@ -67,7 +76,7 @@ class TermCache {
     struct Item {
         uint64_t segment;
         std::string key;
-        std::shared_ptr<const Postings> postings;
+        std::shared_ptr<const Cached> held;
         size_t bytes;
     };
 

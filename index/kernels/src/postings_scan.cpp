@@ -9,6 +9,12 @@ namespace {
 // Blocks asked for at a time; bounds the memory of a long scan.
 constexpr size_t kBlocksAtATime = 64;
 
+// A range over fewer data blocks of a segment is read as it is.
+constexpr size_t kColumnBlocksMin = 8;
+
+// A column takes up to half of the bytes of its blocks. No column may fill the cache alone.
+constexpr size_t kColumnBlockBytes = 8 * 1024;
+
 }  // namespace
 
 bool RangeScan::Bounds::is_before(std::string_view key) const {
@@ -41,25 +47,56 @@ RangeScan::RangeScan(std::shared_ptr<const PostingSide> side, Bounds bounds, Mod
 }
 
 void RangeScan::scan_run(const Run& run) {
-    for (size_t at = run.lower_bound(bounds_.start()); at < run.key_count(); ++at) {
-        std::string_view key = run.key(at);
-        if (bounds_.is_past(key)) return;
-        if (bounds_.is_before(key)) continue;
-        if (mode_ == Mode::values) {
-            values_.emplace_back(key.substr(value_start_));
-            continue;
-        }
-        ColumnsView columns = run.columns(at);
-        for (size_t doc = 0; doc < columns.count; ++doc) bits_.add(columns.docs[doc]);
+    size_t first = run.lower_bound(bounds_.start());
+    if (first < run.key_count() && bounds_.is_before(run.key(first))) ++first;
+    size_t last = first, end = run.key_count();
+    while (last < end) {
+        size_t middle = (last + end) / 2;
+        if (bounds_.is_past(run.key(middle)))
+            end = middle;
+        else
+            last = middle + 1;
     }
+    if (mode_ == Mode::docs)
+        for (uint32_t doc : run.docs(first, last)) bits_.add(doc);
+    else
+        for (size_t at = first; at < last; ++at)
+            values_.emplace_back(run.key(at).substr(value_start_));
 }
 
 void RangeScan::want_blocks(const std::shared_ptr<Segment>& segment, const Directory& directory) {
     if (directory.count() == 0) return;
-    size_t at = directory.find(bounds_.start());
-    if (at == directory.count()) at = 0;
-    for (; at < directory.count() && !bounds_.is_past(directory.first_key(at)); ++at)
-        wanted_.push_back({segment, directory.block(at), Wanted::Step::data});
+    size_t first = directory.find(bounds_.start());
+    if (first == directory.count()) first = 0;
+    size_t last = first;
+    while (last < directory.count() && !bounds_.is_past(directory.first_key(last))) ++last;
+    if (use_column(segment, directory, first, last)) return;
+    for (size_t at = first; at < last; ++at) wanted_.push_back({segment, directory.block(at)});
+}
+
+// Wants only the blocks at the ends if the column is there, the whole field if it should be.
+bool RangeScan::use_column(const std::shared_ptr<Segment>& segment, const Directory& directory,
+                           size_t first, size_t last) {
+    if (mode_ != Mode::docs || side_->is_scored() || last - first < kColumnBlocksMin) return false;
+    if (bounds_.prefix.size() != value_start_) return false;
+    // Blocks between the ends hold nothing but values of the field that are in the range: the keys
+    // of each lie between its first key, past the low end, and the next one's, not past the high.
+    if (auto column = find_range_column(side_->cache(), segment->identity, bounds_.prefix)) {
+        for (uint32_t doc : column->between(first + 1, last - 1)) bits_.add(doc);
+        wanted_.push_back({segment, directory.block(first)});
+        wanted_.push_back({segment, directory.block(last - 1)});
+        return true;
+    }
+    size_t begin = directory.find(bounds_.prefix);
+    if (begin == directory.count()) begin = 0;
+    size_t end = last;
+    while (end < directory.count() && directory.first_key(end).starts_with(bounds_.prefix)) ++end;
+    if ((end - begin) * kColumnBlockBytes > side_->cache().bytes_max() / 2) return false;
+    auto column =
+        std::make_shared<RangeColumnBuilder>(segment->identity, bounds_.prefix, begin, end - begin);
+    for (size_t at = begin; at < end; ++at)
+        wanted_.push_back({segment, directory.block(at), Wanted::Step::data, column, at});
+    return true;
 }
 
 std::vector<std::pair<uint32_t, uint32_t>> RangeScan::missing() const {
@@ -82,49 +119,65 @@ void RangeScan::feed(uint32_t segment, uint32_t block, std::string_view bytes) {
         auto directory = std::make_shared<const Directory>(bytes);
         item.segment->set_directory(directory);
         want_blocks(item.segment, *directory);
-    } else if (item.step == Wanted::Step::data) {
-        scan_block(item.segment, bytes);
-    } else {
-        BlockView part = open_block(bytes);
-        if (part.kind != BlockKind::overflow) throw Damaged("no overflow block");
-        item.body += part.payload;
-        ++item.block;
-        if (--item.blocks_left > 0) {
-            wanted_.insert(wanted_.begin(), std::move(item));
-            return;
-        }
-        if (item.body.size() != item.size) throw Damaged("overflow blocks have the wrong size");
-        take(item.form, item.docs, item.body);
+        return;
     }
+    if (item.step == Wanted::Step::data) {
+        scan_block(item, bytes);
+    } else if (!take_overflow(item, bytes)) {
+        wanted_.insert(wanted_.begin(), std::move(item));
+        return;
+    }
+    if (item.column) item.column->finish_one(side_->cache());
 }
 
-void RangeScan::scan_block(const std::shared_ptr<Segment>& segment, std::string_view bytes) {
+// True after the last block of a body.
+bool RangeScan::take_overflow(Wanted& wanted, std::string_view bytes) {
+    BlockView part = open_block(bytes);
+    if (part.kind != BlockKind::overflow) throw Damaged("no overflow block");
+    wanted.body += part.payload;
+    ++wanted.block;
+    if (--wanted.blocks_left > 0) return false;
+    if (wanted.body.size() != wanted.size) throw Damaged("overflow blocks have the wrong size");
+    take(wanted, wanted.form, wanted.docs, wanted.body);
+    return true;
+}
+
+void RangeScan::scan_block(const Wanted& wanted, std::string_view bytes) {
     EntryCursor cursor(bytes);
     if (cursor.is_scored() != side_->is_scored()) throw Damaged("a block is of the other side");
+    Wanted part = wanted;
+    part.step = Wanted::Step::overflow;
     while (cursor.next()) {
         const Entry& entry = cursor.entry();
-        if (bounds_.is_before(entry.key)) continue;
-        if (bounds_.is_past(entry.key)) return;
+        part.is_inside = !bounds_.is_before(entry.key) && !bounds_.is_past(entry.key);
+        if (!part.is_inside && !wanted.column) {
+            if (bounds_.is_past(entry.key)) return;
+            continue;
+        }
+        if (!std::string_view(entry.key).starts_with(bounds_.prefix)) continue;
         if (mode_ == Mode::values) {
             values_.push_back(entry.key.substr(value_start_));
         } else if (entry.is_overflow) {
-            Wanted part{segment, entry.first_block, Wanted::Step::overflow};
+            part.block = entry.first_block;
             part.blocks_left = entry.overflow_blocks();
             part.form = entry.form;
             part.docs = entry.docs;
             part.size = entry.size;
-            wanted_.insert(wanted_.begin(), std::move(part));
+            if (part.column) part.column->expect_one_more();
+            wanted_.insert(wanted_.begin(), part);
         } else {
-            take(entry.form, entry.docs, entry.body);
+            take(part, entry.form, entry.docs, entry.body);
         }
     }
 }
 
-void RangeScan::take(Form form, uint32_t docs, std::string_view body) {
-    if (form == Form::roaring) return add_roaring(body, bits_);
+void RangeScan::take(const Wanted& wanted, Form form, uint32_t docs, std::string_view body) {
+    if (form == Form::roaring && !wanted.column) return add_roaring(body, bits_);
     columns_.clear();
     decode_body(form, docs, body, columns_);
-    for (uint32_t doc : columns_.docs) bits_.add(doc);
+    if (wanted.column) wanted.column->add(wanted.at, columns_.docs);
+    if (wanted.is_inside)
+        for (uint32_t doc : columns_.docs) bits_.add(doc);
 }
 
 std::string RangeScan::docs() {

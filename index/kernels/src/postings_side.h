@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include "postings_cache.h"
 #include "postings_roaring.h"
+#include "range_column.h"
 #include "segment.h"
 #include "segment_run.h"
 
@@ -164,6 +166,9 @@ class RangeScan {
         std::shared_ptr<Segment> segment;
         uint32_t block;
         enum class Step { directory, data, overflow } step = Step::data;
+        std::shared_ptr<RangeColumnBuilder> column = nullptr;  // takes the docs, too
+        size_t at = 0;          // of the data block, in the directory
+        bool is_inside = true;  // in the range, not only the column
         uint32_t blocks_left = 0;
         Form form = Form::gaps;
         uint32_t docs = 0;
@@ -173,8 +178,11 @@ class RangeScan {
 
     void scan_run(const Run& run);
     void want_blocks(const std::shared_ptr<Segment>& segment, const Directory& directory);
-    void scan_block(const std::shared_ptr<Segment>& segment, std::string_view bytes);
-    void take(Form form, uint32_t docs, std::string_view body);
+    bool use_column(const std::shared_ptr<Segment>& segment, const Directory& directory,
+                    size_t first, size_t last);
+    void scan_block(const Wanted& wanted, std::string_view bytes);
+    bool take_overflow(Wanted& wanted, std::string_view bytes);
+    void take(const Wanted& wanted, Form form, uint32_t docs, std::string_view body);
 
     std::shared_ptr<const PostingSide> side_;
     std::shared_ptr<const SideState> state_;
@@ -184,7 +192,7 @@ class RangeScan {
     DocBits bits_;
     Columns columns_;
     std::vector<std::string> values_;
-    std::vector<Wanted> wanted_;
+    std::deque<Wanted> wanted_;  // in the order of their blocks, overflow blocks first
 };
 
 }  // namespace weft

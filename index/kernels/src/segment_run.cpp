@@ -81,6 +81,12 @@ size_t Run::lower_bound(std::string_view wanted) const {
     return low;
 }
 
+std::span<const uint32_t> Run::docs(size_t first, size_t last) const {
+    if (first >= last) return {};
+    size_t start = first == 0 ? 0 : posting_ends_[first - 1];
+    return std::span(docs_).subspan(start, posting_ends_[last - 1] - start);
+}
+
 ColumnsView Run::columns(size_t at) const {
     size_t start = at == 0 ? 0 : posting_ends_[at - 1];
     size_t count = posting_ends_[at] - start;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,7 @@ class Run : public PostingSink {
     }
     size_t find(std::string_view key) const;         // key_count() if it is not there
     size_t lower_bound(std::string_view key) const;  // first key that is not before `key`
+    std::span<const uint32_t> docs(size_t first, size_t last) const;  // of the keys [first, last)
     ColumnsView columns(size_t at) const;
     PostingView view(size_t at) const;
     size_t postings() const { return docs_.size(); }
