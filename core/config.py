@@ -59,6 +59,9 @@ class SchemaConfig:
     default_distance: str = "cosine"
     default_quantization: str = ""
     default_tokenization: str = "word"
+    async_indexing: bool = False
+    """ASYNC_INDEXING: whether a collection may have a dynamic index. Linking itself is always in
+    the background."""
     ttl_sweep_interval_s: float = 0.0
     """How often expired objects are deleted; 0 is off, and then no collection may ask for it."""
 

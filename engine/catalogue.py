@@ -168,5 +168,6 @@ class Catalogue:
         return Surroundings(
             collections=frozenset(item.name for item in self._database.collections()),
             vectorizers=frozenset(self._vectorizers.names()),
+            async_indexing=self._config.async_indexing,
             deletes_expired=self._config.ttl_sweep_interval_s > 0,
         )

@@ -1,4 +1,4 @@
-"""The background chores of one shard: graph snapshots, segments of the inverted index."""
+"""The background chores of one shard: graph snapshots, inverted segments, marks of upgrades."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 from weftdb.core.env import Env
 from weftdb.core.errors import WeftError
+from weftdb.core.schema import IndexKind
 from weftdb.core.types import VectorName
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.recovery import snapshot_path
 from weftdb.engine.shard import Shard
+from weftdb.engine.upgrades import UpgradeChore
 from weftdb.index.ports import VectorIndex
 
 log = logging.getLogger("weftdb.maintenance")
@@ -109,4 +111,9 @@ def shard_chores(shard: Shard, env: Env) -> Sequence[Chore]:
         for vector in shard.schema.vectors
         if not vector.multi_vector
     ]
-    return [SegmentChore(shard), *snapshots]
+    upgrades = [
+        UpgradeChore(shard, vector.name)
+        for vector in shard.schema.vectors
+        if vector.index is IndexKind.DYNAMIC
+    ]
+    return [SegmentChore(shard), *snapshots, *upgrades]

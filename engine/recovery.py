@@ -14,6 +14,7 @@ import numpy as np
 from weftdb.core.errors import CorruptData
 from weftdb.core.types import DocId, DocIds, VectorName
 from weftdb.engine.shard import Shard
+from weftdb.engine.upgrades import restore_upgrade
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import VectorIndex
 from weftdb.storage.vector_codec import decode_rows
@@ -33,6 +34,7 @@ def snapshot_path(shard: Shard, name: VectorName) -> Path:
 def load_vectors(shard: Shard) -> None:
     """Make every live vector of the shard searchable. Raises CorruptData of stored rows."""
     for name, index in shard.vectors.items():
+        restore_upgrade(shard, name, index)
         _add_missing(shard, name, index, _load_snapshot(shard, name, index))
 
 

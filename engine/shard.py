@@ -29,7 +29,7 @@ from weftdb.engine.text_side import TextSide
 from weftdb.index.allow_list import AllowList
 from weftdb.index.factory import make_index
 from weftdb.index.inverted.inverted_index import TermCache
-from weftdb.index.ports import VectorIndex
+from weftdb.index.ports import Upgradable, VectorIndex
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.kv import KeyValueStore, Ticket
 from weftdb.storage.object_codec import decode_object, stored_id
@@ -168,10 +168,13 @@ class Shard:
         """Take a changed definition: more properties or vectors, other search settings."""
         with self.publishing:
             for vector in schema.vectors:
-                if vector.name in self.vectors:
-                    self.vectors[vector.name].configure(vector.hnsw)
-                else:
+                index = self.vectors.get(vector.name)
+                if index is None:
                     self.vectors[vector.name] = make_index(vector, self.config.index)
+                    continue
+                index.configure(vector.hnsw)
+                if isinstance(index, Upgradable):
+                    index.move_threshold(vector.dynamic_threshold)
             self.schema = schema
             self.text.reconfigure(schema)
 

@@ -13,7 +13,7 @@ from weftdb.index.skipped import SkippedIndex
 
 
 def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
-    """Make an empty index. Dynamic and hfresh are graphs from the start, for now.
+    """Make an empty index. hfresh is served by a graph (docs/guide/vector-indexes.md).
 
     Raises ImportError if `index.kernels` is `native` and the extension cannot be loaded.
     """
@@ -25,9 +25,14 @@ def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     if kernels.name == "reference":
         return FlatIndex(config, kernels)
     # Imported here, because it needs the extension that the reference kernels do without.
-    from weftdb.index.hnsw.graph import HnswIndex
+    from weftdb.index.hnsw.dynamic import DynamicIndex
+    from weftdb.index.hnsw.graph import NEVER_LINKED, HnswIndex
 
-    return HnswIndex(config, index, exact=config.index is IndexKind.FLAT)
+    if config.index is IndexKind.FLAT:
+        return HnswIndex(config, index, link_min=NEVER_LINKED)
+    if config.index is IndexKind.DYNAMIC:
+        return DynamicIndex(config, index)
+    return HnswIndex(config, index)
 
 
 def _make_multi_vector(config: VectorConfig, kernels: Kernels) -> VectorIndex:

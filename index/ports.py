@@ -1,6 +1,7 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, and `FieldReader` (read side of the inverted index).
+Offered to the engine: `VectorIndex`, `Upgradable`, and `FieldReader` (read side of the inverted
+index).
 Needed from outside: `SegmentStore`, `IdLookup`; storage satisfies them without importing this.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,24 @@ class VectorIndex(Protocol):
 
     def close(self) -> None:
         """Stop background work and give the memory back."""
+        ...
+
+
+@runtime_checkable
+class Upgradable(Protocol):
+    """An index that is exact at first and becomes a graph for good (index/hnsw/dynamic.py)."""
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether it has become a graph."""
+        ...
+
+    def upgrade(self) -> None:
+        """Become a graph now; nothing happens if it is one."""
+        ...
+
+    def move_threshold(self, threshold: int) -> None:
+        """Take another threshold (at least 1), which may be passed already."""
         ...
 
 

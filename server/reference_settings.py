@@ -73,7 +73,6 @@ _NO_AUTH = (
 _NO_LIMIT = "this build does not enforce usage limits yet"
 
 _MAPPED = {
-    "ASYNC_INDEXING": "vectors are always linked in the background, and found before",
     "DISABLE_TELEMETRY": "there is no telemetry",
     "DISABLE_LAZY_LOAD_SHARDS": "shards are loaded at the start",
     "HNSW_STARTUP_WAIT_FOR_VECTOR_CACHE": "the server is ready when its vectors are",

@@ -161,6 +161,7 @@ SETTINGS: tuple[Setting, ...] = (
         "DEFAULT_QUANTIZATION",
     ),
     Setting("schema.default_tokenization", values.choice(_TOKENIZATIONS), "DEFAULT_TOKENIZATION"),
+    Setting("schema.async_indexing", values.FLAG, "ASYNC_INDEXING"),
     Setting("schema.ttl_sweep_interval_s", values.SCHEDULE, "OBJECTS_TTL_DELETE_SCHEDULE"),
     Setting("modules.model2vec_url", values.TEXT, "MODEL2VEC_INFERENCE_API"),
     Setting("modules.transformers_url", values.TEXT, "TRANSFORMERS_INFERENCE_API"),

@@ -13,6 +13,7 @@
                   | shard 0x02 chunk:u32                -> live docs of 4,096 doc ids (doc_ids.py)
                   | shard 0x03 uuid:16                  -> version of a deletion (tombstone)
                   | shard 0x04                          -> newest version written in the shard
+                  | shard 0x05 name:utf8                -> empty; the dynamic index is a graph
     METADATA     := 0x00000000 0x01                     -> format version:u32
                   | 0x00000000 0x02                     -> next shard id:u32
                   | 0x00000000 0x03 name:utf8           -> collection row (JSON)
@@ -35,6 +36,7 @@ _pack_u32_u32 = _U32_U32.pack
 
 _MANIFEST, _DELTA, _BLOCK = b"\x00", b"\x01", b"\x02"
 _COUNTERS, _LIVE, _TOMBSTONE, _CLOCK = b"\x01", b"\x02", b"\x03", b"\x04"
+_UPGRADED = b"\x05"
 
 
 def shard_range(shard: ShardId) -> tuple[bytes, bytes]:
@@ -127,6 +129,11 @@ def tombstone_key(shard: ShardId, object_id: ObjectId) -> bytes:
 def clock_key(shard: ShardId) -> bytes:
     """METADATA: the newest version of a shard; only the writes of one shard are in order."""
     return _pack_u32(shard) + _CLOCK
+
+
+def upgraded_key(shard: ShardId, name: VectorName) -> bytes:
+    """METADATA: that the dynamic index of a vector has become a graph."""
+    return _pack_u32(shard) + _UPGRADED + name.encode()
 
 
 FORMAT_KEY = _pack_u32(NODE) + b"\x01"

@@ -36,9 +36,10 @@ LINKS_MIN = 4
 LINKS_MAX = 4096
 EF_CONSTRUCTION_MIN = 4
 
-_LINK_MIN = 1024
+LINK_MIN = 1024
 """An index of fewer vectors is scanned; it has no links and does not pay for any."""
-_NEVER_LINKED = 2**32 - 1
+NEVER_LINKED = 2**32 - 1
+"""As `link_min`: every search is a scan."""
 _INTERRUPTIBLE_S = 0.25
 """Longest stay in native code while waiting, so that Ctrl-C is heard."""
 
@@ -46,8 +47,16 @@ _INTERRUPTIBLE_S = 0.25
 class HnswIndex:
     """One vector space of one shard, in native memory. See `VectorIndex` for the contract."""
 
-    def __init__(self, config: VectorConfig, index: IndexConfig, *, exact: bool = False) -> None:
-        """Start empty. `exact` never links: every search is a scan (index kind flat).
+    def __init__(
+        self,
+        config: VectorConfig,
+        index: IndexConfig,
+        *,
+        link_min: int = LINK_MIN,
+        flat_until: int = 0,
+    ) -> None:
+        """Start empty. More than `link_min` vectors are linked; before more than `flat_until` are
+        live (0: at once) none is.
 
         `index.threads` sizes the linking pool, which all indexes of the process share.
         """
@@ -59,7 +68,8 @@ class HnswIndex:
             min(max(config.hnsw.max_connections, LINKS_MIN), LINKS_MAX),
             max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
             0,
-            _NEVER_LINKED if exact else _LINK_MIN,
+            link_min,
+            flat_until,
         )
 
     @property

@@ -20,13 +20,14 @@ namespace weft {
 namespace {
 
 IndexHandle make_index(const std::string& metric, uint32_t links, uint32_t ef_construction,
-                       uint64_t seed, uint32_t link_min) {
+                       uint64_t seed, uint32_t link_min, uint32_t flat_until) {
     IndexSettings settings;
     settings.graph.metric = metric_of(metric);
     settings.graph.links = links;
     settings.graph.ef_construction = ef_construction;
     settings.graph.seed = seed;
     settings.link_min = link_min;
+    settings.flat_until = flat_until;
     if (links < 4 || links > 4096) throw std::invalid_argument("links must be in 4..4096");
     if (ef_construction < 4) throw std::invalid_argument("ef_construction must be at least 4");
     return {std::make_shared<VectorIndex>(settings)};
@@ -138,6 +139,11 @@ bool wait_indexed(const IndexHandle& self, double timeout_s) {
     return self.index->wait_indexed(timeout_s);
 }
 
+void set_flat_until(IndexHandle& self, uint32_t live) {
+    nb::gil_scoped_release free;
+    self.index->set_flat_until(live);
+}
+
 void close(IndexHandle& self) {
     nb::gil_scoped_release free;
     self.index->close();
@@ -173,6 +179,8 @@ void bind_vector_index(nb::module_& m) {
         .def("save", &save, nb::arg("path"))
         .def("load", &load, nb::arg("path"), nb::arg("live"))
         .def("close", &close)
+        .def("set_flat_until", &set_flat_until, nb::arg("live"))
+        .def_prop_ro("flat_until", [](const IndexHandle& self) { return self.index->flat_until(); })
         .def_prop_ro("dimensions", [](const IndexHandle& self) { return self.index->dimensions(); })
         .def_prop_ro("count", [](const IndexHandle& self) { return self.index->count(); })
         .def_prop_ro("deleted", [](const IndexHandle& self) { return self.index->deleted(); })
@@ -180,7 +188,8 @@ void bind_vector_index(nb::module_& m) {
         .def_prop_ro("memory_bytes",
                      [](const IndexHandle& self) { return self.index->memory_bytes(); });
     m.def("make_vector_index", &make_index, nb::arg("metric"), nb::arg("links"),
-          nb::arg("ef_construction"), nb::arg("seed"), nb::arg("link_min"));
+          nb::arg("ef_construction"), nb::arg("seed"), nb::arg("link_min"),
+          nb::arg("flat_until") = 0);
     m.def(
         "set_link_threads", [](size_t threads) { LinkPool::shared().resize(threads); },
         nb::arg("threads"), "Size the pool that links vectors, for the whole process.");

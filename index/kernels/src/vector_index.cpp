@@ -74,6 +74,7 @@ void VectorIndex::add(const uint32_t* docs, const float* rows, size_t count, siz
         prepare(rows + at * dimensions, dimensions, prepared.data() + at * dimensions);
     graph->append(docs, prepared.data(), count);
     if (fresh) set_graph(graph);
+    end_flat_if_due(*graph);
     if (is_linked(*graph)) wake_linkers();
 }
 
@@ -209,6 +210,8 @@ std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWord
         missing = Snapshot::reconcile(*graph, live);
         if (graph->live() == 0) return missing;
         set_graph(graph);
+        if (graph->linked() > 0) flat_until_.store(0);
+        end_flat_if_due(*graph);
         if (is_linked(*graph)) wake_linkers();
     }
     begin_rebuild_if_due();

@@ -26,6 +26,7 @@ namespace weft {
 struct IndexSettings {
     GraphSettings graph;       // its dimensions are those of the first rows
     uint32_t link_min = 1024;  // fewer vectors are scanned, never linked; the top value: flat
+    uint32_t flat_until = 0;   // no links before more than so many are live; then, for good
 };
 
 struct SearchRequest {
@@ -57,7 +58,8 @@ struct ClosedError : std::runtime_error {
 
 class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorIndex> {
   public:
-    explicit VectorIndex(const IndexSettings& settings) : settings_(settings) {}
+    explicit VectorIndex(const IndexSettings& settings)
+        : settings_(settings), flat_until_(settings.flat_until) {}
 
     const IndexSettings& settings() const { return settings_; }
     // Raises DimensionError or std::invalid_argument (not finite, not new) before any change.
@@ -79,6 +81,9 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     // Raises std::runtime_error where linking has failed.
     bool wait_indexed(double timeout_s) const;
     void close();
+    // 0 where links are made. Setting it moves the threshold of an index that has not passed it.
+    uint32_t flat_until() const { return flat_until_.load(std::memory_order_acquire); }
+    void set_flat_until(uint32_t live);
 
     bool has_work() const override;
     void left_queue() noexcept override;
@@ -97,7 +102,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
 
     std::shared_ptr<Graph> graph() const;
     void set_graph(std::shared_ptr<Graph> graph);
-    bool is_linked(const Graph& graph) const { return graph.count() > settings_.link_min; }
+    bool is_linked(const Graph& graph) const {
+        return flat_until() == 0 && graph.count() > settings_.link_min;
+    }
+    void end_flat_if_due(const Graph& graph);
     void prepare(const float* row, size_t dimensions, float* out) const;
     const float* prepare_query(const float* query, size_t dimensions, Scratch& scratch) const;
     void search_graph(const Graph& graph, const float* query, const SearchRequest& request,
@@ -118,6 +126,7 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::atomic<bool> rebuilding_{false};
     std::atomic<bool> queued_{false};
     std::atomic<bool> closed_{false};
+    std::atomic<uint32_t> flat_until_;  // written under writer_mutex_
     mutable std::mutex state_mutex_;
     mutable std::condition_variable state_changed_;
     std::string fault_;  // why linking stopped, under state_mutex_

@@ -136,6 +136,21 @@ void VectorIndex::end_rebuild_if_caught_up() {
     rebuilding_.store(false);
 }
 
+void VectorIndex::set_flat_until(uint32_t live) {
+    std::lock_guard guard(writer_mutex_);
+    std::shared_ptr<Graph> graph = this->graph();
+    if (flat_until() == 0) return;
+    flat_until_.store(live);
+    if (graph == nullptr) return;
+    end_flat_if_due(*graph);
+    if (is_linked(*graph)) wake_linkers();
+}
+
+// Requires: writer_mutex_ is held.
+void VectorIndex::end_flat_if_due(const Graph& graph) {
+    if (graph.live() > flat_until()) flat_until_.store(0);
+}
+
 bool VectorIndex::wait_indexed(double timeout_s) const {
     auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
     std::unique_lock lock(state_mutex_);
