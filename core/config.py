@@ -38,6 +38,20 @@ class IndexConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourcesConfig:
+    """What the process may take of the machine before it refuses writes. 0 switches a mark off."""
+
+    memory_budget_bytes: int = 0
+    """0 takes 90 % of what control group and machine allow."""
+    limited: bool = False
+    """Take 80 % instead, where no budget is given."""
+    memory_warning_percentage: int = 80
+    memory_readonly_percentage: int = 0
+    disk_warning_percentage: int = 80
+    disk_readonly_percentage: int = 90
+
+
+@dataclass(frozen=True, slots=True)
 class QueryConfig:
     """Limits of one read."""
 
@@ -100,6 +114,7 @@ class Config:
 
     storage: StorageConfig = field(default_factory=StorageConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     schema: SchemaConfig = field(default_factory=SchemaConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from weftdb.core.env import Env
 from weftdb.core.errors import Closed, ObjectNotFound, Overloaded, UnknownTenant, WeftError
+from weftdb.core.memory_estimate import link_bytes
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, PropertyValue, VectorName, format_object_id
+from weftdb.engine.admission import Admission
 from weftdb.engine.change import PutMode
 from weftdb.engine.chores import shard_chores
 from weftdb.engine.expiry import ExpiryChore, SweepCall
@@ -56,6 +58,7 @@ class LocalCollection:
         shard_name: str,
         vectorizers: Vectorizers,
         wake: Callable[[], None],
+        admission: Admission,
         env: Env,
     ) -> None:
         """Serve an open shard; `wake` tells the maintenance that something was written."""
@@ -66,6 +69,7 @@ class LocalCollection:
         self._writer = writer
         self._vectorizers = vectorizers
         self._wake = wake
+        self._admission = admission
         self._retired = threading.Event()
 
     @property
@@ -80,14 +84,16 @@ class LocalCollection:
 
         Drafts are validated already (core/validation.py); here vectors are made where a vectorizer
         is configured and missing, and dimensions are checked. Of the same id twice, the last wins.
+        Raises Overloaded and DiskFull before anything is written.
         """
         self._check(tenant)
-        errors = fill_vectors(drafts, self.schema, self._vectorizers)
-        ready = [i for i, error in enumerate(errors) if error is None]
-        found, ticket = self._writer.put([drafts[i] for i in ready], mode)
-        for i, error in zip(ready, found, strict=True):
-            errors[i] = error
-        self._settle(ticket)
+        with self._admission.admit(self.shard, drafts):
+            errors = fill_vectors(drafts, self.schema, self._vectorizers)
+            ready = [i for i, error in enumerate(errors) if error is None]
+            found, ticket = self._writer.put([drafts[i] for i in ready], mode)
+            for i, error in zip(ready, found, strict=True):
+                errors[i] = error
+            self._settle(ticket)
         return errors
 
     def merge(
@@ -101,7 +107,7 @@ class LocalCollection:
         """Change single properties (None removes) and vectors.
 
         A vector that a vectorizer made is made anew when its text changes. Raises ObjectNotFound,
-        DimensionMismatch, ModuleFailure, Overloaded.
+        DimensionMismatch, ModuleFailure, Overloaded, DiskFull.
         """
         self._check(tenant)
         for _ in range(MERGE_TRIES_MAX):
@@ -109,13 +115,14 @@ class LocalCollection:
             if old is None:
                 raise ObjectNotFound(f"no object with id '{format_object_id(object_id)}'")
             draft = self._merged(old, changes, vectors)
-            errors = fill_vectors([draft], self.schema, self._vectorizers)
-            if errors[0] is not None:
-                raise errors[0]
-            ticket = self._writer.put_over(draft, old.doc_id)
-            if ticket is not None:
-                self._settle(ticket)
-                return
+            with self._admission.admit(self.shard, [draft]):
+                errors = fill_vectors([draft], self.schema, self._vectorizers)
+                if errors[0] is not None:
+                    raise errors[0]
+                ticket = self._writer.put_over(draft, old.doc_id)
+                if ticket is not None:
+                    self._settle(ticket)
+                    return
         raise Overloaded(f"object {format_object_id(object_id)} is written by too many at once")
 
     def delete(self, ids: Sequence[ObjectId], *, tenant: str = "") -> list[bool]:
@@ -184,6 +191,26 @@ class LocalCollection:
     def pending(self) -> int:
         """Vectors that wait to be linked into their graphs (they are found all the same)."""
         return sum(index.pending for index in self.shard.vectors.values())
+
+    @property
+    def vector_bytes(self) -> int:
+        """Memory of the vector indexes."""
+        return sum(index.memory_bytes() for index in self.shard.vectors.values())
+
+    @property
+    def term_bytes(self) -> int:
+        """Memory of the inverted index, without what its cache holds."""
+        return self.shard.text.memory_bytes()
+
+    @property
+    def coming_bytes(self) -> int:
+        """Memory that the links of pending vectors will take."""
+        schema, total = self.schema, 0.0
+        for name, index in self.shard.vectors.items():
+            config = schema.vector_by_name.get(name)
+            if config is not None:
+                total += index.pending * link_bytes(config.hnsw.max_connections)
+        return int(total)
 
     def reconfigure(self, definition: Collection) -> None:
         """Take a changed definition."""

@@ -20,8 +20,11 @@ from weftdb.core.env import Env
 from weftdb.core.errors import Closed, CollectionExists, CorruptData, UnknownCollection
 from weftdb.core.schema import Collection
 from weftdb.core.types import ShardId, Version
+from weftdb.engine.admission import Admission
 from weftdb.engine.collection import LocalCollection
+from weftdb.engine.disk_guard import DiskGuard
 from weftdb.engine.maintenance import Chore, Maintenance
+from weftdb.engine.memory_accountant import Consumption, MemoryAccountant
 from weftdb.engine.recovery import load_vectors
 from weftdb.engine.shard import Shard
 from weftdb.engine.writer import ShardWriter
@@ -69,6 +72,11 @@ class Database:
         self._lock = threading.RLock()
         self._collections: dict[str, LocalCollection] = {}
         self._closed = False
+        self.admission = Admission(
+            MemoryAccountant(config.resources, env.clock, self._consumption),
+            DiskGuard(path, config.resources, env.clock),
+            env.clock,
+        )
         self._check_format()
         self._versions = VersionClock(env.clock, floor=Version(0))
         self.maintenance = Maintenance(self._chores, env)
@@ -192,6 +200,7 @@ class Database:
             shard_name=row["shard_name"],
             vectorizers=self._vectorizers,
             wake=self.maintenance.signal,
+            admission=self.admission,
             env=self._env,
         )
         self._collections = {**self._collections, schema.name: held}
@@ -208,6 +217,18 @@ class Database:
         for directory in self._derived.iterdir():
             if directory not in known:
                 shutil.rmtree(directory, ignore_errors=True)
+
+    def _consumption(self) -> Consumption:
+        held = list(self._collections.values())
+        store = {} if self._closed else self.store.metrics()
+        parts = {
+            "vectors": sum(one.vector_bytes for one in held),
+            "terms": self.terms.metrics()["bytes"] + sum(one.term_bytes for one in held),
+            "objects": self.rows.bytes_held,
+            "store_cache": store.get("cache_bytes", 0),
+            "store_memtables": store.get("memtable_bytes", 0),
+        }
+        return Consumption(parts, coming=sum(one.coming_bytes for one in held))
 
     def _chores(self) -> Sequence[Chore]:
         held = list(self._collections.values())

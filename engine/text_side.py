@@ -230,6 +230,10 @@ class TextSide:
         )
         self._store.wait_durable(self._store.write(batch))
 
+    def memory_bytes(self) -> int:
+        """Resident bytes without the term cache."""
+        return self.index.memory_bytes()
+
     def _open(self) -> InvertedIndex:
         filterable, searchable = (self._segments[family] for family in _FAMILIES)
         return InvertedIndex(filterable, searchable, self._cache)

@@ -27,12 +27,19 @@ from starlette.responses import Response
 from weftdb import __version__
 from weftdb.core.config import read_environment
 from weftdb.core.errors import Fault, StoreHeld
+from weftdb.engine.admission import Admission
 from weftdb.engine.assembly import Engine, open_engine
 from weftdb.server.cli.commands import add_commands
 from weftdb.server.grpc.door import Door, DoorSettings
 from weftdb.server.grpc.service import Service
 from weftdb.server.logging import start_logging
-from weftdb.server.metrics import CONTENT_TYPE, CollectionFigures, Figures, Metrics
+from weftdb.server.metrics import (
+    CONTENT_TYPE,
+    CollectionFigures,
+    Figures,
+    Metrics,
+    ResourceFigures,
+)
 from weftdb.server.rest.app import make_app
 from weftdb.server.rest.context import RestContext
 from weftdb.server.search_driver import SearchDriver
@@ -173,8 +180,21 @@ def _open(settings: ServerSettings) -> Node:
             local = database.collection(schema.name)
             yield CollectionFigures(schema.name, local.count(), local.pending)
 
-    metrics.watch(Figures(collections, database.store.metrics))
+    metrics.watch(
+        Figures(collections, database.store.metrics, lambda: _resources(database.admission))
+    )
     return Node(engine, metrics)
+
+
+def _resources(admission: Admission) -> ResourceFigures:
+    memory, disk = admission.memory, admission.disk
+    return ResourceFigures(
+        memory=memory.consumption().parts,
+        memory_used=memory.used_bytes,
+        memory_budget=memory.budget_bytes,
+        disk_percentage=disk.used_percentage,
+        refused={"memory": memory.refused, "disk": disk.refused},
+    )
 
 
 class _RestServer(uvicorn.Server):

@@ -7,11 +7,11 @@ objects, vectors that are not linked yet, the store's figures.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,11 +29,23 @@ class CollectionFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceFigures:
+    """Memory and disk at one moment; `memory` is what the parts of the engine say they take."""
+
+    memory: Mapping[str, int]
+    memory_used: int
+    memory_budget: int
+    disk_percentage: float
+    refused: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What the engine says of itself when asked."""
 
     collections: Callable[[], Iterator[CollectionFigures]]
     store: Callable[[], dict[str, int]]
+    resources: Callable[[], ResourceFigures] | None = None
 
 
 class Metrics:
@@ -117,11 +129,35 @@ class _FiguresCollector(Collector):
         yield pending
         for name, value in self._figures.store().items():
             yield GaugeMetricFamily(f"weftdb_store_{name}", f"RocksDB: {name}.", value=value)
+        if self._figures.resources is not None:
+            yield from _resources(self._figures.resources())
         if sys.platform != "win32":
             yield _memory()
         build = GaugeMetricFamily("weftdb_build", "1, with the version.", labels=("version",))
         build.add_metric((self._version,), 1)
         yield build
+
+
+def _resources(figures: ResourceFigures) -> Iterator[Metric]:
+    parts = GaugeMetricFamily(
+        "weftdb_memory_bytes", "What parts of the engine take of memory.", labels=("part",)
+    )
+    for part, size in figures.memory.items():
+        parts.add_metric((part,), size)
+    yield parts
+    for name, about, value in (
+        ("weftdb_memory_used_bytes", "Memory that counts against the budget.", figures.memory_used),
+        ("weftdb_memory_budget_bytes", "The budget; 0: none.", figures.memory_budget),
+        ("weftdb_disk_used_ratio", "Share of the disk in use.", figures.disk_percentage / 100),
+    ):
+        yield GaugeMetricFamily(name, about, value=value)
+    refused = CounterMetricFamily(
+        "weftdb_writes_refused", "Writes refused by a guard before anything was written.",
+        labels=("guard",),
+    )  # fmt: skip
+    for guard, count in figures.refused.items():
+        refused.add_metric((guard,), count)
+    yield refused
 
 
 def _memory() -> Metric:

@@ -75,6 +75,17 @@ def size(minimum: int) -> Reader:
     return _reader(f"a size of at least {minimum} bytes, such as 67108864 or 64MiB", parse)
 
 
+UNBOUNDED = 2**60
+"""What a budget that is `off` becomes: more than any machine has."""
+
+
+def _budget(value: Any) -> int | None:
+    if str(value).strip().lower() == "off":
+        return UNBOUNDED
+    number: int = size(0).read(value)
+    return number
+
+
 def duration(minimum_s: float) -> Reader:
     """Seconds; text may carry units: 50s, 1m30s, 500ms, and be a schedule: @every 1m."""
 
@@ -127,6 +138,7 @@ def _filled(value: Any) -> str | None:
 
 
 SECONDS = duration(0.1)
+BUDGET = _reader("a size such as 4GiB, 0 for the automatic one, or off", _budget)
 SCHEDULE = _reader(
     "an interval such as 30s or @every 30s (cron lines are not read), or nothing", _schedule
 )

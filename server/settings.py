@@ -139,6 +139,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("index.term_cache_bytes", values.size(0)),
     Setting("index.kernels", values.choice(("auto", "native", "reference"))),
     Setting("index.snapshot_interval_s", values.duration(1.0)),
+    Setting("resources.memory_budget_bytes", values.BUDGET, "GOMEMLIMIT"),
+    Setting("resources.limited", values.FLAG, "LIMIT_RESOURCES"),
+    Setting(
+        "resources.memory_warning_percentage", values.whole(0, 100), "MEMORY_WARNING_PERCENTAGE"
+    ),
+    Setting(
+        "resources.memory_readonly_percentage", values.whole(0, 100), "MEMORY_READONLY_PERCENTAGE"
+    ),
+    Setting(
+        "resources.disk_warning_percentage", values.whole(0, 100), "DISK_USE_WARNING_PERCENTAGE"
+    ),
+    Setting(
+        "resources.disk_readonly_percentage", values.whole(0, 100), "DISK_USE_READONLY_PERCENTAGE"
+    ),
     Setting("query.default_limit", values.whole(1), "QUERY_DEFAULTS_LIMIT"),
     Setting("query.maximum_results", values.whole(1), "QUERY_MAXIMUM_RESULTS"),
     Setting("query.hybrid_maximum_results", values.whole(1), "QUERY_HYBRID_MAXIMUM_RESULTS"),

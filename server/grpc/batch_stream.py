@@ -1,6 +1,7 @@
 """BatchStream: an import that the server paces.
 
-    client: start (data)* stop          server: started (acks | results | backoff)* [shutting_down]
+    client: start (data)* stop
+    server: started (acks | results | out_of_memory | backoff)* [shutting_down]
 
 Messages are acknowledged when they are queued and reported when they are written, one after the
 other, so that of two writes of one object the later one wins. The queue is short: a client that
@@ -15,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weftdb.core.errors import InvalidRequest, Unsupported
+from weftdb.core.errors import InvalidRequest, Overloaded, Unsupported
 from weftdb.core.schema import canonical_collection_name
 from weftdb.proto.v1 import batch_pb2
 from weftdb.server.grpc.connection import error_text
@@ -23,6 +24,8 @@ from weftdb.server.grpc.imports import Failure
 
 MESSAGES_QUEUED_MAX = 2
 BACKOFF_INTERVAL_S = 5.0
+OUT_OF_MEMORY_WAIT_S = 5
+"""What a client is told to wait before it sends again what the memory budget had no room for."""
 
 _Request, _Reply = batch_pb2.BatchStreamRequest, batch_pb2.BatchStreamReply
 
@@ -126,7 +129,11 @@ class BatchStream:
         while (data := await self._queue.get()) is not None:
             begun_s = self.now_s()
             objects = data.objects.values
-            failures = await self.write(objects) if objects else []
+            try:
+                failures = await self.write(objects) if objects else []
+            except Overloaded:
+                self._send(_out_of_memory(data))
+                continue
             ended_s = self.now_s()
             if objects:
                 self._pace.add(len(objects), ended_s - begun_s)
@@ -138,6 +145,17 @@ class BatchStream:
 
     def _send(self, reply: batch_pb2.BatchStreamReply) -> None:
         self._replies.put_nowait(reply.SerializeToString())
+
+
+def _out_of_memory(data: batch_pb2.BatchStreamRequest.Data) -> batch_pb2.BatchStreamReply:
+    """The client keeps the message and sends it again; what had been taken in may come again."""
+    return _Reply(
+        out_of_memory=_Reply.OutOfMemory(
+            uuids=[wire.uuid for wire in data.objects.values],
+            beacons=[_beacon(wire) for wire in data.references.values],
+            wait_time=OUT_OF_MEMORY_WAIT_S,
+        )
+    )
 
 
 def _results(

@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from weftdb.core.errors import (
+    DiskFull,
     InvalidRequest,
     LimitExceeded,
     Malformed,
+    Overloaded,
     RequestError,
     UnknownCollection,
     WeftError,
@@ -102,8 +104,14 @@ def _store(context: RestContext, items: list[BatchItem]) -> list[Json]:
             item.error = error
         else:
             groups[item.collection, item.tenant].append(item)
-    for (collection, tenant), group in groups.items():
-        _store_group(context, collection, tenant, group)
+    for number, ((collection, tenant), group) in enumerate(groups.items()):
+        try:
+            _store_group(context, collection, tenant, group)
+        except (Overloaded, DiskFull) as error:
+            if number == 0:
+                raise  # Nothing was written: the whole batch may come again.
+            for item in group:
+                item.error = item.error or error
     return [_result(context, item) for item in items]
 
 
@@ -130,6 +138,8 @@ def _store_group(
     drafts = [item.draft for item in ready if item.draft is not None]
     try:
         outcomes = context.catalogue.local(collection).put(drafts, tenant=tenant)
+    except (Overloaded, DiskFull):
+        raise
     except WeftError as error:
         outcomes = [error] * len(ready)
     for item, outcome in zip(ready, outcomes, strict=True):

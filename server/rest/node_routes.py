@@ -41,11 +41,12 @@ async def list_shards(request: Request, name: str) -> Response:
     context = context_of(request)
     node = context.config.node_name
     local = context.catalogue.local(name)
+    status = "READONLY" if context.database.admission.disk.refusal else "READY"
     shards = [
         {
             "name": shard,
-            "per_node_status": {node: "READY"},
-            "status": "READY",
+            "per_node_status": {node: status},
+            "status": status,
             "vectorQueueSize": queue,
         }
         for shard, queue in _in_first(local, local.pending)
@@ -114,7 +115,7 @@ async def _nodes(request: Request, collections: list[Collection]) -> Response:
         choices = ", ".join(f'"{name}"' for name in OUTPUTS)
         raise InvalidRequest(f'invalid output: "{output}", possible values are: {choices}')
     node: dict[str, Any] = {
-        "batchStats": {"queueLength": 0, "ratePerSecond": 0},
+        "batchStats": _batch_stats(context),
         "gitHash": "",
         "name": context.config.node_name,
         "operationalMode": "ReadWrite",
@@ -133,10 +134,17 @@ async def _nodes(request: Request, collections: list[Collection]) -> Response:
     return json_reply({"nodes": [node]})
 
 
+def _batch_stats(context: RestContext) -> dict[str, int]:
+    """What clients pace an import by: objects that are being written, and the rate of writing."""
+    figures = context.database.admission.figures()
+    return {"queueLength": figures.running, "ratePerSecond": round(figures.per_second)}
+
+
 def _shards(
     context: RestContext, collections: list[Collection], wanted: str
 ) -> list[dict[str, Any]]:
     out = []
+    is_readonly = bool(context.database.admission.disk.refusal)
     for schema in collections:
         local = context.catalogue.local(schema.name)
         queues = dict(_in_first(local, local.pending))
@@ -152,11 +160,19 @@ def _shards(
                         "numberOfReplicas": schema.replication_factor,
                         "objectCount": count,
                         "replicationFactor": schema.replication_factor,
-                        "vectorIndexingStatus": "INDEXING" if queues[name] else "READY",
+                        "vectorIndexingStatus": _indexing_status(
+                            queues[name], is_readonly=is_readonly
+                        ),
                         "vectorQueueLength": queues[name],
                     }
                 )
     return out
+
+
+def _indexing_status(queue: int, *, is_readonly: bool) -> str:
+    if is_readonly:
+        return "READONLY"
+    return "INDEXING" if queue else "READY"
 
 
 def _in_first(local: LocalCollection, number: int) -> list[tuple[str, int]]:

@@ -13,15 +13,21 @@ import orjson
 from starlette.responses import Response
 
 from weftdb.core.errors import (
+    DiskFull,
     FormatViolation,
     Malformed,
     ObjectNotFound,
+    Overloaded,
     UnknownCollection,
     WeftError,
 )
 from weftdb.server.errors import codes_of
 
 JSON = "application/json"
+RETRY_AFTER_S = 5
+"""A budget frees up in seconds, by a flush, a compaction or the end of another import."""
+RETRY_AFTER_DISK_S = 60
+"""Somebody has to make room."""
 _SERIALIZE = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -59,4 +65,9 @@ def error_reply(error: WeftError, *, prefix: str = "") -> Response:
         return coded(status, error.code, str(error))
     if isinstance(error, (UnknownCollection, ObjectNotFound)) and status == 404:
         return empty_reply(404)
-    return refusal(status, f"{prefix}{error}")
+    reply = refusal(status, f"{prefix}{error}")
+    if isinstance(error, Overloaded):
+        reply.headers["Retry-After"] = str(RETRY_AFTER_S)
+    elif isinstance(error, DiskFull):
+        reply.headers["Retry-After"] = str(RETRY_AFTER_DISK_S)
+    return reply

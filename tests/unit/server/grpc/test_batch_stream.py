@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from weftdb.core.errors import DiskFull, InvalidRequest, SchemaViolation
+from weftdb.core.errors import DiskFull, InvalidRequest, Overloaded, SchemaViolation
 from weftdb.proto.v1 import batch_pb2
-from weftdb.server.grpc.batch_stream import BACKOFF_INTERVAL_S, BatchStream, Pace
+from weftdb.server.grpc.batch_stream import (
+    BACKOFF_INTERVAL_S,
+    OUT_OF_MEMORY_WAIT_S,
+    BatchStream,
+    Pace,
+)
 from weftdb.server.grpc.imports import Failure
 
 Request = batch_pb2.BatchStreamRequest
@@ -18,7 +23,8 @@ STOP = Request(stop=Request.Stop())
 
 
 class Writes:
-    """Remembers what was written; objects called `bad` fail, `full` fails the node."""
+    """Remembers what was written; objects called `bad` fail, `full` fails the node, `much` does not
+    fit into its memory."""
 
     def __init__(self, clock: list[float], seconds: float = 0.0) -> None:
         self.batches: list[list[str]] = []
@@ -33,6 +39,8 @@ class Writes:
         names = [wire.uuid for wire in objects]
         if "full" in names:
             raise DiskFull("no space")
+        if "much" in names:
+            raise Overloaded("not enough memory")
         self.batches.append(names)
         bad = SchemaViolation("no good")
         return [Failure(at, bad) for at, name in enumerate(names) if name == "bad"]
@@ -166,3 +174,12 @@ def test_a_client_that_goes_away_leaves_no_task_behind() -> None:
         assert asyncio.all_tasks() == before
 
     asyncio.run(asyncio.wait_for(main(), timeout=10))
+
+
+def test_what_memory_has_no_room_for_is_to_come_again() -> None:
+    replies, writes = asyncio.run(play(START, data("a", "much"), data("b"), STOP))
+    assert writes.batches == [["b"]]
+    kinds = [reply.WhichOneof("message") for reply in replies]
+    told = replies[kinds.index("out_of_memory")].out_of_memory
+    assert (list(told.uuids), told.wait_time) == (["a", "much"], OUT_OF_MEMORY_WAIT_S)
+    assert [done.uuid for r in replies for done in r.results.successes] == ["b"]

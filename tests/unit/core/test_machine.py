@@ -1,0 +1,76 @@
+"""Limits of control groups of both versions, read from a made-up root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from weftdb.core.limits import MiB
+from weftdb.core.machine import DiskUse, memory_limit_bytes, memory_used_bytes, read_disk_use
+
+NONE_V1 = str(2**63 - 4096)
+
+
+def make_root(root: Path, groups: str, files: dict[str, str]) -> Path:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(groups)
+    for name, text in files.items():
+        file = root / "sys/fs/cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limit"),
+    [
+        ("0::/a/b\n", {"a/b/memory.max": str(300 * MiB)}, 300 * MiB),
+        ("0::/a/b\n", {"a/b/memory.max": "max", "a/memory.max": str(200 * MiB)}, 200 * MiB),
+        ("0::/\n", {"memory.max": str(100 * MiB)}, 100 * MiB),
+        ("0::/host/only\n", {"memory.max": str(64 * MiB)}, 64 * MiB),
+        (
+            "5:cpu,memory:/docker/x\n1:name=systemd:/\n",
+            {"memory/docker/x/memory.limit_in_bytes": str(80 * MiB)},
+            80 * MiB,
+        ),
+        ("5:memory:/docker/x\n", {"memory/memory.limit_in_bytes": str(90 * MiB)}, 90 * MiB),
+    ],
+)
+def test_the_tightest_group_counts(
+    tmp_path: Path, groups: str, files: dict[str, str], limit: int
+) -> None:
+    assert memory_limit_bytes(make_root(tmp_path, groups, files)) == limit
+
+
+@pytest.mark.parametrize(
+    ("groups", "files"),
+    [
+        ("0::/a\n", {"a/memory.max": "max"}),
+        ("5:memory:/a\n", {"memory/a/memory.limit_in_bytes": NONE_V1}),
+        ("0::/a\n", {}),
+        ("nonsense\n", {}),
+    ],
+)
+def test_without_a_group_it_is_the_machine(
+    tmp_path: Path, groups: str, files: dict[str, str]
+) -> None:
+    machine = memory_limit_bytes(tmp_path / "nothing here")
+    assert memory_limit_bytes(make_root(tmp_path, groups, files)) == machine
+
+
+def test_used_memory_leaves_mapped_files_out(tmp_path: Path) -> None:
+    assert memory_used_bytes(tmp_path) is None
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/statm").write_text("900 500 200 1 0 100 0\n")
+    used = memory_used_bytes(tmp_path)
+    assert used is not None
+    assert used % 300 == 0
+    (tmp_path / "proc/self/statm").write_text("900\n")
+    assert memory_used_bytes(tmp_path) is None
+
+
+def test_a_disk_as_df_shows_it(tmp_path: Path) -> None:
+    assert DiskUse(30, 10).percentage == 75.0
+    assert DiskUse(0, 0).percentage == 0.0
+    assert 0.0 < read_disk_use(tmp_path).percentage <= 100.0
