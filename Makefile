@@ -16,10 +16,10 @@ NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench crash fuzz sanitize docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector crash fuzz sanitize docs proto clean
 
 help:  ## print this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 
 # --- set-up: one stamp for the packages, one for the extension ---------------------------------
 
@@ -71,12 +71,15 @@ demo: setup  ## import, embed and search real documents through the official cli
 
 # --- the long ones -----------------------------------------------------------------------------
 
-$(VENV)/.bench: $(VENV)/.packages
+$(VENV)/.bench: pyproject.toml $(VENV)/.packages
 	@$(TOOLS) $(PIP) install --no-build-isolation -Cbuild-dir=build/dev --editable '.[dev,bench]'
 	@touch $@
 
 bench: setup $(VENV)/.bench  ## benchmarks beside hnswlib and tantivy; SCALE=small for a quick look
 	@$(BIN)/python -m benchmarks --scale $(SCALE)
+
+bench-vector: setup $(VENV)/.bench  ## the vector index beside hnswlib, faiss, usearch, in-process
+	@$(BIN)/python -m benchmarks.vector_contest --scale $(SCALE)
 
 crash: setup  ## ROUNDS times: write, SIGKILL, restart, check every acknowledged write
 	@$(BIN)/python -m tests.crash --rounds $(ROUNDS)

@@ -10,6 +10,7 @@ from pathlib import Path
 PACKAGES = (
     "weftdb", "weaviate-client", "grpcio", "uvloop", "numpy", "rocksdict", "pyroaring", "hnswlib",
     "tantivy", "faiss-cpu",
+    "usearch",
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The vector index beside hnswlib, faiss and usearch, in-process and behind the server."""

@@ -1,0 +1,246 @@
+"""Contest: all engines over one dataset, in rounds, so that other load hits each of them alike.
+
+Order of a dataset: builds (ours and the quickest peers anew, the rest from the cache unless it is
+small), one pass over the knobs for recall and a first rate, then rounds over the knobs around the
+wanted recalls, engine by engine, with one and with two threads. The best of the rounds counts.
+
+Peers' graphs are kept below the cache with how long they took to build, because building all of
+them takes longer than everything else; a build that was read from there says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .curve import Point, knobs_around
+from .datasets import Dataset
+from .engines import GRAPHS, OURS, knobs
+from .worker import Build, Worker, WorkerFailed
+
+RECALLS = (0.95, 0.99)
+SWEPT_AT_LEAST = 32
+"""Knob that every sweep reaches: graphs are compared at it."""
+RECALL_END = 0.993
+"""A sweep ends here: nobody is asked for more."""
+BUILD_TIMEOUT_S = 3600.0
+ANSWER_TIMEOUT_S = 180.0
+ONE_THREAD_ROWS_MAX = 100_000
+"""Builds with one thread are taken over this many rows."""
+PACKAGES = {"hnswlib": "hnswlib", "usearch": "usearch", "faiss": "faiss-cpu"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How thorough a contest is."""
+
+    rounds: int
+    fresh: frozenset[str]
+    """Engines that are built anew; others come from the cache where they are in it."""
+    knob_limit: int = 1024
+    one_thread_rows: int = ONE_THREAD_ROWS_MAX
+
+
+@dataclass
+class Entry:
+    """What one engine reached on one dataset; `failure` says why there is less."""
+
+    name: str
+    build_two: Build | None = None
+    build_one: Build | None = None
+    built_on: str = "this run"
+    memory_bytes: int = 0
+    open_s: float | None = None
+    file_bytes: int = 0
+    points: list[Point] = field(default_factory=list)
+    failure: str = ""
+
+
+Tell = Callable[[str], None]
+Answer = TypeVar("Answer")
+
+
+class Contest:
+    """Runs the engines over one dataset."""
+
+    def __init__(
+        self, data: Dataset, cache: Path, settings: Settings, names: Sequence[str], tell: Tell
+    ) -> None:
+        self._data = data
+        self._folder = cache / data.name
+        self._settings = settings
+        self._tell = tell
+        self._entries = {name: Entry(name) for name in names}
+        self._workers: dict[str, Worker] = {}
+
+    def run(self) -> list[Entry]:
+        """Everything, then end the workers whatever happened."""
+        try:
+            for name in self._entries:
+                self._guarded(name, self._start)
+            recalls = {name: self._guarded(name, self._sweep) or {} for name in self._workers}
+            self._rounds(recalls)
+            for name in list(self._workers):
+                self._guarded(name, self._reopen)
+        finally:
+            for worker in self._workers.values():
+                worker.close()
+        return list(self._entries.values())
+
+    def _guarded(self, name: str, step: Callable[[str], Answer]) -> Answer | None:
+        """A step whose failure ends this engine, not the contest."""
+        try:
+            return step(name)
+        except WorkerFailed as failed:
+            self._tell(f"! {failed}")
+            self._entries[name].failure = str(failed)
+            worker = self._workers.pop(name, None)
+            if worker is not None:
+                worker.close()
+            return None
+
+    # --- builds -------------------------------------------------------------------------------
+
+    def _start(self, name: str) -> None:
+        worker = Worker(self._folder, self._data.metric, name)
+        self._workers[name] = worker
+        entry = self._entries[name]
+        if name not in self._settings.fresh and self._take_kept(name, worker):
+            return
+        count = len(self._data.rows)
+        few = min(count, self._settings.one_thread_rows)
+        load = os.getloadavg()[0]
+        entry.build_one = worker.ask("build", few, 1, timeout_s=BUILD_TIMEOUT_S)
+        entry.build_two = worker.ask("build", count, 2, timeout_s=BUILD_TIMEOUT_S)
+        entry.memory_bytes = entry.build_two.memory_bytes
+        self._tell(
+            f"{name}: built {count:,} in {entry.build_two.seconds:.1f} s with two threads "
+            f"({entry.build_two.cpu_s:.0f} s of processor), {few:,} in "
+            f"{entry.build_one.seconds:.1f} s with one, {entry.memory_bytes / 1e6:,.0f} MB"
+        )
+        self._keep(name, worker, load)
+
+    def _path(self, name: str) -> Path:
+        package = PACKAGES.get(name.split()[0])
+        version = metadata.version(package) if package else "ours"
+        return self._folder / f"{name.replace(' ', '-')}-{version}.index"
+
+    def _keep(self, name: str, worker: Worker, load: float) -> None:
+        entry = self._entries[name]
+        path = self._path(name)
+        entry.file_bytes = worker.ask("save", str(path), timeout_s=ANSWER_TIMEOUT_S)
+        if name == OURS:
+            return
+        assert entry.build_one is not None, name
+        assert entry.build_two is not None, name
+        record = {
+            "one": asdict(entry.build_one), "two": asdict(entry.build_two),
+            "on": date.today().isoformat(), "load": round(load, 1), "file_bytes": entry.file_bytes,
+        }  # fmt: skip
+        known = self._record(name)
+        # The best that was ever measured for a peer counts for it.
+        if known is not None and known["two"]["seconds"] < entry.build_two.seconds:
+            record |= {"one": known["one"], "two": known["two"]}
+            record |= {"on": known["on"], "load": known["load"]}
+        path.with_suffix(".json").write_text(json.dumps(record), encoding="utf-8")
+
+    def _record(self, name: str) -> dict[str, Any] | None:
+        path = self._path(name).with_suffix(".json")
+        if not path.exists() or not self._path(name).exists():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def _take_kept(self, name: str, worker: Worker) -> bool:
+        record = self._record(name)
+        if record is None:
+            self._tell(f"{name}: no graph in {self._folder}, building it (minutes, once)")
+            return False
+        entry = self._entries[name]
+        entry.build_one, entry.build_two = (Build(**record[key]) for key in ("one", "two"))
+        entry.built_on = f"{record['on']}, load {record['load']}"
+        entry.file_bytes = record["file_bytes"]
+        entry.open_s, grown = worker.ask("load", str(self._path(name)), timeout_s=ANSWER_TIMEOUT_S)
+        entry.memory_bytes = entry.build_two.memory_bytes or grown
+        self._tell(f"{name}: opened, built in {entry.build_two.seconds:.1f} s ({entry.built_on})")
+        return True
+
+    # --- searches -----------------------------------------------------------------------------
+
+    def _sweep(self, name: str) -> dict[int, float]:
+        """Recall of every knob up to the end, with a first rate each."""
+        worker = self._workers[name]
+        recall_of: dict[int, float] = {}
+        for knob in knobs(name, limit=self._settings.knob_limit):
+            recall_of[knob] = worker.ask("recall", knob, timeout_s=ANSWER_TIMEOUT_S)
+            rate = worker.ask("rate", knob, 1, timeout_s=ANSWER_TIMEOUT_S)
+            self._entries[name].points.append(Point(knob, recall_of[knob], rate))
+            values = list(recall_of.values())
+            is_flat = len(values) > 3 and values[-1] - values[-4] < 0.001
+            if knob < SWEPT_AT_LEAST and name in GRAPHS:
+                continue
+            if recall_of[knob] >= RECALL_END or (is_flat and name not in (OURS, "hnswlib")):
+                break
+        return recall_of
+
+    def _rounds(self, recalls: dict[str, dict[int, float]]) -> None:
+        """Rounds over the knobs that matter; of each rate the best stays."""
+        wanted = {name: knobs_around(found, RECALLS) for name, found in recalls.items()}
+        best: dict[tuple[str, int, int], float] = {}
+        began = time.perf_counter()
+        for _ in range(self._settings.rounds):
+            for place in range(max((len(item) for item in wanted.values()), default=0)):
+                for threads in (1, 2):
+                    for name, chosen in wanted.items():
+                        if place >= len(chosen) or name not in self._workers:
+                            continue
+                        self._guarded(
+                            name,
+                            lambda name, at=(chosen[place], threads): self._rate(name, at, best),
+                        )
+        for (name, knob, threads), rate in best.items():
+            points = self._entries[name].points
+            at = next(index for index, item in enumerate(points) if item.knob == knob)
+            old = points[at]
+            one = max(old.one_per_s, rate) if threads == 1 else old.one_per_s
+            two = rate if threads == 2 else old.two_per_s
+            points[at] = Point(knob, old.recall, one, two)
+        self._tell(f"{self._settings.rounds} rounds in {time.perf_counter() - began:.0f} s")
+
+    def _rate(
+        self, name: str, at: tuple[int, int], best: dict[tuple[str, int, int], float]
+    ) -> None:
+        rate = self._workers[name].ask("rate", *at, timeout_s=ANSWER_TIMEOUT_S)
+        best[name, *at] = max(best.get((name, *at), 0.0), rate)
+
+    # --- opening ------------------------------------------------------------------------------
+
+    def _reopen(self, name: str) -> None:
+        """Open from the file, in a process that has not held the index before."""
+        entry = self._entries[name]
+        self._workers.pop(name).close()
+        if entry.open_s is not None and name != OURS:
+            return
+        fresh = Worker(self._folder, self._data.metric, name)
+        try:
+            found = [
+                fresh.ask("load", str(self._path(name)), timeout_s=ANSWER_TIMEOUT_S)[0]
+                for _ in range(2)
+            ]
+        finally:
+            fresh.close()
+        entry.open_s = min(found)
+
+
+def recall_at_same_beam(entry: Entry, beam: int) -> float | None:
+    """Recall at one ef: what a build is worth; None for engines without a beam."""
+    if entry.name not in GRAPHS:
+        return None
+    return next((item.recall for item in entry.points if item.knob == beam), None)
