@@ -107,7 +107,8 @@ class OurIndex:
 
     def _change(self, *, force_seal: bool) -> None:
         for side, stored in zip(self._index.sides, self._stored, strict=True):
-            while change := side.prepare_change(BitMap(), force_seal=force_seal):
+            docs = LiveDocs(BitMap(range(self._docs)), self._docs)
+            while change := side.prepare_change(docs, force_seal=force_seal):
                 batch = WriteBatch()
                 stored.put_change(
                     batch,

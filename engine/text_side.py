@@ -200,13 +200,14 @@ class TextSide:
     @property
     def is_change_due(self) -> bool:
         """Whether `change` would find something to do."""
-        return any(side.is_change_due for side in self.index.sides)
+        return any(side.is_change_due(self._live) for side in self.index.sides)
 
     def change(self) -> bool:
         """Seal, merge or sweep what is due, one change a side; tell whether there was any."""
         worked = False
         for family, side in zip(_FAMILIES, self.index.sides, strict=True):
-            change = side.prepare_change(self._live.dead_bitmap()) if side.is_change_due else None
+            docs = self._live
+            change = side.prepare_change(docs) if side.is_change_due(docs) else None
             if change is None:
                 continue
             try:

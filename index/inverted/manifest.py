@@ -2,10 +2,11 @@
 
     manifest := "WFMF" version:u8 next_segment:u32 counts segment* gone* crc32:u32
     counts   := segments:u32 gone:u32
-    segment  := number:u32 blocks:u32 bytes:u64
+    segment  := number:u32 blocks:u32 bytes:u64 first_doc:u32 end_doc:u32 docs:u32
     gone     := number:u32             # replaced; its blocks are deleted by the next change
 
-Little-endian; the crc covers all before it. A replaced segment stays one change longer, so that a
+Little-endian; the crc covers all before it. Version 2 is written; version 1 had no docs in its
+segments and is read. A replaced segment stays one change longer, so that a
 reader that began before the change finds its blocks.
 """
 
@@ -13,24 +14,43 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+
+from pyroaring import BitMap
 
 from weftdb.core.errors import CorruptData
 
 _MAGIC = b"WFMF"
-_VERSION = 1
+_VERSION = 2
 _HEAD = struct.Struct("<4sBIII")
-_SEGMENT = struct.Struct("<IIQ")
+_SEGMENTS = {1: struct.Struct("<IIQ"), 2: struct.Struct("<IIQIII")}
+_SEGMENT = _SEGMENTS[_VERSION]
 _NUMBER = struct.Struct("<I")
+DOC_ID_END = 2**32 - 1
+"""Beyond every doc id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentRow:
-    """One sealed segment: blocks 0 to `blocks - 1`, `bytes` together."""
+    """One sealed segment: blocks 0 to `blocks - 1`, `bytes` together.
+
+    Its entries are of docs in [first_doc, end_doc), of which `docs` were live when it was written
+    (0: not known, or none).
+    """
 
     number: int
     blocks: int
     bytes: int
+    first_doc: int = 0
+    end_doc: int = DOC_ID_END
+    docs: int = 0
+
+    def dead_share(self, live: BitMap) -> float:
+        """Which share of its docs has died since it was written, about. In [0, 1]."""
+        if self.docs == 0:
+            return 0.0
+        left: int = live.range_cardinality(self.first_doc, self.end_doc)
+        return max(0.0, 1.0 - left / self.docs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +94,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
         )
     )
     for row in manifest.segments:
-        out += _SEGMENT.pack(row.number, row.blocks, row.bytes)
+        out += _SEGMENT.pack(*astuple(row))
     for number in manifest.gone:
         out += _NUMBER.pack(number)
     return bytes(out + _NUMBER.pack(zlib.crc32(out)))
@@ -87,13 +107,14 @@ def decode_manifest(data: bytes) -> Manifest:
     if zlib.crc32(data[:-4]) != _NUMBER.unpack(data[-4:])[0]:
         raise CorruptData("manifest of an inverted index: checksum is wrong")
     _, version, next_segment, segments, gone = _HEAD.unpack_from(data)
-    if version != _VERSION:
+    segment = _SEGMENTS.get(version)
+    if segment is None:
         raise CorruptData(f"manifest of an inverted index: version {version}, known is {_VERSION}")
     start = _HEAD.size
-    middle = start + segments * _SEGMENT.size
+    middle = start + segments * segment.size
     if len(data) != middle + 4 * gone + 4:
         raise CorruptData("manifest of an inverted index: wrong size")
-    rows = tuple(SegmentRow(*item) for item in _SEGMENT.iter_unpack(data[start:middle]))
+    rows = tuple(SegmentRow(*item) for item in segment.iter_unpack(data[start:middle]))
     numbers = tuple(item[0] for item in _NUMBER.iter_unpack(data[middle:-4]))
     if any(number >= next_segment for number in (*numbers, *(row.number for row in rows))):
         raise CorruptData("manifest of an inverted index: a segment from the future")

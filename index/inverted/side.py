@@ -26,6 +26,7 @@ from weftdb.index.inverted.manifest import (
     encode_manifest,
 )
 from weftdb.index.kernels import _native
+from weftdb.index.live_docs import LiveDocs
 from weftdb.index.ports import SegmentStore
 
 _READ_ATTEMPTS = 8
@@ -171,27 +172,26 @@ class InvertedSide:
 
     # Changing.
 
-    @property
-    def is_change_due(self) -> bool:
+    def is_change_due(self, docs: LiveDocs) -> bool:
         """Whether `prepare_change` would find something to do."""
         return (
-            self._is_seal_due() or bool(self._manifest.gone) or self._merge_candidates() != ()
+            self._is_seal_due() or bool(self._manifest.gone) or self._merge_candidates(docs) != ()
         ) and not self._is_changing
 
-    def prepare_change(self, dead: BitMap, *, force_seal: bool = False) -> SideChange | None:
+    def prepare_change(self, docs: LiveDocs, *, force_seal: bool = False) -> SideChange | None:
         """Seal, else merge, else sweep what was replaced; None if nothing is due.
 
-        `dead` docs are left out: ids that were given out and are not live. The engine writes the
-        change and then calls `install`, or `abandon`. Raises CorruptData.
+        Docs that were given out and are not live are left out. The engine writes the change and
+        then calls `install`, or `abandon`. Raises CorruptData.
         """
         with self._lock:
             assert not self._is_changing, "a change is under way already"
             self._is_changing = True
         try:
             if self._is_seal_due() or (force_seal and self.delta_count > 0):
-                self._change = self._seal(dead)
-            elif rows := self._merge_candidates():
-                self._change = self._merge(rows, dead)
+                self._change = self._seal(docs)
+            elif rows := self._merge_candidates(docs):
+                self._change = self._merge(rows, docs)
             elif self._manifest.gone:
                 after = self._manifest.swept()
                 self._change = SideChange(
@@ -225,13 +225,15 @@ class InvertedSide:
             postings=int(self._native.delta_postings), deltas=int(self._native.delta_count)
         )
 
-    def _merge_candidates(self) -> tuple[SegmentRow, ...]:
-        return merge_candidates(self._manifest.segments)
+    def _merge_candidates(self, docs: LiveDocs) -> tuple[SegmentRow, ...]:
+        return merge_candidates(self._manifest.segments, docs.live.bitmap)
 
-    def _seal(self, dead: BitMap) -> SideChange:
-        blocks, deltas = self._native.seal(dead.serialize())
+    def _seal(self, docs: LiveDocs) -> SideChange:
+        blocks, deltas = self._native.seal(docs.dead_bitmap().serialize())
         number = self._manifest.next_segment
-        after = self._manifest.with_sealed(_row(number, blocks))
+        first, last = min(deltas, default=0), max(deltas, default=0)
+        row = _row(number, blocks, docs, first, max(docs.end, last + 1))
+        after = self._manifest.with_sealed(row)
         return SideChange(
             number,
             blocks,
@@ -241,21 +243,26 @@ class InvertedSide:
             after,
         )
 
-    def _merge(self, rows: tuple[SegmentRow, ...], dead: BitMap) -> SideChange:
+    def _merge(self, rows: tuple[SegmentRow, ...], docs: LiveDocs) -> SideChange:
         inputs = [[self._store.block(row.number, at) for at in range(row.blocks)] for row in rows]
         merged = tuple(row.number for row in rows)
         try:
             blocks = _native.merge_blocks(
-                inputs, self.kind is SideKind.SEARCHABLE, dead.serialize()
+                inputs, self.kind is SideKind.SEARCHABLE, docs.dead_bitmap().serialize()
             )
         except _native.Damaged as error:
             raise CorruptData(f"{self.kind.value} segments {merged}: {error}") from None
         number = self._manifest.next_segment
-        after = self._manifest.with_merged(_row(number, blocks), merged)
+        first, end = min(row.first_doc for row in rows), max(row.end_doc for row in rows)
+        after = self._manifest.with_merged(_row(number, blocks, docs, first, end), merged)
         return SideChange(
             number, blocks, (), self._manifest.gone, encode_manifest(after), after, merged
         )
 
 
-def _row(number: int, blocks: Sequence[bytes]) -> SegmentRow:
-    return SegmentRow(number, len(blocks), sum(len(block) for block in blocks))
+def _row(
+    number: int, blocks: Sequence[bytes], docs: LiveDocs, first_doc: int, end_doc: int
+) -> SegmentRow:
+    live = docs.live.bitmap.range_cardinality(first_doc, end_doc)
+    size = sum(len(block) for block in blocks)
+    return SegmentRow(number, len(blocks), size, first_doc, end_doc, live)

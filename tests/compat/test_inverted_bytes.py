@@ -20,6 +20,10 @@ SEARCHABLE = (
 )
 DIRECTORY = "5746504201020100010000000b0000000008000374007664656e01c61b8275"
 MANIFEST = (
+    "57464d4602080000000200000002000000030000000a000000881300000000000000000000460000003c00000007"
+    "000000010000000000000000010000460000005a0000000000000001000000020000003e8d6046"
+)
+MANIFEST_V1 = (
     "57464d4601080000000200000002000000030000000a00000088130000000000000700000001000000000000"
     "000001000001000000020000003be498fb"
 )
@@ -60,6 +64,12 @@ def test_deltas_are_read_as_ever() -> None:
 
 
 def test_manifests_are_written_as_ever() -> None:
-    manifest = Manifest(8, (SegmentRow(3, 10, 5000), SegmentRow(7, 1, 2**40)), (1, 2))
+    rows = (SegmentRow(3, 10, 5000, 0, 70, 60), SegmentRow(7, 1, 2**40, 70, 90, 0))
+    manifest = Manifest(8, rows, (1, 2))
     assert encode_manifest(manifest).hex() == MANIFEST
     assert decode_manifest(bytes.fromhex(MANIFEST)) == manifest
+
+
+def test_manifests_of_version_1_are_read() -> None:
+    manifest = Manifest(8, (SegmentRow(3, 10, 5000), SegmentRow(7, 1, 2**40)), (1, 2))
+    assert decode_manifest(bytes.fromhex(MANIFEST_V1)) == manifest

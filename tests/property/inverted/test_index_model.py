@@ -113,7 +113,7 @@ class IndexAndModel(RuleBasedStateMachine):
 
     @rule(side=st.integers(0, 1))
     def fail_to_change(self, side: int) -> None:
-        change = self.index.sides[side].prepare_change(BitMap(self.dead), force_seal=True)
+        change = self.index.sides[side].prepare_change(self.live_docs, force_seal=True)
         if change is not None:
             self.index.sides[side].abandon(change)
 
@@ -123,7 +123,7 @@ class IndexAndModel(RuleBasedStateMachine):
 
     def apply(self, side: int, *, force_seal: bool) -> None:
         held = self.index.sides[side]
-        change = held.prepare_change(BitMap(self.dead), force_seal=force_seal)
+        change = held.prepare_change(self.live_docs, force_seal=force_seal)
         if change is None:
             return
         event(f"merged: {bool(change.merged)}, swept: {bool(change.segments_gone)}")
@@ -138,6 +138,10 @@ class IndexAndModel(RuleBasedStateMachine):
         )
         self.store.write(write)
         held.install(change)
+
+    @property
+    def live_docs(self) -> LiveDocs:
+        return LiveDocs(BitMap(self.model), self.end)
 
     def live_of(self, found: BitMap) -> set[int]:
         return set(found) - self.dead
@@ -207,7 +211,7 @@ class IndexAndModel(RuleBasedStateMachine):
         found = self.index.search(
             KeywordPlan((group,), operator, terms_min),
             k,
-            live=LiveDocs(BitMap(self.model), self.end),
+            live=self.live_docs,
             mean_lengths={name: self.mean(name) for name in fields},
             k1=K1,
             b=B,

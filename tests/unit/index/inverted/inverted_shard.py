@@ -12,12 +12,15 @@ from weftdb.index.bm25 import KeywordGroup, KeywordPlan
 from weftdb.index.inverted.delta import Delta, DeltaWriter
 from weftdb.index.inverted.inverted_index import InvertedIndex, TermCache
 from weftdb.index.inverted.side import InvertedSide
+from weftdb.index.live_docs import LiveDocs
 from weftdb.storage.kv import Family, WriteBatch
 from weftdb.storage.memory import MemoryStore
 from weftdb.storage.segments import StoredSegments
 
 FAMILIES = (Family.FILTERABLE, Family.SEARCHABLE)
 SHARD = ShardId(5)
+DOCS_MAX = 100_000
+"""Changes take every doc below this for live unless it is dead."""
 
 
 class InvertedShard:
@@ -41,8 +44,11 @@ class InvertedShard:
         self.index.publish(delta)
         return delta
 
-    def change(self, side: InvertedSide, dead: BitMap, *, force_seal: bool = False) -> bool:
-        change = side.prepare_change(dead, force_seal=force_seal)
+    def change(
+        self, side: InvertedSide, dead: BitMap, *, force_seal: bool = False, end: int = DOCS_MAX
+    ) -> bool:
+        docs = LiveDocs(BitMap(range(end)) - dead, end)
+        change = side.prepare_change(docs, force_seal=force_seal)
         if change is None:
             return False
         batch = WriteBatch()
@@ -58,9 +64,9 @@ class InvertedShard:
         side.install(change)
         return True
 
-    def seal(self, dead: Sequence[int] = ()) -> None:
+    def seal(self, dead: Sequence[int] = (), *, end: int = DOCS_MAX) -> None:
         for side in self.index.sides:
-            self.change(side, BitMap(dead), force_seal=True)
+            self.change(side, BitMap(dead), force_seal=True, end=end)
 
     def overwrite(self, family: Family, key: bytes, value: bytes) -> None:
         batch = WriteBatch()

@@ -69,7 +69,7 @@ class KeywordShard:
 
     def _seal(self) -> None:
         for side, stored in zip(self.index.sides, self.stored.values(), strict=True):
-            change = side.prepare_change(self.live().dead_bitmap(), force_seal=True)
+            change = side.prepare_change(self.live(), force_seal=True)
             if change is None:
                 continue
             batch = WriteBatch()

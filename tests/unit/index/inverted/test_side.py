@@ -7,6 +7,7 @@ import threading
 import pytest
 from pyroaring import BitMap
 
+from weftdb.core.codec import encode_int
 from weftdb.core.errors import CorruptData
 from weftdb.core.limits import KiB, MiB
 from weftdb.core.schema import Tokenization
@@ -45,7 +46,7 @@ def test_deltas_that_come_during_a_seal_stay() -> None:
     shard = InvertedShard()
     side = shard.index.filterable
     write(shard, 0)
-    change = side.prepare_change(BitMap(), force_seal=True)
+    change = side.prepare_change(live(4), force_seal=True)
     assert change is not None
     for first in range(4, 80, 4):
         write(shard, first)
@@ -59,9 +60,9 @@ def test_a_change_that_failed_can_be_made_again() -> None:
     shard = InvertedShard()
     side = shard.index.filterable
     write(shard, 0)
-    change = side.prepare_change(BitMap(), force_seal=True)
+    change = side.prepare_change(live(4), force_seal=True)
     assert change is not None
-    assert not side.is_change_due
+    assert not side.is_change_due(live(4))
     side.abandon(change)
     shard.seal()
     assert side.delta_count == 0
@@ -75,7 +76,7 @@ def test_dead_docs_leave_with_a_seal_and_a_merge() -> None:
         shard.seal(dead=[0])
     side = shard.index.filterable
     assert side.docs_equal(NUMBER, b"v") == BitMap(range(1, 16))
-    assert side.is_change_due
+    assert side.is_change_due(live(16))
     assert shard.change(side, BitMap([0, 5]))
     assert side.docs_equal(NUMBER, b"v") == BitMap(range(1, 16)) - BitMap([5])
     assert len(side.manifest.segments) == 1
@@ -85,16 +86,16 @@ def test_replaced_segments_are_read_until_they_are_swept() -> None:
     shard = InvertedShard(cache_bytes=0)
     for first in range(0, 16, 4):
         write(shard, first)
-        shard.seal()
+        shard.seal(end=first + 4)
     side = shard.index.filterable
     before = len(shard.rows(Family.FILTERABLE))
-    shard.change(side, BitMap())
+    shard.change(side, BitMap(), end=16)
     assert side.manifest.gone == (0, 1, 2, 3)
     assert len(shard.rows(Family.FILTERABLE)) > before
-    shard.change(side, BitMap())
+    shard.change(side, BitMap(), end=16)
     assert side.manifest.gone == ()
     assert len(shard.rows(Family.FILTERABLE)) == 3
-    assert not side.is_change_due
+    assert not side.is_change_due(live(16))
     shard.reopen()
     assert shard.index.filterable.docs_equal(NUMBER, b"v") == BitMap(range(16))
 
@@ -177,14 +178,63 @@ def test_when_to_seal_and_merge() -> None:
     assert is_seal_due(postings=2_000_000, deltas=10)
     assert is_seal_due(postings=20_000, deltas=20_000)
     small = [SegmentRow(number, 2, 100 * KiB) for number in range(4)]
-    assert merge_candidates(small[:3]) == ()
-    assert merge_candidates([SegmentRow(9, 2, 3 * MiB), *small]) == tuple(small)
+    assert merge_candidates(small[:3], BitMap()) == ()
+    assert merge_candidates([SegmentRow(9, 2, 3 * MiB), *small], BitMap()) == tuple(small)
     huge = [SegmentRow(number, 2, 100 * MiB) for number in range(4)]
-    assert merge_candidates(huge) == ()
+    assert merge_candidates(huge, BitMap()) == ()
+
+
+def test_a_segment_is_due_when_a_third_of_it_has_died() -> None:
+    def due(row: SegmentRow, live: range) -> bool:
+        return merge_candidates([row], BitMap(live)) == (row,)
+
+    row = SegmentRow(1, 2, 3 * MiB, first_doc=100, end_doc=400, docs=300)
+    assert not due(row, range(1000))
+    assert not due(row, range(199, 1000))
+    assert due(row, range(202, 1000))
+    assert due(row, range(400, 1000))
+    assert not due(SegmentRow(1, 2, 3 * MiB), range(0))  # Of version 1: nothing is known.
+    assert not due(SegmentRow(1, 2, 300 * MiB, 100, 400, 300), range(0))
+
+
+def test_updates_without_end_leave_segments_below_twice_the_live_entries() -> None:
+    """Each round replaces every object; the docs of the round before die one by one."""
+
+    def sealed_bytes(shard: InvertedShard) -> list[int]:
+        return [sum(row.bytes for row in side.manifest.segments) for side in shard.index.sides]
+
+    def write_round(shard: InvertedShard, first: int, dead: set[int]) -> None:
+        for start in range(first, first + count, batch):
+            writer, doc_ids = DeltaWriter(), list(range(start, start + batch))
+            writer.add_values(NUMBER, doc_ids, [encode_int(7 * doc % 1000) for doc in doc_ids])
+            texts = [f"one two{doc % 50} three{doc % 400}" for doc in doc_ids]
+            writer.add_text(TEXT, Tokenization.WORD, doc_ids, texts)
+            shard.write(writer, start)
+            dead.update(range(start - count, start - count + batch) if start >= count else ())
+            shard.seal(sorted(dead), end=start + batch)
+            for side in shard.index.sides:
+                while shard.change(side, BitMap(dead), end=start + batch):
+                    pass
+
+    count, batch = 4_000, 250
+    shard, dead = InvertedShard(), set[int]()
+    write_round(shard, 0, dead)
+    fresh = InvertedShard()
+    write_round(fresh, 0, set())
+    rounds = 6
+    for turn in range(1, rounds):
+        write_round(shard, turn * count, dead)
+        for size, wanted in zip(sealed_bytes(shard), sealed_bytes(fresh), strict=True):
+            assert size < 2 * wanted, turn
+    shard.reopen()
+    found = shard.index.filterable.docs_present(NUMBER) - BitMap(dead)
+    assert found == BitMap(range((rounds - 1) * count, rounds * count))
+    stored = sum(len(value) for _, value in shard.rows(Family.FILTERABLE))
+    assert stored < 2.1 * sealed_bytes(fresh)[0]
 
 
 def test_the_manifest_is_read_as_written_and_checked() -> None:
-    manifest = Manifest(8, (SegmentRow(3, 10, 5000), SegmentRow(7, 1, 2**40)), (1, 2))
+    manifest = Manifest(8, (SegmentRow(3, 10, 5000), SegmentRow(7, 1, 2**40, 5, 9, 3)), (1, 2))
     data = encode_manifest(manifest)
     assert decode_manifest(data) == manifest
     for at in range(len(data)):
