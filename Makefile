@@ -16,7 +16,7 @@ NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench bench-vector crash fuzz sanitize docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash fuzz sanitize docs proto clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -80,6 +80,9 @@ bench: setup $(VENV)/.bench  ## benchmarks beside hnswlib and tantivy; SCALE=sma
 
 bench-vector: setup $(VENV)/.bench  ## the vector index beside hnswlib, faiss, usearch, in-process
 	@$(BIN)/python -m benchmarks.vector_contest --scale $(SCALE)
+
+bench-vector-server: setup $(VENV)/.bench  ## 400k real vectors behind gRPC beside hnswlib in-process
+	@$(BIN)/python -m benchmarks.vector_contest.server --scale $(SCALE)
 
 crash: setup  ## ROUNDS times: write, SIGKILL, restart, check every acknowledged write
 	@$(BIN)/python -m tests.crash --rounds $(ROUNDS)

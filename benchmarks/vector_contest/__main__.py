@@ -58,6 +58,9 @@ def run_dataset(
         names = [name for name in names if name not in TRAINED]
     title = f"{source} {len(data.rows):,} x {data.rows.shape[1]} ({data.metric})"
     print(f"{title}:", flush=True)
+    if rounds == 0:
+        Contest(data, cache, Settings(0, frozenset()), names, tell).prepare()
+        return title, len(data.rows), []
     settings = Settings(rounds=rounds, fresh=frozenset(names) if is_small else RIVALS)
     entries = Contest(data, cache, settings, names, tell).run()
     return title, len(data.rows), entries

@@ -85,7 +85,7 @@ class Contest:
         try:
             for name in self._entries:
                 self._guarded(name, self._start)
-            recalls = {name: self._guarded(name, self._sweep) or {} for name in self._workers}
+            recalls = {name: self._guarded(name, self._sweep) or {} for name in list(self._workers)}
             self._rounds(recalls)
             for name in list(self._workers):
                 self._guarded(name, self._reopen)
@@ -93,6 +93,16 @@ class Contest:
             for worker in self._workers.values():
                 worker.close()
         return list(self._entries.values())
+
+    def prepare(self) -> None:
+        """Build and keep the peers' graphs that are not in the cache yet, one after the other."""
+        for name in self._entries:
+            if name == OURS or self._record(name) is not None:
+                continue
+            self._guarded(name, self._start)
+            worker = self._workers.pop(name, None)
+            if worker is not None:
+                worker.close()
 
     def _guarded(self, name: str, step: Callable[[str], Answer]) -> Answer | None:
         """A step whose failure ends this engine, not the contest."""
@@ -115,17 +125,26 @@ class Contest:
         if name not in self._settings.fresh and self._take_kept(name, worker):
             return
         count = len(self._data.rows)
-        few = min(count, self._settings.one_thread_rows)
         load = os.getloadavg()[0]
-        entry.build_one = worker.ask("build", few, 1, timeout_s=BUILD_TIMEOUT_S)
         entry.build_two = worker.ask("build", count, 2, timeout_s=BUILD_TIMEOUT_S)
         entry.memory_bytes = entry.build_two.memory_bytes
         self._tell(
             f"{name}: built {count:,} in {entry.build_two.seconds:.1f} s with two threads "
-            f"({entry.build_two.cpu_s:.0f} s of processor), {few:,} in "
-            f"{entry.build_one.seconds:.1f} s with one, {entry.memory_bytes / 1e6:,.0f} MB"
+            f"({entry.build_two.cpu_s:.0f} s of processor), {entry.memory_bytes / 1e6:,.0f} MB"
         )
         self._keep(name, worker, load)
+        if name in self._settings.fresh:
+            entry.build_one = self._build_alone(name, min(count, self._settings.one_thread_rows))
+
+    def _build_alone(self, name: str, count: int) -> Build:
+        """Build with one thread, in a process that goes afterwards."""
+        worker = Worker(self._folder, self._data.metric, name)
+        try:
+            build: Build = worker.ask("build", count, 1, timeout_s=BUILD_TIMEOUT_S)
+        finally:
+            worker.close()
+        self._tell(f"{name}: built {count:,} in {build.seconds:.1f} s with one thread")
+        return build
 
     def _path(self, name: str) -> Path:
         package = PACKAGES.get(name.split()[0])
@@ -138,17 +157,15 @@ class Contest:
         entry.file_bytes = worker.ask("save", str(path), timeout_s=ANSWER_TIMEOUT_S)
         if name == OURS:
             return
-        assert entry.build_one is not None, name
         assert entry.build_two is not None, name
         record = {
-            "one": asdict(entry.build_one), "two": asdict(entry.build_two),
-            "on": date.today().isoformat(), "load": round(load, 1), "file_bytes": entry.file_bytes,
+            "build": asdict(entry.build_two), "on": date.today().isoformat(),
+            "load": round(load, 1), "file_bytes": entry.file_bytes,
         }  # fmt: skip
         known = self._record(name)
         # The best that was ever measured for a peer counts for it.
-        if known is not None and known["two"]["seconds"] < entry.build_two.seconds:
-            record |= {"one": known["one"], "two": known["two"]}
-            record |= {"on": known["on"], "load": known["load"]}
+        if known is not None and known["build"]["seconds"] < entry.build_two.seconds:
+            record |= {"build": known["build"], "on": known["on"], "load": known["load"]}
         path.with_suffix(".json").write_text(json.dumps(record), encoding="utf-8")
 
     def _record(self, name: str) -> dict[str, Any] | None:
@@ -164,7 +181,7 @@ class Contest:
             self._tell(f"{name}: no graph in {self._folder}, building it (minutes, once)")
             return False
         entry = self._entries[name]
-        entry.build_one, entry.build_two = (Build(**record[key]) for key in ("one", "two"))
+        entry.build_two = Build(**record["build"])
         entry.built_on = f"{record['on']}, load {record['load']}"
         entry.file_bytes = record["file_bytes"]
         entry.open_s, grown = worker.ask("load", str(self._path(name)), timeout_s=ANSWER_TIMEOUT_S)

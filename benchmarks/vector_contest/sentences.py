@@ -18,9 +18,10 @@ import numpy as np
 SEED = 20_264
 TEXT_LENGTH_MIN = 12
 SOURCES = {
+    "perl": "scripting", "python": "scripting", "ruby": "scripting", "javascript": "scripting",
     "libs": "libraries", "libdevel": "libraries", "oldlibs": "libraries",
-    "python": "python", "perl": "scripting", "ruby": "scripting", "php": "scripting",
 }  # fmt: skip
+"""Kinds of packages: 22 % of the texts are about scripting, and lie close together."""
 YEARS = (*range(2010, 2024), 2024, 2025, 2026)
 YEARS_OLD_SHARE = (0.413 - 0.038) / 13
 """Share of each year of 2010-2023 but 2019 (3.8 %); the last three have 58.7 %."""
