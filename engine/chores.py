@@ -1,4 +1,4 @@
-"""The background chores of one shard: graph snapshots, inverted segments, marks of upgrades."""
+"""The background chores of one shard: graph snapshots, inverted segments, builds, upgrades."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from weftdb.engine.maintenance import Chore
 from weftdb.engine.recovery import snapshot_path
 from weftdb.engine.shard import Shard
 from weftdb.engine.upgrades import UpgradeChore
+from weftdb.index.building import BuildingIndex
 from weftdb.index.ports import VectorIndex
+from weftdb.index.skipped import SkippedIndex
 
 log = logging.getLogger("weftdb.maintenance")
 
@@ -35,6 +37,7 @@ class SnapshotChore:
         self._env = env
         self._saved_doc_id = shard.docs.next_doc_id if self._path.exists() else 0
         self._saved_at_s = env.clock.monotonic_s()
+        self._saved_index = self._index
 
     @property
     def name(self) -> str:
@@ -67,7 +70,11 @@ class SnapshotChore:
 
     @property
     def _fresh(self) -> int:
-        return self._shard.docs.next_doc_id - self._saved_doc_id
+        if isinstance(self._index, BuildingIndex | SkippedIndex):
+            return 0  # There is nothing to save yet.
+        # An index that was built since then has never been saved.
+        saved = self._saved_doc_id if self._index is self._saved_index else 0
+        return self._shard.docs.next_doc_id - saved
 
     @property
     def _index(self) -> VectorIndex:
@@ -80,9 +87,30 @@ class SnapshotChore:
     def _save(self) -> None:
         mark = self._shard.docs.next_doc_id
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._index.save(self._path)
+        index = self._index
+        index.save(self._path)
+        self._saved_index = index
         self._saved_doc_id = mark
         self._saved_at_s = self._env.clock.monotonic_s()
+
+
+class BuildChore:
+    """Fills the indexes that are being built from stored vectors (index/building.py)."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"indexes to build of {self._shard.schema.name}"
+
+    def run_if_due(self) -> bool:
+        """Carry one slice over for each index that is being built."""
+        return self._shard.fill_indexes()
+
+    def finish(self) -> None:
+        """Leave it: opening builds what is missing."""
 
 
 class SegmentChore:
@@ -104,16 +132,13 @@ class SegmentChore:
         """Leave the deltas: opening reads them back."""
 
 
-def shard_chores(shard: Shard, env: Env) -> Sequence[Chore]:
-    """Everything that is repeated for a shard."""
-    snapshots = [
-        SnapshotChore(shard, vector.name, env)
-        for vector in shard.schema.vectors
-        if not vector.multi_vector
-    ]
-    upgrades = [
-        UpgradeChore(shard, vector.name)
-        for vector in shard.schema.vectors
-        if vector.index is IndexKind.DYNAMIC
-    ]
-    return [SegmentChore(shard), *snapshots, *upgrades]
+def shard_chores(shard: Shard, env: Env, known: Sequence[Chore] = ()) -> Sequence[Chore]:
+    """Everything that is repeated for a shard. Of `known` those that still apply go on."""
+    chores: list[Chore] = [SegmentChore(shard), BuildChore(shard)]
+    for vector in shard.schema.vectors:
+        if not vector.multi_vector:
+            chores.append(SnapshotChore(shard, vector.name, env))
+        if vector.index is IndexKind.DYNAMIC:
+            chores.append(UpgradeChore(shard, vector.name))
+    by_name = {chore.name: chore for chore in known}
+    return [by_name.get(chore.name, chore) for chore in chores]

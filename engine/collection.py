@@ -69,6 +69,7 @@ class LocalCollection:
         self._writer = writer
         self._vectorizers = vectorizers
         self._wake = wake
+        self._env = env
         self._admission = admission
         self._retired = threading.Event()
 
@@ -214,8 +215,9 @@ class LocalCollection:
 
     def reconfigure(self, definition: Collection) -> None:
         """Take a changed definition."""
-        self.shard.reconfigure(definition)
-        self._writer.schema_changed()
+        self._writer.reconfigure(definition)
+        self.chores = [*shard_chores(self.shard, self._env, self.chores), self._expiry]
+        self._wake()
 
     def retire(self) -> None:
         """Refuse everything from now on: the collection is being dropped."""

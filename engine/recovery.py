@@ -7,6 +7,7 @@ from the store; deleting the derived files costs time, never data.
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ import numpy as np
 from weftdb.core.errors import CorruptData
 from weftdb.core.types import DocId, DocIds, VectorName
 from weftdb.engine.shard import Shard
+from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.upgrades import restore_upgrade
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import VectorIndex
-from weftdb.storage.vector_codec import decode_rows
+from weftdb.index.skipped import SkippedIndex
 
 log = logging.getLogger("weftdb.recovery")
 
@@ -53,29 +55,22 @@ def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> DocIds
 def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: DocIds) -> None:
     if len(missing) == 0:
         return
+    is_multi = shard.schema.vector_by_name[name].multi_vector
+    source = StoredVectors(shard.objects, name, is_multi=is_multi)
+    if isinstance(index, SkippedIndex):
+        for doc_ids, rows in islice(source.scan(DocId(int(missing[0]))), 1):
+            index.add(doc_ids, rows)  # The length is all that it wants to know.
+        return
     if len(missing) < FETCH_SHARE_MAX * shard.count:
         docs = [DocId(doc) for doc in missing.tolist()]
         for start in range(0, len(docs), FETCH_DOCS):
-            _add_fetched(shard, name, index, docs[start : start + FETCH_DOCS])
+            doc_ids, rows = source.fetch(docs[start : start + FETCH_DOCS])
+            if len(doc_ids):
+                index.add(doc_ids, rows)
         return
     wanted = np.zeros(shard.docs.next_doc_id, dtype=bool)
     wanted[missing] = True
-    is_multi = shard.schema.vector_by_name[name].multi_vector
-    scan = shard.objects.scan_matrices if is_multi else shard.objects.scan_vectors
-    for doc_ids, rows in scan(name, DocId(int(missing[0]))):
+    for doc_ids, rows in source.scan(DocId(int(missing[0]))):
         keep = wanted[doc_ids]
         if keep.any():
             index.add(doc_ids[keep], np.ascontiguousarray(rows[keep]))
-
-
-def _add_fetched(shard: Shard, name: VectorName, index: VectorIndex, docs: list[DocId]) -> None:
-    rows = shard.objects.raw_vectors(name, docs)
-    present = [(doc, row) for doc, row in zip(docs, rows, strict=True) if row is not None]
-    if not present:
-        return
-    if shard.schema.vector_by_name[name].multi_vector:
-        known, values = zip(*present, strict=True)
-        index.add(*shard.objects.matrix_rows(name, known, values))
-    else:
-        doc_ids = np.array([doc for doc, _ in present], dtype=np.uint32)
-        index.add(doc_ids, decode_rows([row for _, row in present]))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +23,25 @@ from weftdb.core.config import Config
 from weftdb.core.errors import ObjectNotFound
 from weftdb.core.objects import Object
 from weftdb.core.query import Filter
-from weftdb.core.schema import Collection
+from weftdb.core.schema import Collection, VectorConfig
 from weftdb.core.types import DocId, ObjectId, ShardId, VectorName, format_object_id
 from weftdb.engine.change import Change
+from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.text_side import TextSide
 from weftdb.index.allow_list import AllowList
-from weftdb.index.factory import make_index
+from weftdb.index.building import BuildingIndex
+from weftdb.index.factory import make_index, make_scan
 from weftdb.index.inverted.inverted_index import TermCache
 from weftdb.index.ports import Upgradable, VectorIndex
+from weftdb.index.skipped import SkippedIndex
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.kv import KeyValueStore, Ticket
 from weftdb.storage.object_codec import decode_object, stored_id
 from weftdb.storage.objects import ObjectStore
 from weftdb.storage.row_cache import RowCache, ShardRows
+
+_SETTLE_S = 0.0005
+"""Between two looks whether a commit under way is over; it takes about a millisecond."""
 
 
 class Shard:
@@ -58,6 +65,8 @@ class Shard:
         self.store = store
         self.directory = directory
         self.publishing = threading.Lock()
+        self._commits_begun = 0
+        self._commits_ended = 0
         self.objects = ObjectStore(store, shard_id)
         self._rows = ShardRows(rows, shard_id, self.objects.get_many)
         self.docs = DocIdTable(store, shard_id)
@@ -145,10 +154,12 @@ class Shard:
             self.text.stage(change.batch, change.delta)
         with self.publishing:
             self._rows.begin_change()
+            self._commits_begun += 1
             try:
                 ticket = self.store.write(change.batch)
                 self._publish(change)
             finally:
+                self._commits_ended += 1
                 self._rows.end_change(change.removed)
         return ticket
 
@@ -164,19 +175,67 @@ class Shard:
                 index.delete(gone)
         self.text.docs_changed()
 
+    def settle(self) -> None:
+        """Return when every change that the store shows by now is in the indexes, too."""
+        begun = self._commits_begun
+        while self._commits_ended < begun:
+            sleep(_SETTLE_S)
+
     def reconfigure(self, schema: Collection) -> None:
-        """Take a changed definition: more properties or vectors, other search settings."""
+        """Take a changed definition: more properties or vectors, other search settings.
+
+        Requires: no write is between its collection and its commit (engine/writer.py).
+        """
         with self.publishing:
-            for vector in schema.vectors:
-                index = self.vectors.get(vector.name)
-                if index is None:
-                    self.vectors[vector.name] = make_index(vector, self.config.index)
-                    continue
-                index.configure(vector.hnsw)
-                if isinstance(index, Upgradable):
-                    index.move_threshold(vector.dynamic_threshold)
+            before = self.vectors
+            self.vectors = {vector.name: self._changed(vector) for vector in schema.vectors}
             self.schema = schema
             self.text.reconfigure(schema)
+        for name, index in before.items():
+            if isinstance(self.vectors[name], SkippedIndex):
+                index.close()
+
+    def _changed(self, vector: VectorConfig) -> VectorIndex:
+        """The index that a vector has under its new settings: mostly the old one, told of them."""
+        index = self.vectors.get(vector.name)
+        if index is None:
+            return make_index(vector, self.config.index)
+        if vector.hnsw.skip:
+            return SkippedIndex(vector.name, index.dimensions)
+        if isinstance(index, SkippedIndex):
+            return self._begin_build(vector, index)
+        index.configure(vector.hnsw)
+        if isinstance(index, Upgradable):
+            index.move_threshold(vector.dynamic_threshold)
+        return index
+
+    def _begin_build(self, vector: VectorConfig, before: SkippedIndex) -> VectorIndex:
+        target = make_index(vector, self.config.index)
+        if self.count == 0:
+            return target
+        return BuildingIndex(
+            target,
+            StoredVectors(self.objects, vector.name, is_multi=vector.multi_vector),
+            lambda: make_scan(vector, self.config.index),
+            settle=self.settle,
+            end=DocId(self.docs.next_doc_id),
+            dimensions=before.dimensions,
+        )
+
+    def fill_indexes(self) -> bool:
+        """Carry a slice of the stored vectors into every index that is being built; tell whether
+        there was one. Raises CorruptData, DimensionMismatch."""
+        building = {
+            name: index for name, index in self.vectors.items() if isinstance(index, BuildingIndex)
+        }
+        for name, index in building.items():
+            with self.publishing:
+                if self.vectors[name] is not index:
+                    continue  # The definition changed again.
+                index.fill()
+                if index.is_filled:
+                    self.vectors = {**self.vectors, name: index.target}
+        return bool(building)
 
     def close(self) -> None:
         """Stop the indexes."""

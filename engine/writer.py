@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from weftdb.core.errors import Closed, DimensionMismatch, ObjectExists, ObjectNotFound, WeftError
 from weftdb.core.objects import ObjectDraft
+from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, VectorName, Version, format_object_id
 from weftdb.engine.change import Change, PutMode, last_of_each
 from weftdb.engine.shard import Shard
@@ -46,10 +47,11 @@ class ShardWriter:
         with self._turn:
             self._stopped = True
 
-    def schema_changed(self) -> None:
-        """Take the shard's present definition."""
+    def reconfigure(self, definition: Collection) -> None:
+        """Give the shard a changed definition, between two writes."""
         with self._turn:
-            self._encoder = PropertyEncoder(self._shard.schema)
+            self._shard.reconfigure(definition)
+            self._encoder = PropertyEncoder(definition)
 
     def put(
         self, drafts: Sequence[ObjectDraft], mode: PutMode

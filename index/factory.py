@@ -35,6 +35,12 @@ def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     return HnswIndex(config, index)
 
 
+def make_scan(config: VectorConfig, index: IndexConfig) -> VectorIndex:
+    """Make an empty exact index in plain memory, for what is searched once. Raises ImportError."""
+    kernels = load_kernels(index.kernels)
+    return MultiVectorScan(config, kernels) if config.multi_vector else FlatIndex(config, kernels)
+
+
 def _make_multi_vector(config: VectorConfig, kernels: Kernels) -> VectorIndex:
     if kernels.name == "reference":
         return MultiVectorScan(config, kernels)

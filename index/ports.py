@@ -2,7 +2,8 @@
 
 Offered to the engine: `VectorIndex`, `Upgradable`, and `FieldReader` (read side of the inverted
 index).
-Needed from outside: `SegmentStore`, `IdLookup`; storage satisfies them without importing this.
+Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
+importing this.
 """
 
 from __future__ import annotations
@@ -162,6 +163,18 @@ class FieldReader(Protocol):
 
     def docs_present(self, field: bytes) -> BitMap:
         """Docs that have any value in the field."""
+        ...
+
+
+class VectorSource(Protocol):
+    """The vectors of one space as they are stored, to build an index from."""
+
+    def scan(self, first: DocId) -> Iterator[tuple[DocIds, Rows]]:
+        """All from doc `first` on, in chunks by ascending doc id. Raises CorruptData."""
+        ...
+
+    def fetch(self, doc_ids: Sequence[DocId]) -> tuple[DocIds, Rows]:
+        """Those of `doc_ids` (ascending) that there are. Raises CorruptData."""
         ...
 
 

@@ -17,15 +17,18 @@ from weftdb.index.ports import Neighbours
 class SkippedIndex:
     """Takes vectors and forgets them (the object store keeps them); refuses to search."""
 
-    dimensions: int | None = None
     count = 0
     pending = 0
 
-    def __init__(self, name: VectorName) -> None:
+    def __init__(self, name: VectorName, dimensions: int | None = None) -> None:
+        """`dimensions` is the length of the vectors that are stored already, if there are any."""
         self._name = name
+        self.dimensions = dimensions
 
     def add(self, doc_ids: DocIds, rows: Rows) -> None:
-        """Do nothing."""
+        """Remember the length of the first: an index that is built later needs one for all."""
+        if len(rows) and self.dimensions is None:
+            self.dimensions = rows.shape[1]
 
     def configure(self, settings: HnswSettings) -> None:
         """Do nothing."""
@@ -57,7 +60,7 @@ class SkippedIndex:
         """Do nothing: there is nothing to keep."""
 
     def load(self, path: Path, live: AllowList) -> DocIds:
-        """Take nothing over: every live doc comes from the store."""
+        """Take nothing over."""
         return live.doc_ids()
 
     def memory_bytes(self) -> int:

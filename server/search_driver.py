@@ -24,7 +24,6 @@ from weftdb.engine.collection import LocalCollection
 from weftdb.engine.steps import Call, Steps, VectorCall
 from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.index.kernels import _native
-from weftdb.index.multi_vector import MultiVectorIndex
 from weftdb.index.ports import Neighbours
 
 T = TypeVar("T")
@@ -92,10 +91,8 @@ class SearchDriver:
         self._waiting.clear()
 
     async def _answer(self, call: Call, *, is_alone: bool) -> Any:
-        if not isinstance(call, VectorCall) or isinstance(call.index, MultiVectorIndex):
+        if not isinstance(call, VectorCall) or not isinstance(call.index, HnswIndex):
             return await self._loop.run_in_executor(self._slow, call.run)
-        if not isinstance(call.index, HnswIndex):
-            return call.run()
         begun_s = time.perf_counter()
         mean_s = self._mean_s.get(call.index, 1.0)
         if is_alone and call.allow is None and mean_s < QUICK_S_MAX:
