@@ -19,6 +19,9 @@ SHARDS_PER_COLLECTION_MAX = 1024
 TERM_BYTES_MAX = 32 * KiB
 """Longer terms are indexed by their first bytes and their hash, see index/README.md."""
 
+ID_CACHE_BYTES_MAX = 64 * MiB
+"""Object ids kept in memory by each shard: 3.3 million of them."""
+
 BATCH_OBJECTS_MAX = 100_000
 GRPC_MESSAGE_BYTES_MAX = 104_858_000
 GRPC_CALLS_MAX = 1_000

@@ -49,6 +49,8 @@ class Change:
 
     batch: WriteBatch = field(default_factory=WriteBatch)
     added: list[DocId] = field(default_factory=list)
+    added_ids: list[ObjectId] = field(default_factory=list)
+    """Of the objects that `added` are states of."""
     removed: list[DocId] = field(default_factory=list)
     lengths: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By searchable property: how many docs and terms come (or go, negative)."""

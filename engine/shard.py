@@ -21,6 +21,7 @@ from pyroaring import BitMap
 
 from weftdb.core.config import Config
 from weftdb.core.errors import ObjectNotFound
+from weftdb.core.limits import ID_CACHE_BYTES_MAX
 from weftdb.core.objects import Object
 from weftdb.core.query import Filter
 from weftdb.core.schema import Collection, VectorConfig
@@ -35,8 +36,9 @@ from weftdb.index.inverted.inverted_index import TermCache
 from weftdb.index.ports import Upgradable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 from weftdb.storage.doc_ids import DocIdTable
+from weftdb.storage.id_cache import IdCache
 from weftdb.storage.kv import KeyValueStore, Ticket
-from weftdb.storage.object_codec import decode_object, stored_id
+from weftdb.storage.object_codec import decode_object
 from weftdb.storage.objects import ObjectStore
 from weftdb.storage.row_cache import RowCache, ShardRows
 
@@ -70,7 +72,8 @@ class Shard:
         self.objects = ObjectStore(store, shard_id)
         self._rows = ShardRows(rows, shard_id, self.objects.get_many)
         self.docs = DocIdTable(store, shard_id)
-        self.text = TextSide(shard_id, schema, store, self.docs, terms)
+        self.ids = IdCache(self.objects.get_many, ID_CACHE_BYTES_MAX)
+        self.text = TextSide(shard_id, schema, store, self.docs, self.ids, terms)
         self.vectors: dict[VectorName, VectorIndex] = {
             vector.name: make_index(vector, config.index) for vector in schema.vectors
         }
@@ -119,8 +122,7 @@ class Shard:
     def object_id_of(self, doc_id: DocId) -> ObjectId:
         """The id of the object that a doc is a state of; all zero when the doc has just gone (the
         read that asked then runs again)."""
-        stored = self.objects.get(doc_id)
-        return ObjectId(bytes(16)) if stored is None else stored_id(stored)
+        return self.ids.get_many([doc_id])[0]
 
     def allow(self, condition: Filter) -> AllowList:
         """The live docs that pass a filter. Raises what the filter does wrong."""
@@ -168,6 +170,7 @@ class Shard:
             self.text.publish(change.delta)
         for name, space in change.vectors.items():
             self.vectors[name].add(*space.arrays())
+        self.ids.put(change.added, change.added_ids)
         self.docs.publish(change.added, change.removed, change.lengths)
         if change.removed:
             gone = np.array(sorted(change.removed), dtype=np.uint32)

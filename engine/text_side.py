@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from weftdb.core.errors import CorruptData, WeftError
 from weftdb.core.query import Filter, Keyword
 from weftdb.core.schema import Collection
-from weftdb.core.types import DocId, ObjectId, ShardId
+from weftdb.core.types import ShardId
 from weftdb.engine.ranked import Ranked
 from weftdb.index.allow_list import AllowList
 from weftdb.index.analysis import CollectionAnalysis, Entry
@@ -29,8 +29,9 @@ from weftdb.index.inverted.delta import Delta, DeltaWriter
 from weftdb.index.inverted.inverted_index import InvertedIndex, TermCache
 from weftdb.index.live_docs import LiveDocs
 from weftdb.storage.doc_ids import DocIdTable
+from weftdb.storage.id_cache import IdCache
 from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
-from weftdb.storage.object_codec import decode_object, stored_id
+from weftdb.storage.object_codec import decode_object
 from weftdb.storage.objects import ObjectStore
 from weftdb.storage.segments import StoredSegments
 
@@ -65,11 +66,13 @@ class TextSide:
         schema: Collection,
         store: KeyValueStore,
         docs: DocIdTable,
+        ids: IdCache,
         cache: TermCache,
     ) -> None:
         """Open; what is damaged is made anew from the objects."""
         self._store = store
         self._docs = docs
+        self._ids = ids
         self._cache = cache
         self._objects = ObjectStore(store, shard_id)
         self._segments = {family: StoredSegments(store, shard_id, family) for family in _FAMILIES}
@@ -185,15 +188,10 @@ class TextSide:
             tied = list(range(start, stop))
             matters = is_ordered or stop > depth  # Who is cut off depends on it.
             if matters and 1 < len(tied) <= TIES_ORDERED_MAX:
-                ids = dict(zip(tied, self._ids(ranked.doc_ids[start:stop]), strict=True))
+                ids = dict(zip(tied, self._ids.get_many(ranked.doc_ids[start:stop]), strict=True))
                 tied.sort(key=ids.__getitem__)
             order += tied
         return ranked.pick(order[:depth])
-
-    def _ids(self, doc_ids: list[DocId]) -> list[ObjectId]:
-        """Ids of docs; a doc that has just gone gets one of zeroes (the read runs again)."""
-        stored = self._objects.get_many(doc_ids)
-        return [ObjectId(bytes(16)) if value is None else stored_id(value) for value in stored]
 
     # Upkeep.
 
@@ -232,8 +230,8 @@ class TextSide:
         self._store.wait_durable(self._store.write(batch))
 
     def memory_bytes(self) -> int:
-        """Resident bytes without the term cache."""
-        return self.index.memory_bytes()
+        """Resident bytes without the term cache, object ids included."""
+        return self.index.memory_bytes() + self._ids.memory_bytes
 
     def _open(self) -> InvertedIndex:
         filterable, searchable = (self._segments[family] for family in _FAMILIES)

@@ -163,6 +163,7 @@ class ShardWriter:
                 if name in shard.vectors:
                     change.add_vector(name, doc_id, vector)
             change.added.append(doc_id)
+            change.added_ids.append(draft.id)
             entries.append(Entry(doc_id, draft.properties, created_ms, now_ms))
         self._index_text(change, entries)
         self._remove_docs(change, replaced)
