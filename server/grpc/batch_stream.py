@@ -1,12 +1,16 @@
 """BatchStream: an import that the server paces.
 
     client: start (data)* stop
-    server: started (acks | results | out_of_memory | backoff)* [shutting_down]
+    server: started (acks | results | backoff)* [shutting_down]
 
 Messages are acknowledged when they are queued and reported when they are written, one after the
 other, so that of two writes of one object the later one wins. The queue is short: a client that
 sends faster than the node writes is held up by the network, not by the node's memory. When the node
 stops it says so, finishes what it has acknowledged and ends the stream; the client connects again.
+
+What the memory budget has no room for is reported as failed, message by message. (The protocol also
+has `out_of_memory`; clients 4.23 take it for a node that restarts with more memory and give the
+whole import up when that does not come.)
 """
 
 from __future__ import annotations
@@ -24,8 +28,6 @@ from weftdb.server.grpc.imports import Failure
 
 MESSAGES_QUEUED_MAX = 2
 BACKOFF_INTERVAL_S = 5.0
-OUT_OF_MEMORY_WAIT_S = 5
-"""What a client is told to wait before it sends again what the memory budget had no room for."""
 
 _Request, _Reply = batch_pb2.BatchStreamRequest, batch_pb2.BatchStreamReply
 
@@ -131,9 +133,8 @@ class BatchStream:
             objects = data.objects.values
             try:
                 failures = await self.write(objects) if objects else []
-            except Overloaded:
-                self._send(_out_of_memory(data))
-                continue
+            except Overloaded as error:
+                failures = [Failure(index, error) for index in range(len(objects))]
             ended_s = self.now_s()
             if objects:
                 self._pace.add(len(objects), ended_s - begun_s)
@@ -145,17 +146,6 @@ class BatchStream:
 
     def _send(self, reply: batch_pb2.BatchStreamReply) -> None:
         self._replies.put_nowait(reply.SerializeToString())
-
-
-def _out_of_memory(data: batch_pb2.BatchStreamRequest.Data) -> batch_pb2.BatchStreamReply:
-    """The client keeps the message and sends it again; what had been taken in may come again."""
-    return _Reply(
-        out_of_memory=_Reply.OutOfMemory(
-            uuids=[wire.uuid for wire in data.objects.values],
-            beacons=[_beacon(wire) for wire in data.references.values],
-            wait_time=OUT_OF_MEMORY_WAIT_S,
-        )
-    )
 
 
 def _results(

@@ -11,7 +11,6 @@ from weftdb.core.errors import DiskFull, InvalidRequest, Overloaded, SchemaViola
 from weftdb.proto.v1 import batch_pb2
 from weftdb.server.grpc.batch_stream import (
     BACKOFF_INTERVAL_S,
-    OUT_OF_MEMORY_WAIT_S,
     BatchStream,
     Pace,
 )
@@ -176,10 +175,12 @@ def test_a_client_that_goes_away_leaves_no_task_behind() -> None:
     asyncio.run(asyncio.wait_for(main(), timeout=10))
 
 
-def test_what_memory_has_no_room_for_is_to_come_again() -> None:
+def test_what_memory_has_no_room_for_fails_and_the_stream_goes_on() -> None:
     replies, writes = asyncio.run(play(START, data("a", "much"), data("b"), STOP))
     assert writes.batches == [["b"]]
-    kinds = [reply.WhichOneof("message") for reply in replies]
-    told = replies[kinds.index("out_of_memory")].out_of_memory
-    assert (list(told.uuids), told.wait_time) == (["a", "much"], OUT_OF_MEMORY_WAIT_S)
-    assert [done.uuid for r in replies for done in r.results.successes] == ["b"]
+    refused, taken = [reply.results for reply in replies if reply.HasField("results")]
+    assert [(item.uuid, item.error) for item in refused.errors] == [
+        ("a", "not enough memory"),
+        ("much", "not enough memory"),
+    ]
+    assert [done.uuid for done in taken.successes] == ["b"]
