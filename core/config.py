@@ -35,6 +35,10 @@ class IndexConfig:
     kernels: str = field(default_factory=lambda: os.environ.get("WEFTDB_KERNELS", "auto"))
     """`auto`, `native` or `reference`."""
     snapshot_interval_s: float = 60.0
+    tail_scan_s_max: float = 0.002
+    """Writers wait while a search scans vectors that are not linked yet for longer; 0: never."""
+    tail_wait_s_max: float = 30.0
+    """How long one write waits for that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from weftdb.engine.admission import Admission
 from weftdb.engine.change import PutMode
 from weftdb.engine.chores import shard_chores
 from weftdb.engine.expiry import ExpiryChore, SweepCall
+from weftdb.engine.link_queue import LinkQueues
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.reader import read
 from weftdb.engine.shard import Shard
@@ -71,6 +72,7 @@ class LocalCollection:
         self._wake = wake
         self._env = env
         self._admission = admission
+        self.queues = LinkQueues(shard.vectors, shard.config.index, env.clock)
         self._retired = threading.Event()
 
     @property
@@ -85,15 +87,18 @@ class LocalCollection:
 
         Drafts are validated already (core/validation.py); here vectors are made where a vectorizer
         is configured and missing, and dimensions are checked. Of the same id twice, the last wins.
-        Raises Overloaded and DiskFull before anything is written.
+        Waits first where too many vectors are not linked yet (engine/link_queue.py). Raises
+        Overloaded and DiskFull before anything is written.
         """
         self._check(tenant)
+        self.queues.wait_for_room()
         with self._admission.admit(self.shard, drafts):
             errors = fill_vectors(drafts, self.schema, self._vectorizers)
             ready = [i for i, error in enumerate(errors) if error is None]
             found, ticket = self._writer.put([drafts[i] for i in ready], mode)
             for i, error in zip(ready, found, strict=True):
                 errors[i] = error
+            self.queues.note(drafts)
             self._settle(ticket)
         return errors
 
@@ -191,7 +196,7 @@ class LocalCollection:
     @property
     def pending(self) -> int:
         """Vectors that wait to be linked into their graphs (they are found all the same)."""
-        return sum(index.pending for index in self.shard.vectors.values())
+        return self.queues.pending
 
     @property
     def vector_bytes(self) -> int:

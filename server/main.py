@@ -178,7 +178,10 @@ def _open(settings: ServerSettings) -> Node:
     def collections() -> Iterator[CollectionFigures]:
         for schema in database.collections():
             local = database.collection(schema.name)
-            yield CollectionFigures(schema.name, local.count(), local.pending)
+            queues = local.queues
+            yield CollectionFigures(
+                schema.name, local.shard.count, local.pending, queues.oldest_s(), queues.slowed_s
+            )
 
     metrics.watch(
         Figures(collections, database.store.metrics, lambda: _resources(database.admission))

@@ -26,6 +26,8 @@ class CollectionFigures:
     name: str
     objects: int
     pending_vectors: int
+    pending_oldest_s: float = 0.0
+    slowed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,25 @@ class _FiguresCollector(Collector):
             "Vectors that are searched one by one until they are linked into the graph.",
             labels=("collection",),
         )
+        oldest = GaugeMetricFamily(
+            "weftdb_vectors_pending_oldest_seconds",
+            "Age of the oldest vector that is not linked yet.",
+            labels=("collection",),
+        )
+        slowed = CounterMetricFamily(
+            "weftdb_writes_slowed_seconds",
+            "Time that writes waited for vectors to be linked.",
+            labels=("collection",),
+        )
         for collection in self._figures.collections():
+            oldest.add_metric((collection.name,), collection.pending_oldest_s)
+            slowed.add_metric((collection.name,), collection.slowed_s)
             objects.add_metric((collection.name,), collection.objects)
             pending.add_metric((collection.name,), collection.pending_vectors)
         yield objects
         yield pending
+        yield oldest
+        yield slowed
         for name, value in self._figures.store().items():
             yield GaugeMetricFamily(f"weftdb_store_{name}", f"RocksDB: {name}.", value=value)
         if self._figures.resources is not None:

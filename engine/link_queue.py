@@ -1,0 +1,155 @@
+"""LinkQueue: vectors of one index that wait for their links; how old they are, and how many are
+too many.
+
+Waiting vectors are scanned by every search, so their number bounds what an import costs a search.
+Where it grows past what can be scanned within `index.tail_scan_s_max`, writers wait until the
+linking threads have caught up, or `index.tail_wait_s_max` are over: slower, never refused.
+
+Concurrency: any thread. Writers wait without a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from weftdb.core.config import IndexConfig
+from weftdb.core.env import Clock
+from weftdb.core.memory_estimate import row_bytes
+from weftdb.core.objects import ObjectDraft
+from weftdb.core.types import VectorName
+from weftdb.index.ports import VectorIndex
+
+SCAN_BYTES_PER_S = 3e9
+"""One thread of a small server over rows of 32 to 1,536 dimensions: 2.6 to 5.5 measured."""
+TAIL_MIN = 2_048
+"""A tail this short is never too long: it keeps the linking threads busy between two batches."""
+MARK_S = 0.1
+"""Ages are told to this precision."""
+MARKS_MAX = 4_096
+_PAUSE_S_MIN = 0.001
+_PAUSE_S_MAX = 0.02
+
+
+@dataclass(slots=True)
+class _Mark:
+    total: int
+    """Vectors written up to `time_s`, since the queue was made."""
+    time_s: float
+
+
+@dataclass(slots=True)
+class LinkQueue:
+    """The queue of the index `name` in `spaces`, where another index may take its place."""
+
+    spaces: Mapping[VectorName, VectorIndex]
+    name: VectorName
+    clock: Clock
+    slowed_s: float = 0.0
+    _total: int = 0
+    _marks: deque[_Mark] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pause: threading.Event = field(default_factory=threading.Event)  # Never set: a sleep.
+
+    @property
+    def pending(self) -> int:
+        """Vectors that wait."""
+        return self.spaces[self.name].pending
+
+    def note(self, count: int) -> None:
+        """Say that `count` vectors were just written."""
+        now_s = self.clock.monotonic_s()
+        with self._lock:
+            self._forget_linked()
+            self._total += count
+            last = self._marks[-1] if self._marks else None
+            if last is not None and now_s - last.time_s < MARK_S:
+                last.total = self._total
+            elif len(self._marks) < MARKS_MAX:
+                self._marks.append(_Mark(self._total, now_s))
+            else:
+                # Seven minutes of writes wait: from here on ages are those of the mark before.
+                self._marks[-1].total = self._total
+
+    def oldest_s(self) -> float:
+        """Age of the oldest vector that waits; 0 where none does."""
+        with self._lock:
+            self._forget_linked()
+            if not self._marks:
+                return 0.0
+            return max(self.clock.monotonic_s() - self._marks[0].time_s, 0.0)
+
+    def wait_for_room(self, config: IndexConfig) -> None:
+        """Hold a writer back while too many vectors wait, for `tail_wait_s_max` at most."""
+        waited_s, pause_s = 0.0, _PAUSE_S_MIN
+        while waited_s < config.tail_wait_s_max and self._is_too_long(config):
+            self._pause.wait(pause_s)
+            waited_s += pause_s
+            pause_s = min(pause_s * 2, _PAUSE_S_MAX)
+        self.slowed_s += waited_s
+
+    def _is_too_long(self, config: IndexConfig) -> bool:
+        pending = self.pending
+        return pending > TAIL_MIN and pending > tail_max(
+            self.spaces[self.name].dimensions or 1, config
+        )
+
+    def _forget_linked(self) -> None:
+        """Drop marks of what has its links. Vectors are linked in the order of writing."""
+        linked = self._total - self.pending
+        while self._marks and self._marks[0].total <= linked:
+            self._marks.popleft()
+
+
+class LinkQueues:
+    """The queues of one collection."""
+
+    def __init__(
+        self, spaces: Mapping[VectorName, VectorIndex], config: IndexConfig, clock: Clock
+    ) -> None:
+        self._spaces = spaces
+        self._config = config
+        self._clock = clock
+        self._queues: dict[VectorName, LinkQueue] = {}
+
+    def wait_for_room(self) -> None:
+        """Hold a writer back while any queue is too long."""
+        for queue in self._all():
+            queue.wait_for_room(self._config)
+
+    def note(self, drafts: Sequence[ObjectDraft]) -> None:
+        """Say that `drafts` were just written."""
+        for queue in self._all():
+            count = sum(queue.name in draft.vectors for draft in drafts)
+            if count:
+                queue.note(count)
+
+    @property
+    def pending(self) -> int:
+        """Vectors that wait."""
+        return sum(queue.pending for queue in self._all())
+
+    def oldest_s(self) -> float:
+        """Age of the oldest vector that waits; 0 where none does."""
+        return max((queue.oldest_s() for queue in self._all()), default=0.0)
+
+    @property
+    def slowed_s(self) -> float:
+        """Seconds that writers have waited, all together."""
+        return sum(queue.slowed_s for queue in self._queues.values())
+
+    def _all(self) -> list[LinkQueue]:
+        for name in list(self._spaces):
+            if name not in self._queues:
+                queue = LinkQueue(self._spaces, name, self._clock)
+                self._queues.setdefault(name, queue)
+        return list(self._queues.values())
+
+
+def tail_max(dim: int, config: IndexConfig) -> int:
+    """Vectors that one search can scan within `tail_scan_s_max`, at least `TAIL_MIN`."""
+    if not config.tail_scan_s_max:
+        return 2**62
+    return max(int(config.tail_scan_s_max * SCAN_BYTES_PER_S / row_bytes(dim)), TAIL_MIN)
