@@ -21,7 +21,7 @@ def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
         return SkippedIndex(config.name)
     kernels = load_kernels(index.kernels)
     if config.multi_vector:
-        return _make_multi_vector(config, kernels)
+        return _make_multi_vector(config, index, kernels)
     if kernels.name == "reference":
         return FlatIndex(config, kernels)
     # Imported here, because it needs the extension that the reference kernels do without.
@@ -41,9 +41,9 @@ def make_scan(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     return MultiVectorScan(config, kernels) if config.multi_vector else FlatIndex(config, kernels)
 
 
-def _make_multi_vector(config: VectorConfig, kernels: Kernels) -> VectorIndex:
+def _make_multi_vector(config: VectorConfig, index: IndexConfig, kernels: Kernels) -> VectorIndex:
     if kernels.name == "reference":
         return MultiVectorScan(config, kernels)
     from weftdb.index.multi_vector import MultiVectorIndex
 
-    return MultiVectorIndex(config)
+    return MultiVectorIndex(config, index)

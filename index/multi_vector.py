@@ -5,15 +5,22 @@ query is a matrix, float32[rows, dim]. The distance is MaxSim over dot products 
 metric; with cosine, the rows of a query are scaled to length one first (those of docs are not: the
 reference measures stored rows as they came). The work is native
 (`index/kernels/src/multi_vector_index.h` says how).
+
+A search measures all allowed docs, or candidates out of a graph where that is less work: a graph
+over one encoding a doc with MUVERA, over the rows of all docs without. `ef` is the beam of its
+walks and the least number of docs that are measured.
 """
 
 from __future__ import annotations
 
+import time
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.config import IndexConfig
 from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest, WeftError
 from weftdb.core.schema import HnswSettings, VectorConfig
 from weftdb.core.types import DocIds, Row, Rows
@@ -21,12 +28,51 @@ from weftdb.index.allow_list import AllowList
 from weftdb.index.kernels import _native
 from weftdb.index.ports import Neighbours
 
+LINKS_MIN = 4
+EF_CONSTRUCTION_MIN = 4
+
+CANDIDATE_DOCS_MIN = 1_024
+"""Fewer docs are scanned: no graph is built over them and no memory spent on one."""
+
+_INTERRUPTIBLE_S = 0.25
+"""Longest stay in native code while waiting, so that Ctrl-C is heard."""
+
+
+class Route(Enum):
+    """How a search finds its docs."""
+
+    CHEAPEST = "cheapest"
+    EXACT = "exact"
+    CANDIDATES = "candidates"
+
 
 class MultiVectorIndex:
     """One multi-vector space of one shard, in native memory."""
 
-    def __init__(self, config: VectorConfig) -> None:
-        self._native = _native.MultiVectorIndex(config.metric.value)
+    def __init__(
+        self,
+        config: VectorConfig,
+        index: IndexConfig,
+        *,
+        candidate_docs_min: int = CANDIDATE_DOCS_MIN,
+    ) -> None:
+        """Start empty. Raises InvalidRequest for MUVERA settings that encode nothing.
+
+        `index.threads` sizes the linking pool, which all indexes of the process share.
+        """
+        _native.set_link_threads(index.threads)
+        self._settings = config.hnsw
+        muvera = config.muvera
+        try:
+            self._native = _native.MultiVectorIndex(
+                config.metric.value,
+                max(config.hnsw.max_connections, LINKS_MIN),
+                max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
+                muvera and (muvera.ksim, muvera.dprojections, muvera.repetitions),
+                candidate_docs_min,
+            )
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from error
 
     @property
     def dimensions(self) -> int | None:
@@ -45,11 +91,12 @@ class MultiVectorIndex:
 
     @property
     def pending(self) -> int:
-        """Zero: a scan needs no preparation."""
-        return 0
+        """Encodings (with MUVERA) or rows (without) that wait to be linked."""
+        return self._native.pending
 
     def configure(self, settings: HnswSettings) -> None:
-        """Do nothing: an exact scan has no such settings."""
+        """Take over what may change while the index lives: ef and its bounds."""
+        self._settings = settings
 
     def add(self, doc_ids: DocIds, rows: Rows) -> None:
         """Make matrices searchable; `doc_ids` has one id a row: ascending, all new.
@@ -82,17 +129,21 @@ class MultiVectorIndex:
         allow: AllowList | None = None,
         ef: int | None = None,
         distance_max: float | None = None,
+        route: Route = Route.CHEAPEST,
     ) -> Neighbours:
         """The `k` closest allowed docs, min(k, matches) of them, always; `query` has rows.
 
-        `distance_max` is inclusive. Raises DimensionMismatch, InvalidRequest, Closed.
+        `ef` None takes the collection's setting. `distance_max` is inclusive. Raises
+        DimensionMismatch, InvalidRequest, Closed.
         """
         try:
             doc_ids, distances = self._native.search(
                 _matrix(query),
                 k,
+                ef or self._settings.ef_for(k),
                 None if allow is None else allow.words(),
                 np.inf if distance_max is None else distance_max,
+                route.value,
             )
         except (ValueError, RuntimeError) as error:
             raise self._search_error(error, query) from error
@@ -106,8 +157,14 @@ class MultiVectorIndex:
             raise self._search_error(error, query) from error
 
     def wait_indexed(self, timeout_s: float) -> bool:
-        """True at once."""
-        return True
+        """Wait until nothing is pending; False when the time is up."""
+        until = time.monotonic() + timeout_s
+        while True:
+            left = until - time.monotonic()
+            if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
+                return True
+            if left <= 0:
+                return False
 
     def save(self, path: Path) -> None:
         """Do nothing: the matrices are read back from the store."""
@@ -117,11 +174,11 @@ class MultiVectorIndex:
         return live.doc_ids()
 
     def memory_bytes(self) -> int:
-        """Resident bytes of rows and bookkeeping."""
+        """Resident bytes of rows, graph and bookkeeping."""
         return self._native.memory_bytes
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Stop background work and give the memory back."""
         self._native.close()
 
     def _search_error(self, error: Exception, query: Rows) -> WeftError:

@@ -5,8 +5,10 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <memory>
+#include <tuple>
 
 #include "arrays.h"
 #include "bindings.h"
@@ -54,8 +56,38 @@ nb::object max_sim(const FloatMatrix& query, const FloatMatrix& rows, const IdAr
     return out.to_numpy({docs});
 }
 
-std::shared_ptr<MultiVectorIndex> make_index(const std::string& metric) {
-    return std::make_shared<MultiVectorIndex>(metric_of(metric));
+// `muvera` is (ksim, dprojections, repetitions).
+std::shared_ptr<MultiVectorIndex> make_index(
+    const std::string& metric, uint32_t links, uint32_t ef_construction,
+    const std::optional<std::tuple<uint32_t, uint32_t, uint32_t>>& muvera,
+    size_t candidate_docs_min) {
+    MultiVectorSettings settings;
+    settings.metric = metric_of(metric);
+    settings.graph.graph.links = links;
+    settings.graph.graph.ef_construction = ef_construction;
+    settings.candidate_docs_min = candidate_docs_min;
+    if (muvera) settings.muvera = std::make_from_tuple<MuveraSettings>(*muvera);
+    return std::make_shared<MultiVectorIndex>(settings);
+}
+
+Route route_of(const std::string& name) {
+    if (name == "cheapest") return Route::cheapest;
+    if (name == "exact") return Route::exact;
+    if (name == "candidates") return Route::candidates;
+    throw std::invalid_argument("unknown route: " + name);
+}
+
+// float[1, dimensions] of a doc or a query, for the tests.
+nb::object encoded(const FloatMatrix& rows, const std::tuple<uint32_t, uint32_t, uint32_t>& muvera,
+                   bool is_query) {
+    if (rows.shape(0) == 0) throw std::invalid_argument("a matrix without rows");
+    Muvera encoder(std::make_from_tuple<MuveraSettings>(muvera), rows.shape(1));
+    Owned<float> out(encoder.dimensions());
+    if (is_query)
+        encoder.encode_query(rows.data(), rows.shape(0), out.data());
+    else
+        encoder.encode_doc(rows.data(), rows.shape(0), out.data());
+    return out.to_numpy({encoder.dimensions()});
 }
 
 void add(MultiVectorIndex& self, const IdArray& docs, const FloatMatrix& rows) {
@@ -70,14 +102,17 @@ size_t erase(MultiVectorIndex& self, const IdArray& docs) {
     return self.erase(docs.data(), docs.shape(0));
 }
 
-nb::object search(const MultiVectorIndex& self, const FloatMatrix& query, size_t k,
-                  const std::optional<WordArray>& allow, float distance_max) {
+nb::object search(const MultiVectorIndex& self, const FloatMatrix& query, size_t k, size_t ef,
+                  const std::optional<WordArray>& allow, float distance_max,
+                  const std::string& route) {
     MultiVectorRequest request;
     request.query = query.data();
     request.rows = query.shape(0);
     request.dimensions = query.shape(1);
     request.k = k;
+    request.ef = ef;
     request.distance_max = distance_max;
+    request.route = route_of(route);
     if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
     Found found;
     {
@@ -105,17 +140,23 @@ void bind_multi_vector(nb::module_& m) {
     m.def("max_sim", &max_sim, nb::arg("query"), nb::arg("rows"), nb::arg("counts"),
           nb::arg("simd") = nb::none(),
           "MaxSim distances of a query to docs whose rows follow one another, float32[docs].");
+    m.def("muvera_encoded", &encoded, nb::arg("rows"), nb::arg("muvera"), nb::arg("is_query"),
+          "Fixed dimensional encoding of a doc's or a query's rows, float32[dimensions].");
     nb::class_<MultiVectorIndex>(m, "MultiVectorIndex")
-        .def(nb::new_(&make_index), nb::arg("metric"))
+        .def(nb::new_(&make_index), nb::arg("metric"), nb::arg("links"), nb::arg("ef_construction"),
+             nb::arg("muvera").none(), nb::arg("candidate_docs_min"))
         .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
         .def("erase", &erase, nb::arg("doc_ids"))
-        .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("allow").none(),
-             nb::arg("distance_max"))
+        .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
+             nb::arg("allow").none(), nb::arg("distance_max"), nb::arg("route") = "cheapest")
         .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
+        .def("wait_indexed", &MultiVectorIndex::wait_indexed, nb::arg("timeout_s"),
+             nb::call_guard<nb::gil_scoped_release>())
         .def("close", &MultiVectorIndex::close, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("dimensions", &MultiVectorIndex::dimensions)
         .def_prop_ro("count", &MultiVectorIndex::count)
         .def_prop_ro("row_count", &MultiVectorIndex::row_count)
+        .def_prop_ro("pending", &MultiVectorIndex::pending)
         .def_prop_ro("memory_bytes", &MultiVectorIndex::memory_bytes);
 }
 

@@ -34,16 +34,20 @@ void scan_allowed(const TokenRows& table, const MaxSimQuery& query, const AllowW
 
 }  // namespace
 
-std::shared_ptr<TokenRows> MultiVectorIndex::table() const {
-    std::lock_guard guard(table_mutex_);
-    if (closed_) throw ClosedError();
-    return table_;
+MultiVectorIndex::MultiVectorIndex(const MultiVectorSettings& settings) : settings_(settings) {
+    if (settings.muvera) Muvera(*settings.muvera, 1);  // Refuses what no encoding can be made of.
 }
 
-void MultiVectorIndex::set_table(std::shared_ptr<TokenRows> table) {
-    // The old table goes after the lock: giving back its memory takes a while.
-    std::lock_guard guard(table_mutex_);
-    table_.swap(table);
+MultiVectorIndex::State MultiVectorIndex::state() const {
+    std::lock_guard guard(state_mutex_);
+    if (closed_) throw ClosedError();
+    return state_;
+}
+
+void MultiVectorIndex::set_state(State state) {
+    // The old state goes after the lock: giving back its memory takes a while.
+    std::lock_guard guard(state_mutex_);
+    std::swap(state_, state);
 }
 
 void MultiVectorIndex::check_new(const TokenRows* table, const uint32_t* docs, const float* rows,
@@ -63,108 +67,208 @@ void MultiVectorIndex::check_new(const TokenRows* table, const uint32_t* docs, c
     }
 }
 
+std::shared_ptr<Candidates> MultiVectorIndex::make_candidates(size_t dimensions) const {
+    if (settings_.muvera)
+        return std::make_shared<MuveraCandidates>(*settings_.muvera, settings_.graph, dimensions);
+    return std::make_shared<TokenCandidates>(settings_.graph, dimensions);
+}
+
+// Sees to it that `count` more rows get tokens: when the numbers are used up, they start again.
+void MultiVectorIndex::make_room(State& state, size_t count) {
+    constexpr size_t kTokensMax = kNoSlot;
+    if (count <= kTokensMax - next_token_) return;
+    auto table = std::make_shared<TokenRows>(state.table->dimensions());
+    table->take_over(*state.table, TokenRows::Tokens::renumber);
+    if (count > kTokensMax - table->live_rows())
+        throw std::length_error("a shard holds at most 2^32 rows of multi-vectors");
+    next_token_ = uint32_t(table->live_rows());
+    state = {table, nullptr};
+}
+
 void MultiVectorIndex::add(const uint32_t* docs, const float* rows, size_t count,
                            size_t dimensions) {
     std::lock_guard guard(writer_mutex_);
-    std::shared_ptr<TokenRows> table = this->table();
+    State state = this->state();
     if (count == 0) return;
-    check_new(table.get(), docs, rows, count, dimensions);
-    bool fresh = table == nullptr;
-    if (fresh) table = std::make_shared<TokenRows>(uint32_t(dimensions));
+    check_new(state.table.get(), docs, rows, count, dimensions);
+    if (state.table == nullptr) state.table = std::make_shared<TokenRows>(uint32_t(dimensions));
+    make_room(state, count);
+    TokenRows& table = *state.table;
+    uint32_t begin = table.slots();
     for (size_t first = 0, end = 0; first < count; first = end) {
         for (end = first + 1; end < count && docs[end] == docs[first];) ++end;
-        table->append(docs[first], rows + first * dimensions, uint32_t(end - first), 0);
+        table.append(docs[first], rows + first * dimensions, uint32_t(end - first), next_token_);
+        next_token_ += uint32_t(end - first);
     }
-    if (fresh) set_table(table);
+    if (state.candidates == nullptr && table.live() >= settings_.candidate_docs_min) {
+        state.candidates = make_candidates(dimensions);
+        begin = 0;
+    }
+    if (state.candidates != nullptr) state.candidates->add(table, begin, table.slots());
+    set_state(state);
 }
 
 size_t MultiVectorIndex::erase(const uint32_t* docs, size_t count) {
     std::lock_guard guard(writer_mutex_);
-    std::shared_ptr<TokenRows> table = this->table();
-    if (table == nullptr) return 0;
+    State state = this->state();
+    if (state.table == nullptr) return 0;
+    TokenRows& table = *state.table;
     size_t erased = 0;
-    for (size_t at = 0; at < count; ++at) erased += table->erase(docs[at]) ? 1 : 0;
-    if (table->live() == 0) {
-        set_table(nullptr);
-    } else if (table->dead_rows() >= kDeadRowsMin && table->dead_rows() > table->live_rows()) {
-        auto smaller = std::make_shared<TokenRows>(table->dimensions());
-        smaller->take_over(*table);
-        set_table(smaller);
+    for (size_t at = 0; at < count; ++at) {
+        uint32_t slot = table.slot_of(docs[at]);
+        if (slot == kNoSlot) continue;
+        table.erase(docs[at]);
+        if (state.candidates != nullptr) state.candidates->erase(docs[at], table.matrix_of(slot));
+        ++erased;
+    }
+    if (table.live() == 0) {
+        next_token_ = 0;
+        set_state({});
+    } else if (table.dead_rows() >= kDeadRowsMin && table.dead_rows() > table.live_rows()) {
+        auto smaller = std::make_shared<TokenRows>(table.dimensions());
+        smaller->take_over(table, TokenRows::Tokens::keep);
+        set_state({smaller, state.candidates});
     }
     return erased;
 }
 
-MaxSimQuery MultiVectorIndex::prepared_query(const TokenRows& table, const float* query,
-                                             size_t rows, size_t dimensions) const {
+std::vector<float> MultiVectorIndex::prepared_query(const TokenRows& table, const float* query,
+                                                    size_t rows, size_t dimensions) const {
     if (rows == 0) throw std::invalid_argument("the query has no rows");
     if (dimensions != table.dimensions()) throw DimensionError(dimensions, table.dimensions());
     if (!is_finite(query, rows * dimensions))
         throw std::invalid_argument("the query vector holds a value that is not finite");
     std::vector<float> ready(query, query + rows * dimensions);
-    if (metric_ == Metric::cosine)
+    if (settings_.metric == Metric::cosine)
         for (size_t at = 0; at < rows; ++at)
             normalise(query + at * dimensions, dimensions, ready.data() + at * dimensions);
-    return MaxSimQuery(ready.data(), rows, dimensions);
+    return ready;
 }
 
 Found MultiVectorIndex::search(const MultiVectorRequest& request) const {
-    std::shared_ptr<TokenRows> table = this->table();
+    State state = this->state();
     Found found;
-    if (table == nullptr) return found;
-    MaxSimQuery query = prepared_query(*table, request.query, request.rows, request.dimensions);
+    if (state.table == nullptr) return found;
+    const TokenRows& table = *state.table;
+    std::vector<float> query =
+        prepared_query(table, request.query, request.rows, request.dimensions);
     if (request.k == 0 || std::isnan(request.distance_max)) return found;
+    MaxSimQuery packed(query.data(), request.rows, request.dimensions);
+    size_t eligible = table.live();
+    if (request.allow) eligible = std::min(eligible, request.allow->allowed);
     Nearest nearest;
-    nearest.reset(request.k, request.distance_max);
-    if (request.allow)
-        scan_allowed(*table, query, *request.allow, nearest);
-    else
-        scan(*table, query, nearest);
+    bool is_found = !is_exact(state, request, eligible) &&
+                    measure_candidates(state, request, query.data(), packed, eligible, nearest);
+    if (!is_found) {
+        nearest.reset(request.k, request.distance_max);
+        if (request.allow)
+            scan_allowed(table, packed, *request.allow, nearest);
+        else
+            scan(table, packed, nearest);
+    }
     for (const Near& near : nearest.sorted()) {
-        found.docs.push_back(table->doc_of(near.slot));
+        found.docs.push_back(table.doc_of(near.slot));
         found.distances.push_back(near.distance);
     }
     return found;
 }
 
+CandidateRequest MultiVectorIndex::candidates_for(const State& state,
+                                                  const MultiVectorRequest& request,
+                                                  const float* query) const {
+    CandidateRequest wanted;
+    wanted.query = query;
+    wanted.rows = request.rows;
+    wanted.ef = std::max(request.ef, request.k);
+    wanted.wanted = state.candidates->wanted(request.k, wanted.ef);
+    wanted.allow = request.allow ? &*request.allow : nullptr;
+    wanted.table = state.table.get();
+    return wanted;
+}
+
+// Whether a scan of the allowed docs is less work than finding candidates and measuring those.
+bool MultiVectorIndex::is_exact(const State& state, const MultiVectorRequest& request,
+                                size_t eligible) const {
+    if (state.candidates == nullptr || request.route == Route::exact) return true;
+    if (request.route == Route::candidates) return false;
+    const TokenRows& table = *state.table;
+    double lanes = double((request.rows + kMaxSimLanes - 1) / kMaxSimLanes * kMaxSimLanes);
+    double live = double(std::max(table.live(), 1u));
+    double doc = double(table.live_rows()) / live * lanes * double(table.dimensions());
+    CandidateRequest wanted = candidates_for(state, request, nullptr);
+    double candidates = state.candidates->cost(wanted, double(eligible) / live);
+    return double(eligible) * doc <= candidates + double(wanted.wanted) * doc;
+}
+
+// False where there were fewer than asked for, although there are more.
+bool MultiVectorIndex::measure_candidates(const State& state, const MultiVectorRequest& request,
+                                          const float* query, const MaxSimQuery& packed,
+                                          size_t eligible, Nearest& nearest) const {
+    CandidateRequest wanted = candidates_for(state, request, query);
+    nearest.reset(request.k, std::numeric_limits<float>::infinity());
+    for (uint32_t doc : state.candidates->gather(wanted)) {
+        uint32_t slot = state.table->slot_of(doc);
+        if (slot == kNoSlot) continue;
+        TokenRows::Matrix matrix = state.table->matrix_of(slot);
+        nearest.push(packed.distance(matrix.rows, matrix.count), slot);
+    }
+    if (nearest.size() < std::min(request.k, eligible)) return false;
+    nearest.drop_beyond(request.distance_max);
+    return true;
+}
+
 void MultiVectorIndex::distances(const float* query, size_t rows, size_t dimensions,
                                  const uint32_t* docs, size_t count, float* out) const {
-    std::shared_ptr<TokenRows> table = this->table();
+    State state = this->state();
     std::fill(out, out + count, std::numeric_limits<float>::quiet_NaN());
-    if (table == nullptr) return;
-    MaxSimQuery ready = prepared_query(*table, query, rows, dimensions);
+    if (state.table == nullptr) return;
+    const TokenRows& table = *state.table;
+    std::vector<float> ready = prepared_query(table, query, rows, dimensions);
+    MaxSimQuery packed(ready.data(), rows, dimensions);
     for (size_t at = 0; at < count; ++at) {
-        uint32_t slot = table->slot_of(docs[at]);
+        uint32_t slot = table.slot_of(docs[at]);
         if (slot == kNoSlot) continue;
-        TokenRows::Matrix matrix = table->matrix_of(slot);
-        out[at] = ready.distance(matrix.rows, matrix.count);
+        TokenRows::Matrix matrix = table.matrix_of(slot);
+        out[at] = packed.distance(matrix.rows, matrix.count);
     }
 }
 
 size_t MultiVectorIndex::dimensions() const {
-    std::shared_ptr<TokenRows> table = this->table();
-    return table == nullptr ? 0 : table->dimensions();
+    State state = this->state();
+    return state.table == nullptr ? 0 : state.table->dimensions();
 }
 
 size_t MultiVectorIndex::count() const {
-    std::shared_ptr<TokenRows> table = this->table();
-    return table == nullptr ? 0 : table->live();
+    State state = this->state();
+    return state.table == nullptr ? 0 : state.table->live();
 }
 
 size_t MultiVectorIndex::row_count() const {
-    std::shared_ptr<TokenRows> table = this->table();
-    return table == nullptr ? 0 : table->live_rows();
+    State state = this->state();
+    return state.table == nullptr ? 0 : state.table->live_rows();
+}
+
+size_t MultiVectorIndex::pending() const {
+    State state = this->state();
+    return state.candidates == nullptr ? 0 : state.candidates->graph().pending();
 }
 
 size_t MultiVectorIndex::memory_bytes() const {
-    std::shared_ptr<TokenRows> table = this->table();
-    return sizeof(MultiVectorIndex) + (table == nullptr ? 0 : table->memory_bytes());
+    State state = this->state();
+    return sizeof(MultiVectorIndex) + (state.table == nullptr ? 0 : state.table->memory_bytes()) +
+           (state.candidates == nullptr ? 0 : state.candidates->memory_bytes());
+}
+
+bool MultiVectorIndex::wait_indexed(double timeout_s) const {
+    State state = this->state();
+    return state.candidates == nullptr || state.candidates->graph().wait_indexed(timeout_s);
 }
 
 void MultiVectorIndex::close() {
-    std::shared_ptr<TokenRows> table;
-    std::lock_guard guard(table_mutex_);
+    State state;
+    std::lock_guard guard(state_mutex_);
     closed_ = true;
-    table.swap(table_);
+    std::swap(state, state_);
 }
 
 }  // namespace weft

@@ -3,35 +3,51 @@
 // The distance is MaxSim (max_sim.h), whatever the metric; with cosine, the rows of a query are
 // scaled to length one first and those of docs are taken as they are, as the reference does. The
 // rows of all docs lie in one table (token_rows.h) and every returned distance is computed from
-// them. Memory of deleted docs is given back by copying the live ones into a new table, once more
-// is dead than alive: each deleted row pays for one copied row.
+// them. A search measures either all allowed docs or candidates (candidates.h), whichever is less
+// work; candidates are kept once there are docs enough for them to pay. Memory of deleted docs is
+// given back by copying the live ones into a new table, once more is dead than alive: each deleted
+// row pays for one copied row.
 //
-// Concurrency: writers take turns behind one mutex. Searches hold the table they began with; the
-// only lock they touch guards the copy of that pointer.
+// Concurrency: writers take turns behind one mutex. Searches hold the table and the candidates they
+// began with; the only lock they touch guards the copy of those pointers.
 #pragma once
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
+#include "candidates.h"
 #include "max_sim.h"
 #include "token_rows.h"
 #include "vector_index.h"
 
 namespace weft {
 
+struct MultiVectorSettings {
+    Metric metric = Metric::cosine;
+    std::optional<MuveraSettings> muvera;  // none: candidates come from a graph over all rows
+    IndexSettings graph;                   // of the candidates; its metric plays no part
+    size_t candidate_docs_min = 0;         // fewer docs are always scanned
+};
+
+enum class Route { cheapest, exact, candidates };
+
 struct MultiVectorRequest {
     const float* query = nullptr;  // [rows][dimensions]
     size_t rows = 0;
     size_t dimensions = 0;
     size_t k = 0;
+    size_t ef = 0;
     std::optional<AllowWords> allow;
     float distance_max = std::numeric_limits<float>::infinity();
+    Route route = Route::cheapest;
 };
 
 class MultiVectorIndex {
   public:
-    explicit MultiVectorIndex(Metric metric) : metric_(metric) {}
+    // Raises std::invalid_argument.
+    explicit MultiVectorIndex(const MultiVectorSettings& settings);
 
     // `docs` has one id a row: ascending, all new, the rows of a doc one after the other. Raises
     // DimensionError or std::invalid_argument before any change.
@@ -43,22 +59,39 @@ class MultiVectorIndex {
     size_t dimensions() const;  // 0 while there are no docs
     size_t count() const;       // docs
     size_t row_count() const;
+    size_t pending() const;  // vectors that wait to be linked
     size_t memory_bytes() const;
+    // Raises std::runtime_error where linking has failed.
+    bool wait_indexed(double timeout_s) const;
     void close();
 
   private:
-    std::shared_ptr<TokenRows> table() const;
-    void set_table(std::shared_ptr<TokenRows> table);
+    struct State {
+        std::shared_ptr<TokenRows> table;        // null while there are no docs
+        std::shared_ptr<Candidates> candidates;  // null while they would not pay
+    };
+
+    State state() const;
+    void set_state(State state);
     void check_new(const TokenRows* table, const uint32_t* docs, const float* rows, size_t count,
                    size_t dimensions) const;
-    MaxSimQuery prepared_query(const TokenRows& table, const float* query, size_t rows,
-                               size_t dimensions) const;
+    std::shared_ptr<Candidates> make_candidates(size_t dimensions) const;
+    void make_room(State& state, size_t count);
+    std::vector<float> prepared_query(const TokenRows& table, const float* query, size_t rows,
+                                      size_t dimensions) const;
+    CandidateRequest candidates_for(const State& state, const MultiVectorRequest& request,
+                                    const float* query) const;
+    bool is_exact(const State& state, const MultiVectorRequest& request, size_t eligible) const;
+    bool measure_candidates(const State& state, const MultiVectorRequest& request,
+                            const float* query, const MaxSimQuery& packed, size_t eligible,
+                            Nearest& nearest) const;
 
-    const Metric metric_;
-    mutable std::mutex table_mutex_;
-    std::shared_ptr<TokenRows> table_;  // null while there are no docs
+    const MultiVectorSettings settings_;
+    mutable std::mutex state_mutex_;
+    State state_;
     bool closed_ = false;
     std::mutex writer_mutex_;
+    uint32_t next_token_ = 0;  // under writer_mutex_
 };
 
 }  // namespace weft

@@ -57,11 +57,14 @@ bool TokenRows::erase(uint32_t doc) {
     return true;
 }
 
-void TokenRows::take_over(const TokenRows& other) {
+void TokenRows::take_over(const TokenRows& other, Tokens tokens) {
+    uint32_t next = 0;
     for (uint32_t slot = 0; slot < other.slots(); ++slot) {
         if (other.is_deleted(slot)) continue;
         Matrix matrix = other.matrix_of(slot);
-        append(other.doc_of(slot), matrix.rows, matrix.count, matrix.first_token);
+        uint32_t first = tokens == Tokens::keep ? matrix.first_token : next;
+        append(other.doc_of(slot), matrix.rows, matrix.count, first);
+        next += matrix.count;
     }
 }
 

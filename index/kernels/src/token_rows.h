@@ -32,8 +32,9 @@ class TokenRows {
     void append(uint32_t doc, const float* rows, uint32_t count, uint32_t first_token);
     // False where there is no such doc.
     bool erase(uint32_t doc);
-    // Appends what is live in another table.
-    void take_over(const TokenRows& other);
+    // Appends what is live in another table. Tokens stay, or start again at 0.
+    enum class Tokens { keep, renumber };
+    void take_over(const TokenRows& other, Tokens tokens);
 
     struct Matrix {
         const float* rows;

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from weftdb.core.config import IndexConfig
 from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest
 from weftdb.core.schema import Metric, VectorConfig
 from weftdb.core.types import Rows, VectorName
@@ -26,7 +27,7 @@ def make(kind: str, metric: Metric = Metric.COSINE) -> VectorIndex:
 
     config = VectorConfig(VectorName("m"), metric=metric, multi_vector=True)
     if kind == "native":
-        return MultiVectorIndex(config)
+        return MultiVectorIndex(config, IndexConfig(), candidate_docs_min=200)
     return MultiVectorScan(config, ReferenceKernels())
 
 
@@ -86,6 +87,7 @@ def test_deletions_give_the_memory_back_and_free_the_dimensions(kind: str) -> No
     add(index, 0, docs)
     full = index.memory_bytes()
     index.delete(np.arange(0, 3_000, dtype=np.uint32))
+    assert index.wait_indexed(60)
     assert index.memory_bytes() < full / 2
     assert index.count == 1_000
     left = index.search(docs[3_500], 1_000)
