@@ -62,13 +62,16 @@ class MultiVectorIndex:
         """
         _native.set_link_threads(index.threads)
         self._settings = config.hnsw
-        muvera = config.muvera
+        encoding = None
+        if config.muvera is not None:
+            muvera = config.muvera
+            encoding = (muvera.ksim, muvera.dprojections, muvera.repetitions)
         try:
             self._native = _native.MultiVectorIndex(
                 config.metric.value,
                 max(config.hnsw.max_connections, LINKS_MIN),
                 max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
-                muvera and (muvera.ksim, muvera.dprojections, muvera.repetitions),
+                encoding,
                 candidate_docs_min,
             )
         except ValueError as error:
