@@ -117,7 +117,11 @@ def test_near_object_filter_distance_and_limit(pages: Any) -> None:
 
 def test_hybrid(pages: Any) -> None:
     found = pages.query.hybrid(
-        "3", vector={"colbert": QUERY}, target_vector="colbert", alpha=0.5, return_metadata=["score"]
+        "3",
+        vector={"colbert": QUERY},
+        target_vector="colbert",
+        alpha=0.5,
+        return_metadata=["score"],
     )
     assert set(ranked(found)) == {1, 2, 3, 4}
     assert set(ranked(found)[:2]) == {1, 3}
@@ -128,7 +132,9 @@ def test_updates_and_deletions(pages: Any) -> None:
     pages.data.replace(page_id(2), {"title": "new"}, vector={"colbert": [[1.0, 0.0, 0.0]] * 5})
     assert pages.data.delete_by_id(page_id(4))
     assert ranked(pages.query.near_vector(QUERY)) == [3, 2, 1]
-    assert len(pages.query.fetch_object_by_id(page_id(2), include_vector=True).vector["colbert"]) == 5
+    assert (
+        len(pages.query.fetch_object_by_id(page_id(2), include_vector=True).vector["colbert"]) == 5
+    )
 
 
 def test_what_is_wrong_is_said_of_the_object(pages: Any) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .ids import UuidInput, id_text
+from .requests import Vector
 from .transport import NewObject
 from .values import to_json
 
-VectorInput: TypeAlias = Sequence[float] | Mapping[str, Sequence[float]]
+VectorInput: TypeAlias = Vector | Mapping[str, Vector]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def new_object(
     )
 
 
-def _vectors(vector: VectorInput | None) -> dict[str, Sequence[float]]:
+def _vectors(vector: VectorInput | None) -> dict[str, Vector]:
     if vector is None:
         return {}
     if isinstance(vector, Mapping):

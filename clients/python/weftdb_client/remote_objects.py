@@ -32,8 +32,10 @@ def wire_object(collection: str, item: NewObject) -> batch_pb2.BatchObject:
 
 
 def wire_vector(name: str, row: Any) -> vectors_pb2.Vectors:
-    """A named vector; rows of rows are a multi-vector."""
+    """A named vector; rows of rows are a multi-vector. Raises RequestRefused."""
     if (len(row) and isinstance(row[0], Sequence)) or getattr(row, "ndim", 1) == 2:
+        if len({len(part) for part in row}) > 1:
+            raise RequestRefused(f"the rows of the multi-vector {name!r} differ in length")
         rows = b"".join(vector_bytes(part) for part in row)
         head = struct.pack("<H", len(row[0]))
         kind = vectors_pb2.Vectors.VECTOR_TYPE_MULTI_FP32

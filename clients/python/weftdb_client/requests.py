@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from .filters import Filters
 from .options import HybridFusion, KeywordOperator, MetadataQuery, SortKey
 
-Vector = Sequence[float]
+Vector = Sequence[float] | Sequence[Sequence[float]]
+"""Numbers, or the rows of a multi-vector."""
 
 
 @dataclass(frozen=True, kw_only=True)

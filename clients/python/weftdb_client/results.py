@@ -28,7 +28,7 @@ class Object:
     uuid: uuid.UUID
     properties: Mapping[str, Any]
     metadata: MetadataReturn
-    vector: Mapping[str, list[float]]
+    vector: Mapping[str, Any]
     collection: str
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .multi_vectors import MultiVector, MultiVectorEncoding
+
 Json = dict[str, Any]
 
 
@@ -120,6 +122,8 @@ class VectorConfig:
 class VectorIndexes:
     """`Configure.VectorIndex`: kinds of vector indexes."""
 
+    MultiVector = MultiVector
+
     @staticmethod
     def hnsw(
         *,
@@ -220,10 +224,27 @@ class Vectors:
         return VectorConfig(module_name, name, dict(module_config or {}), vector_index_config)
 
 
+class MultiVectors:
+    """`Configure.MultiVectors`: vectors that are matrices, one row a token."""
+
+    @staticmethod
+    def self_provided(
+        *,
+        name: str,
+        encoding: MultiVectorEncoding | None = None,
+        vector_index_config: VectorIndex | None = None,
+    ) -> VectorConfig:
+        """The caller brings them. Without an encoding, rows are searched one by one."""
+        index = vector_index_config or VectorIndex("hnsw")
+        settings = {**index.settings, "multivector": MultiVector.settings(encoding)}
+        return VectorConfig("none", name, {}, VectorIndex(index.kind, settings))
+
+
 class Configure:
     """Where descriptions of vectors and indexes begin."""
 
     Vectors = Vectors
+    MultiVectors = MultiVectors
     VectorIndex = VectorIndexes
 
     @staticmethod
