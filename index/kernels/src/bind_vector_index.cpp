@@ -134,6 +134,11 @@ nb::object load(IndexHandle& self, const std::string& path, const WordArray& liv
     return numpy_of(missing);
 }
 
+void compact(IndexHandle& self, double share) {
+    nb::gil_scoped_release free;
+    self.index->compact(share);
+}
+
 bool wait_indexed(const IndexHandle& self, double timeout_s) {
     nb::gil_scoped_release free;
     return self.index->wait_indexed(timeout_s);
@@ -178,12 +183,15 @@ void bind_vector_index(nb::module_& m) {
         .def("wait_indexed", &wait_indexed, nb::arg("timeout_s"))
         .def("save", &save, nb::arg("path"))
         .def("load", &load, nb::arg("path"), nb::arg("live"))
+        .def("compact", &compact, nb::arg("share"))
         .def("close", &close)
         .def("set_flat_until", &set_flat_until, nb::arg("live"))
         .def_prop_ro("flat_until", [](const IndexHandle& self) { return self.index->flat_until(); })
         .def_prop_ro("dimensions", [](const IndexHandle& self) { return self.index->dimensions(); })
         .def_prop_ro("count", [](const IndexHandle& self) { return self.index->count(); })
         .def_prop_ro("deleted", [](const IndexHandle& self) { return self.index->deleted(); })
+        .def_prop_ro("compactions",
+                     [](const IndexHandle& self) { return self.index->compactions(); })
         .def_prop_ro("pending", [](const IndexHandle& self) { return self.index->pending(); })
         .def_prop_ro("memory_bytes",
                      [](const IndexHandle& self) { return self.index->memory_bytes(); });

@@ -118,6 +118,7 @@ class Graph {
     void scan_allowed(const Measure& measure, const AllowWords& allow, Scratch& scratch) const;
 
   private:
+    friend class Compaction;
     friend class Snapshot;
     using Link = std::atomic<uint32_t>;
 

@@ -48,7 +48,7 @@ void Graph::finish(Span span) {
 }
 
 void Graph::reserve_upper(uint32_t slot, int level) {
-    if (level == 0) return;
+    if (level == 0 || nodes_.row(slot)->upper.load(std::memory_order_relaxed) != 0) return;
     std::lock_guard guard(upper_mutex_);
     upper_.grow(upper_count_, size_t(level));
     uint32_t first = upper_count_;

@@ -87,7 +87,7 @@ size_t VectorIndex::erase(const uint32_t* docs, size_t count) {
         for (size_t at = 0; at < count; ++at) erased += graph->erase(docs[at]) ? 1 : 0;
         if (erased > 0 && graph->live() == 0) set_graph(nullptr);
     }
-    if (erased > 0) begin_rebuild_if_due();
+    if (erased > 0) begin_compaction_if_due(kDeletedShareMax);
     return erased;
 }
 
@@ -214,7 +214,7 @@ std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWord
         end_flat_if_due(*graph);
         if (is_linked(*graph)) wake_linkers();
     }
-    begin_rebuild_if_due();
+    begin_compaction_if_due(kDeletedShareMax);
     return missing;
 }
 

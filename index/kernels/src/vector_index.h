@@ -1,8 +1,7 @@
 // VectorIndex: one vector space of one shard; a graph, its writer's order, its background work.
 //
 // A search decides by cost between the exact scan and the walk over the graph, and always scans the
-// tail. When more than half of the slots are deleted the graph is built anew beside the old one and
-// put in its place.
+// tail. Where deleted slots have become too many, a compacted copy takes the place of the graph.
 //
 // Concurrency: writers take turns behind one mutex. Searches hold the graph they began with; the
 // only lock they touch guards the copy of that pointer.
@@ -18,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "compaction.h"
 #include "graph.h"
 #include "link_pool.h"
 
@@ -28,6 +28,10 @@ struct IndexSettings {
     uint32_t link_min = 1024;  // fewer vectors are scanned, never linked; the top value: flat
     uint32_t flat_until = 0;   // no links before more than so many are live; then, for good
 };
+
+// The index compacts itself above this share of deleted slots: memory stays within 1.2 times of
+// what the live vectors need.
+constexpr double kDeletedShareMax = 1.0 / 7;
 
 struct SearchRequest {
     const float* query = nullptr;
@@ -78,6 +82,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void save(const std::string& path) const;
     // Takes over a snapshot and gives the live docs that it lacks. Requires: nothing was added.
     std::vector<uint32_t> load(const std::string& path, const AllowWords& live);
+    // Begins to give deleted slots back if they are more than this share of all; the index does so
+    // by itself for a larger share.
+    void compact(double share);
+    uint64_t compactions() const { return compactions_.load(std::memory_order_relaxed); }
     // Raises std::runtime_error where linking has failed.
     bool wait_indexed(double timeout_s) const;
     void close();
@@ -90,16 +98,6 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void run_slice() noexcept override;
 
   private:
-    // A new graph that takes over the live vectors of an old one, a slice at a time.
-    struct Rebuild {
-        std::shared_ptr<Graph> source;
-        std::shared_ptr<Graph> target;
-        std::vector<uint32_t> source_slots;  // by slot of the target
-        uint32_t at = 0;                     // first slot of the source that is not copied
-
-        void copy(uint32_t end);
-    };
-
     std::shared_ptr<Graph> graph() const;
     void set_graph(std::shared_ptr<Graph> graph);
     bool is_linked(const Graph& graph) const {
@@ -111,19 +109,20 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void search_graph(const Graph& graph, const float* query, const SearchRequest& request,
                       Scratch& scratch) const;
     void wake_linkers();
-    void begin_rebuild_if_due();
-    bool rebuild_slice();
-    void end_rebuild_if_caught_up();
+    void begin_compaction_if_due(double share);
+    bool compaction_slice();
+    void end_compaction_if_caught_up(Compaction& compaction);
 
     const IndexSettings settings_;
     mutable std::mutex graph_mutex_;
     std::shared_ptr<Graph> graph_;
     std::mutex writer_mutex_;
     mutable std::mutex save_mutex_;
-    std::mutex rebuild_mutex_;  // taken before writer_mutex_
-    std::optional<Rebuild> rebuild_;
-    bool rebuild_turn_ = false;
-    std::atomic<bool> rebuilding_{false};
+    mutable std::mutex compaction_mutex_;  // taken before writer_mutex_
+    std::shared_ptr<Compaction> compaction_;
+    std::atomic<bool> compacting_{false};
+    std::atomic<uint32_t> turn_{0};
+    std::atomic<uint64_t> compactions_{0};  // that took effect
     std::atomic<bool> queued_{false};
     std::atomic<bool> closed_{false};
     std::atomic<uint32_t> flat_until_;  // written under writer_mutex_

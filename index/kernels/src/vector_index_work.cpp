@@ -1,4 +1,4 @@
-// VectorIndex: its background work, linking and rebuilding, and its end.
+// VectorIndex: its background work, linking and compacting, and its end.
 #include <algorithm>
 #include <chrono>
 #include <exception>
@@ -8,10 +8,10 @@
 namespace weft {
 namespace {
 
-constexpr uint32_t kSlice = 32;            // links a slice: a few milliseconds
-constexpr uint32_t kRebuildMin = 1024;     // fewer deleted slots are not worth a rebuild
-constexpr uint32_t kRebuildCopies = 1024;  // vectors copied a slice, they are linked later
-constexpr uint32_t kRebuildLag = 1024;     // links that may be missing when the graphs change
+constexpr uint32_t kSlice = 32;           // links a slice: a few milliseconds
+constexpr uint32_t kCompactedMin = 1024;  // fewer deleted slots are not worth a compaction
+constexpr uint32_t kLag = 2048;           // links that may be missing when the graphs change
+constexpr uint32_t kFollowed = 1024;      // later vectors a compaction takes a slice
 
 void link_span(Graph& graph) {
     Graph::Span span = graph.claim(kSlice);
@@ -35,7 +35,7 @@ void VectorIndex::left_queue() noexcept {
 
 bool VectorIndex::has_work() const {
     if (closed_.load() || failed_.load()) return false;
-    if (rebuilding_.load()) return true;
+    if (compacting_.load()) return true;
     std::lock_guard guard(graph_mutex_);
     return graph_ != nullptr && is_linked(*graph_) && graph_->has_unclaimed();
 }
@@ -48,11 +48,11 @@ void VectorIndex::run_slice() noexcept {
     }
     std::string fault;
     try {
-        if (!rebuild_slice()) {
+        if (!compaction_slice()) {
             std::shared_ptr<Graph> graph = this->graph();
             if (graph != nullptr && is_linked(*graph)) link_span(*graph);
         }
-        begin_rebuild_if_due();
+        begin_compaction_if_due(kDeletedShareMax);
     } catch (const ClosedError&) {
         // Nothing to do for a closed index.
     } catch (const std::exception& error) {
@@ -67,73 +67,62 @@ void VectorIndex::run_slice() noexcept {
     state_changed_.notify_all();
 }
 
-void VectorIndex::begin_rebuild_if_due() {
+void VectorIndex::compact(double share) {
+    begin_compaction_if_due(share);
+}
+
+void VectorIndex::begin_compaction_if_due(double share) {
     {
-        std::lock_guard guard(rebuild_mutex_);
+        std::lock_guard guard(compaction_mutex_);
         std::shared_ptr<Graph> graph = this->graph();
-        if (rebuild_ || graph == nullptr || graph->deleted() < kRebuildMin ||
-            graph->deleted() <= graph->count() / 2)
+        if (compaction_ || graph == nullptr || graph->deleted() < kCompactedMin ||
+            graph->deleted() <= graph->count() * share)
             return;
-        rebuild_.emplace();
-        rebuild_->source = graph;
-        rebuild_->target = std::make_shared<Graph>(graph->settings());
-        rebuilding_.store(true);
+        compaction_ = std::make_shared<Compaction>(graph);
+        if (std::shared_ptr<CodeTable> table = graph->code_table())
+            compaction_->target()->set_code_table(std::make_shared<CodeTable>(table->codes));
+        compacting_.store(true);
     }
     wake_linkers();
 }
 
-// False where there is no rebuild, or the old graph needs the slice more.
-bool VectorIndex::rebuild_slice() {
-    std::shared_ptr<Graph> target;
+// False where there is no compaction, or the old graph needs the slice more.
+bool VectorIndex::compaction_slice() {
+    std::shared_ptr<Compaction> compaction;
     {
-        std::lock_guard guard(rebuild_mutex_);
-        if (!rebuild_) return false;
-        target = rebuild_->target;
-        rebuild_->copy(rebuild_->at + kRebuildCopies);
-        end_rebuild_if_caught_up();
-        // While writes come in, both graphs are kept up in turn.
-        rebuild_turn_ = !rebuild_turn_;
-        if (rebuild_ && !rebuild_turn_ && rebuild_->source->has_unclaimed()) return false;
+        std::lock_guard guard(compaction_mutex_);
+        compaction = compaction_;
     }
-    if (is_linked(*target)) link_span(*target);
+    if (!compaction) return false;
+    // While writes come in, both graphs are kept up in turn.
+    const bool is_source_due = is_linked(*compaction->source()) &&
+                               compaction->source()->has_unclaimed() && turn_.fetch_add(1) % 2 == 0;
+    if (is_source_due) return false;
+    if (!compaction->is_copied()) return compaction->run_slice();
+    end_compaction_if_caught_up(*compaction);
+    if (is_linked(*compaction->target())) link_span(*compaction->target());
     return true;
 }
 
-void VectorIndex::Rebuild::copy(uint32_t end) {
-    const size_t dimensions = source->settings().dimensions;
-    end = std::min(end, source->count());
-    std::vector<uint32_t> docs;
-    std::vector<float> rows;
-    for (; at < end; ++at) {
-        if (source->is_deleted(at)) continue;
-        docs.push_back(source->doc_of(at));
-        const float* row = source->vector_of(at);
-        rows.insert(rows.end(), row, row + dimensions);
-        source_slots.push_back(at);
-    }
-    target->append(docs.data(), rows.data(), docs.size());
-}
-
-// Requires: rebuild_mutex_ is held.
-void VectorIndex::end_rebuild_if_caught_up() {
-    const Graph& source = *rebuild_->source;
-    const Graph& target = *rebuild_->target;
+void VectorIndex::end_compaction_if_caught_up(Compaction& compaction) {
+    std::lock_guard guard(compaction_mutex_);
+    if (compaction_.get() != &compaction) return;
+    compaction.follow(kFollowed);
+    if (compaction.behind() > kFollowed) return;
     auto missing = [this](const Graph& graph) {
         return is_linked(graph) ? graph.count() - graph.linked() : 0;
     };
-    if (rebuild_->at + kRebuildLag < source.count()) return;
-    if (missing(target) > missing(source) + kRebuildLag) return;
-    std::lock_guard writer(writer_mutex_);
-    std::shared_ptr<Graph> current = this->graph();
-    if (current == rebuild_->source) {
-        rebuild_->copy(source.count());
-        for (uint32_t slot = 0; slot < target.count(); ++slot)
-            if (source.is_deleted(rebuild_->source_slots[slot]))
-                rebuild_->target->erase(target.doc_of(slot));
-        set_graph(target.live() == 0 ? nullptr : rebuild_->target);
+    if (missing(*compaction.target()) > missing(*compaction.source()) + kLag) return;
+    {
+        std::lock_guard writer(writer_mutex_);
+        if (graph() == compaction.source()) {
+            compaction.finish();
+            set_graph(compaction.target()->live() == 0 ? nullptr : compaction.target());
+            compactions_.fetch_add(1, std::memory_order_relaxed);
+        }
     }
-    rebuild_.reset();
-    rebuilding_.store(false);
+    compaction_.reset();
+    compacting_.store(false);
 }
 
 void VectorIndex::set_flat_until(uint32_t live) {
@@ -156,7 +145,7 @@ bool VectorIndex::wait_indexed(double timeout_s) const {
     std::unique_lock lock(state_mutex_);
     while (true) {
         if (failed_.load()) throw std::runtime_error("linking stopped: " + fault_);
-        if (closed_.load() || (pending() == 0 && !rebuilding_.load())) return true;
+        if (closed_.load() || (pending() == 0 && !compacting_.load())) return true;
         if (std::chrono::steady_clock::now() >= until) return false;
         state_changed_.wait_until(lock, until);
     }
@@ -174,9 +163,9 @@ void VectorIndex::close() {
         state_changed_.notify_all();
         state_changed_.wait(lock, [this] { return slices_ == 0; });
     }
-    std::lock_guard guard(rebuild_mutex_);
-    rebuild_.reset();
-    rebuilding_.store(false);
+    std::lock_guard guard(compaction_mutex_);
+    compaction_.reset();
+    compacting_.store(false);
 }
 
 }  // namespace weft

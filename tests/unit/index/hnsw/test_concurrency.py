@@ -89,7 +89,7 @@ def test_every_added_vector_is_found_at_once() -> None:
     assert index.count == 6000
 
 
-def test_deletes_and_rebuilds_beside_searches() -> None:
+def test_deletes_and_compactions_beside_searches() -> None:
     index = make(flat_search_cutoff=0)
     random = np.random.default_rng(3)
     rows = random.normal(size=(20_000, DIMENSIONS)).astype(np.float32)
@@ -99,12 +99,14 @@ def test_deletes_and_rebuilds_beside_searches() -> None:
     allow.words()
     crew = Crew()
     lowest = [kept]
+    searches, missed = [0], [0]
 
     def search() -> None:
         floor = lowest[0]
         query = rows[int(np.random.default_rng().integers(0, kept))]
         found = index.search(query, 5)
-        assert found.distances[0] == 0
+        searches[0] += 1
+        missed[0] += int(found.distances[0] != 0)
         alive = (found.doc_ids < kept) | (found.doc_ids >= floor)
         assert alive.all(), f"deleted before the search: {found.doc_ids[~alive]}"
         filtered = index.search(query, 5, allow=allow)
@@ -121,8 +123,11 @@ def test_deletes_and_rebuilds_beside_searches() -> None:
             lowest[0] = first - window
     assert index.wait_indexed(60)
     crew.join()
-    # Rebuilds kept the graph within twice its live vectors and what may lag behind.
-    assert index.deleted < index.count + 3000
+    # A graph may miss a node now and then, a lost region would show up here.
+    assert missed[0] <= 0.01 * searches[0]
+    # A seventh, or a thousand in a small index.
+    assert index.deleted < 1500
+    assert index.native.compactions >= 1
 
 
 def close_beside_everything(path: Path) -> None:

@@ -101,7 +101,7 @@ def test_deleted_vectors_are_never_returned() -> None:
     assert recall(index, exact, clustered(50, 16, seed=4)) >= 0.95
 
 
-def test_graph_is_rebuilt_when_most_of_it_is_deleted() -> None:
+def test_graph_is_compacted_when_much_of_it_is_deleted() -> None:
     rows = clustered(6000, 16)
     index, exact = make(), oracle()
     for target in (index, exact):
@@ -121,6 +121,26 @@ def test_graph_is_rebuilt_when_most_of_it_is_deleted() -> None:
     assert index.dimensions is None
     index.add(ids(9000, 9001), np.ones((1, 5), dtype=np.float32))
     assert index.search(np.ones(5, dtype=np.float32), 3).doc_ids.tolist() == [9000]
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.8])
+def test_compacted_graph_is_as_good_as_a_fresh_one(share: float) -> None:
+    rows = clustered(8000, 24)
+    index, fresh, exact = make(), make(), oracle()
+    index.add(ids(0, 8000), rows)
+    assert index.wait_indexed(60)
+    gone = np.random.default_rng(3).permutation(8000)[: int(8000 * share)].astype(np.uint32)
+    index.delete(np.sort(gone))
+    assert index.wait_indexed(60)
+    assert index.native.compactions >= 1  # type: ignore[attr-defined]
+    left = np.setdiff1d(ids(0, 8000), gone)
+    for target in (fresh, exact):
+        target.add(left, rows[left])
+    assert fresh.wait_indexed(60)
+    queries = clustered(100, 24, seed=4)
+    assert recall(index, exact, queries, ef=40) >= recall(fresh, exact, queries, ef=40) - 0.01
+    missed = [doc for doc in left.tolist() if index.search(rows[doc], 1).distances[0] != 0]
+    assert len(missed) <= 5
 
 
 @pytest.mark.parametrize("cutoff", [0, 40_000])

@@ -1,0 +1,252 @@
+"""Measures what deletes and updates cost a graph: recall, speed and memory against a fresh build's.
+
+    python -m benchmarks.churn --scale small|full [--data rows.npy]
+
+Three lives of an index: half of the docs deleted; every doc rewritten ten times (deleted, and
+inserted with another vector under a new doc id); a steady churn of small rewrites between searches.
+After each, a fresh index of the same live vectors is built in the same process. Recall is against
+exact neighbours, at the same ef; memory is what the index reports and, at full scale, the growth
+of the process (for small ones it drowns in the allocator's noise); `peak` is its highest growth
+during the life. Targets: recall within 0.01, memory within 1.2 times of the fresh build's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.vector import (
+    EF_CONSTRUCTION,
+    LINKS,
+    Ids,
+    K,
+    Rows,
+    clustered,
+    exact,
+    recall,
+    resident_bytes,
+)
+from weftdb.index.kernels import _native
+
+EF = 64
+QUERIES = 500
+ROUNDS = 5
+REWRITES = 10
+CHURN_STEPS = 40
+CHURN_SHARE = 0.02
+BATCH = 1000
+RECALL_LOSS_MAX = 0.01
+MEMORY_RATIO_MAX = 1.2
+MEASURABLE_BYTES = 50_000_000
+WAIT_S = 3600.0
+SCALES = {"small": (10_000, 64), "full": (400_000, 128)}
+
+
+@dataclass
+class Life:
+    """An index, the vectors that are live in it, and what it has cost so far."""
+
+    index: _native.VectorIndex
+    rows_by_doc: dict[int, int]  # row number in `material`
+    material: Rows
+    next_doc: int = 0
+    lowest_recall: float = 1.0
+
+    def insert(self, numbers: Rows | Ids) -> None:
+        """Add the numbered rows of the material under new doc ids."""
+        for at in range(0, len(numbers), BATCH):
+            part = np.asarray(numbers[at : at + BATCH], dtype=np.int64)
+            docs = np.arange(self.next_doc, self.next_doc + len(part), dtype=np.uint32)
+            self.index.add(docs, self.material[part])
+            self.rows_by_doc.update(zip(docs.tolist(), part.tolist(), strict=True))
+            self.next_doc += len(part)
+
+    def remove(self, docs: Ids) -> None:
+        """Delete docs."""
+        for at in range(0, len(docs), BATCH):
+            self.index.erase(docs[at : at + BATCH].astype(np.uint32))
+        for doc in docs.tolist():
+            del self.rows_by_doc[doc]
+
+    def settle(self) -> None:
+        """Wait until background work rests."""
+        until = time.monotonic() + WAIT_S
+        while not self.index.wait_indexed(0.5):
+            if time.monotonic() > until:
+                raise TimeoutError("background work does not end")
+
+    @property
+    def docs(self) -> Ids:
+        """Live docs."""
+        return np.fromiter(self.rows_by_doc, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is compared."""
+
+    recall: float
+    rate: float
+    bytes: int
+
+
+def start(material: Rows) -> Life:
+    """Make an empty index."""
+    index = _native.make_vector_index("cosine", LINKS, EF_CONSTRUCTION, 0, 1024)
+    return Life(index, {}, material)
+
+
+def found_rows(life: Life, queries: Rows) -> Ids:
+    """Row numbers that a search finds, int[queries, K]; -1 where it finds fewer."""
+    found = life.index.search_many(queries, K, EF, None, 0, float("inf"))
+    result = np.full((len(queries), K), -1, dtype=np.int64)
+    for at, (docs, _) in enumerate(found):
+        result[at, : len(docs)] = [life.rows_by_doc[doc] for doc in docs.tolist()]
+    return result
+
+
+def measure_recall(life: Life, queries: Rows) -> float:
+    """Share of the exact neighbours among the live vectors that are found."""
+    live = np.fromiter(life.rows_by_doc.values(), dtype=np.int64)
+    truth = live[exact(life.material[live], queries)]
+    return recall(found_rows(life, queries), truth)
+
+
+def measure_rate(life: Life, queries: Rows) -> float:
+    """Searches a second, one thread, best of the rounds."""
+    best = 0.0
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        life.index.search_many(queries, K, EF, None, 0, float("inf"))
+        best = max(best, len(queries) / (time.perf_counter() - begin))
+    return best
+
+
+def halve(life: Life, count: int, random: np.random.Generator, queries: Rows) -> None:
+    """Delete half."""
+    life.insert(np.arange(count))
+    life.settle()
+    life.remove(random.permutation(life.docs)[: count // 2])
+    life.settle()
+
+
+def rewrite(life: Life, count: int, random: np.random.Generator, queries: Rows) -> None:
+    """Rewrite every doc ten times, in random order, a batch at a time."""
+    life.insert(np.arange(count))
+    for _ in range(REWRITES):
+        docs = random.permutation(life.docs)
+        spare = np.setdiff1d(np.arange(len(life.material)), list(life.rows_by_doc.values()))
+        fresh = random.permutation(spare)[:count]
+        for at in range(0, count, BATCH):
+            life.remove(docs[at : at + BATCH])
+            life.insert(fresh[at : at + BATCH])
+        life.settle()
+
+
+def churn(life: Life, count: int, random: np.random.Generator, queries: Rows) -> None:
+    """Rewrite small shares, with a look at the recall after each and no wait in between."""
+    life.insert(np.arange(count))
+    life.settle()
+    size = int(count * CHURN_SHARE)
+    for _ in range(CHURN_STEPS):
+        live = np.fromiter(life.rows_by_doc.values(), dtype=np.int64)
+        spare = np.setdiff1d(np.arange(len(life.material)), live)
+        life.remove(random.permutation(life.docs)[:size])
+        life.insert(random.permutation(spare)[:size])
+        life.lowest_recall = min(life.lowest_recall, measure_recall(life, queries[:100]))
+    life.settle()
+
+
+LIVES: dict[str, Callable[[Life, int, np.random.Generator, Rows], None]] = {
+    "half deleted": halve,
+    "ten rewrites": rewrite,
+    "steady churn": churn,
+}
+
+
+def highest_bytes(*, forget: bool = False) -> int:
+    """Highest resident memory of this process since it was last told to forget; 0 if unknown."""
+    try:
+        if forget:
+            Path("/proc/self/clear_refs").write_text("5")
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def live_through(name: str, material: Rows, queries: Rows) -> bool:
+    """Run one life, compare with a fresh build, print; whether the targets are met."""
+    random = np.random.default_rng(7)
+    gc.collect()
+    before = resident_bytes()
+    highest_bytes(forget=True)
+    life = start(material)
+    begin = time.perf_counter()
+    LIVES[name](life, len(material) // 2, random, queries)
+    seconds = time.perf_counter() - begin
+    peak = highest_bytes() - before
+    old = Figures(
+        measure_recall(life, queries), measure_rate(life, queries), resident_bytes() - before
+    )
+    old_reported, deleted = life.index.memory_bytes, life.index.deleted
+    lowest = life.lowest_recall
+    live = np.fromiter(life.rows_by_doc.values(), dtype=np.int64)
+    life.index.close()
+    before = resident_bytes()
+    twin = start(material)
+    twin.insert(random.permutation(live))
+    twin.settle()
+    new = Figures(
+        measure_recall(twin, queries), measure_rate(twin, queries), resident_bytes() - before
+    )
+    ratio = old_reported / twin.index.memory_bytes
+    if new.bytes >= MEASURABLE_BYTES:
+        ratio = max(ratio, old.bytes / new.bytes)
+    twin.index.close()
+    loss = new.recall - old.recall
+    met = loss <= RECALL_LOSS_MAX and ratio <= MEMORY_RATIO_MAX
+    print(
+        f"{name:13} recall {old.recall:.4f} (fresh {new.recall:.4f})  "
+        f"searches/s {old.rate:,.0f} ({old.rate / new.rate:.2f} x fresh)  "
+        f"memory {ratio:.2f} x fresh (peak {peak / max(new.bytes, 1):.2f}, "
+        f"reported {old_reported / 1e6:.0f} MB, process {old.bytes / 1e6:.0f})  "
+        f"{deleted} deleted held  {seconds:.0f} s"
+        + (f"  lowest recall meanwhile {lowest:.4f}" if name == "steady churn" else "")
+        + ("  PASS" if met else "  MISS"),
+        flush=True,
+    )
+    return met
+
+
+def main() -> None:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", choices=sorted(SCALES), default="small")
+    parser.add_argument("--data", help="float32 rows in a .npy file, instead of random ones")
+    parser.add_argument("--life", choices=sorted(LIVES), action="append")
+    options = parser.parse_args()
+    count, dimensions = SCALES[options.scale]
+    if options.data:
+        rows = np.ascontiguousarray(np.load(options.data), dtype=np.float32)
+    else:
+        rows = clustered(2 * count + QUERIES, dimensions, 1)
+    _native.set_link_niceness(0)
+    _native.set_link_threads(2)
+    material, queries = rows[QUERIES:], rows[:QUERIES]
+    print(f"{len(material) // 2:,} live x {rows.shape[1]}, cosine, k {K}, ef {EF}, links {LINKS}")
+    results = [live_through(name, material, queries) for name in options.life or LIVES]
+    if not all(results):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
