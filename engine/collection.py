@@ -20,7 +20,7 @@ from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, PropertyValue, VectorName, format_object_id
 from weftdb.engine.admission import Admission
-from weftdb.engine.change import PutMode
+from weftdb.engine.change import PutMode, in_slices
 from weftdb.engine.chores import shard_chores
 from weftdb.engine.expiry import ExpiryChore, SweepCall
 from weftdb.engine.link_queue import LinkQueues
@@ -83,7 +83,7 @@ class LocalCollection:
     def put(
         self, drafts: Sequence[ObjectDraft], mode: PutMode = PutMode.UPSERT, *, tenant: str = ""
     ) -> list[WeftError | None]:
-        """Write objects in one atomic batch; None where it went well.
+        """Write objects, each atomically; None where it went well.
 
         Drafts are validated already (core/validation.py); here vectors are made where a vectorizer
         is configured and missing, and dimensions are checked. Of the same id twice, the last wins.
@@ -95,9 +95,12 @@ class LocalCollection:
         with self._admission.admit(self.shard, drafts):
             errors = fill_vectors(drafts, self.schema, self._vectorizers)
             ready = [i for i, error in enumerate(errors) if error is None]
-            found, ticket = self._writer.put([drafts[i] for i in ready], mode)
-            for i, error in zip(ready, found, strict=True):
-                errors[i] = error
+            ticket: Ticket | None = None
+            for part in in_slices(drafts, ready, mode):
+                found, written = self._writer.put([drafts[i] for i in part], mode)
+                ticket = written or ticket
+                for i, error in zip(part, found, strict=True):
+                    errors[i] = error
             self.queues.note(drafts)
             self._settle(ticket)
         return errors

@@ -28,6 +28,7 @@ from weftdb.core.query import (
     ValueKind,
 )
 from weftdb.core.types import UNNAMED, ObjectId
+from weftdb.engine import change
 from weftdb.engine.collection import LocalCollection, PutMode
 from weftdb.engine.database import Database
 from weftdb.index.hnsw.graph import HnswIndex
@@ -217,3 +218,27 @@ def test_a_dropped_collection_refuses_and_leaves_nothing(
     with pytest.raises(Closed):
         docs.put([draft(2)])
     assert database.collections() == []
+
+
+def test_a_batch_with_many_vectors_is_written_in_slices(
+    docs: LocalCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change, "SLICE_BYTES", 16)
+    many = [draft(n % 7, title=f"turn {n}", vector=[float(n), 1.0]) for n in range(20)]
+    assert docs.put(many) == [None] * 20
+    assert docs.count() == 7
+    for n in range(13, 20):
+        found = docs.get(uid(n % 7))
+        assert found is not None
+        assert found.properties["title"] == f"turn {n}", "the last of an id wins"
+    inserted = docs.put([draft(100 + n % 2, vector=[1.0, 1.0]) for n in range(4)], PutMode.INSERT)
+    assert inserted == [None] * 4, "an insert is one write: none of its own ids is in its way"
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5])
+def test_slices_hold_every_position_once(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change, "SLICE_BYTES", 16)
+    drafts = [draft(n, vector=[1.0, 2.0]) for n in range(count)]
+    slices = list(change.in_slices(drafts, range(count), PutMode.UPSERT))
+    assert [at for part in slices for at in part] == list(range(count))
+    assert all(len(part) <= 2 for part in slices)
