@@ -22,6 +22,8 @@ class StorageConfig:
     """Stored objects kept for replies; 0 keeps none."""
     write_buffer_bytes: int = 32 * MiB
     background_jobs: int = 2
+    salvage_log: bool = False
+    """Open a store whose log is damaged before its end, with what comes before the damage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ SETTINGS: tuple[Setting, ...] = (
         scale=MiB,
     ),
     Setting("storage.background_jobs", values.whole(1, 64)),
+    Setting("storage.salvage_log", values.FLAG),
     Setting("index.threads", values.whole(1, 256), "GOMAXPROCS"),
     Setting("index.term_cache_bytes", values.size(0)),
     Setting("index.kernels", values.choice(("auto", "native", "reference"))),
