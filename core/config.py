@@ -36,6 +36,8 @@ class IndexConfig:
     """Decoded postings and bitmaps kept for reuse, all shards together."""
     kernels: str = field(default_factory=lambda: os.environ.get("WEFTDB_KERNELS", "auto"))
     """`auto`, `native` or `reference`."""
+    engine: str = "native"
+    """Of indexes of kind hnsw and hfresh: `native`, or `hnswlib`, the package of that name."""
     snapshot_interval_s: float = 60.0
     tail_scan_s_max: float = 0.002
     """Writers wait while a search scans vectors that are not linked yet for longer; 0: never."""
