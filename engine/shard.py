@@ -33,7 +33,7 @@ from weftdb.index.allow_list import AllowList
 from weftdb.index.building import BuildingIndex
 from weftdb.index.factory import make_index, make_scan
 from weftdb.index.inverted.inverted_index import TermCache
-from weftdb.index.ports import Upgradable, VectorIndex
+from weftdb.index.ports import Quantizable, Upgradable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.id_cache import IdCache
@@ -210,6 +210,9 @@ class Shard:
         index.configure(vector.hnsw)
         if isinstance(index, Upgradable):
             index.move_threshold(vector.dynamic_threshold)
+        coded = index.target if isinstance(index, BuildingIndex) else index
+        if isinstance(coded, Quantizable):
+            coded.quantize(vector)
         return index
 
     def _begin_build(self, vector: VectorConfig, before: SkippedIndex) -> VectorIndex:

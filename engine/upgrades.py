@@ -12,7 +12,7 @@ import logging
 from weftdb.core.errors import WeftError
 from weftdb.core.types import VectorName
 from weftdb.engine.shard import Shard
-from weftdb.index.ports import Upgradable, VectorIndex
+from weftdb.index.ports import Quantizable, Upgradable, VectorIndex
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, WriteBatch
 
@@ -41,6 +41,8 @@ class UpgradeChore:
         batch.put(Family.METADATA, keys.upgraded_key(self._shard.shard_id, self._vector), b"")
         self._shard.store.wait_durable(self._shard.store.write(batch))
         self._is_marked = True
+        if isinstance(index, Quantizable):
+            index.quantize(self._shard.schema.vector_by_name[self._vector])
         log.info("%s: the graph takes over from the exact scan", self.name)
         return True
 
@@ -62,3 +64,5 @@ def restore_upgrade(shard: Shard, vector: VectorName, index: VectorIndex) -> Non
     """Make an index that is being opened the graph that it was."""
     if isinstance(index, Upgradable) and is_marked(shard, vector):
         index.upgrade()
+        if isinstance(index, Quantizable):
+            index.quantize(shard.schema.vector_by_name[vector])

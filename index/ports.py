@@ -1,6 +1,6 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, `BatchIndex`, `Upgradable`, and `FieldReader` (read side of
+Offered to the engine: `VectorIndex`, `Upgradable`, `Quantizable`, and `FieldReader` (read side of
 the inverted index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from weftdb.core.schema import HnswSettings
+from weftdb.core.schema import HnswSettings, VectorConfig
 from weftdb.core.types import DocId, DocIds, ObjectId, Row, Rows
 from weftdb.index.allow_list import AllowList
 
@@ -113,23 +113,6 @@ class VectorIndex(Protocol):
 
 
 @runtime_checkable
-class BatchIndex(Protocol):
-    """An index that answers many queries in one native call (index/batches.py)."""
-
-    def search_many(
-        self,
-        queries: Rows,
-        k: int,
-        *,
-        allow: AllowList | None = None,
-        ef: int | None = None,
-        distance_max: float | None = None,
-    ) -> Sequence[Neighbours]:
-        """`VectorIndex.search` for each row of `queries`."""
-        ...
-
-
-@runtime_checkable
 class Upgradable(Protocol):
     """An index that is exact at first and becomes a graph for good (index/hnsw/dynamic.py)."""
 
@@ -144,6 +127,15 @@ class Upgradable(Protocol):
 
     def move_threshold(self, threshold: int) -> None:
         """Take another threshold (at least 1), which may be passed already."""
+        ...
+
+
+@runtime_checkable
+class Quantizable(Protocol):
+    """An index that can hold codes of its vectors (index/hnsw/graph.py)."""
+
+    def quantize(self, config: VectorConfig) -> None:
+        """Take the quantizer of a changed definition, or none, while searches go on."""
         ...
 
 

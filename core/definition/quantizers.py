@@ -9,7 +9,7 @@ from typing import Any
 
 from weftdb.core.definition.json_fields import Fields
 from weftdb.core.errors import SchemaViolation
-from weftdb.core.schema import Compression, Quantizer
+from weftdb.core.schema import Compression, Metric, Quantizer
 
 Rendered = dict[str, Any]
 
@@ -23,6 +23,8 @@ FLAT_RESCORE_LIMIT = -1
 HFRESH_RESCORE_LIMIT = 350
 ENCODERS = ("kmeans", "tile")
 DISTRIBUTIONS = ("log-normal", "normal")
+METRICS = (Metric.COSINE, Metric.DOT, Metric.L2_SQUARED)
+"""Distances that codes can estimate: those that follow from products and lengths."""
 
 
 def only_one(names: list[Compression]) -> Compression | None:
@@ -63,6 +65,15 @@ def parse_hnsw_quantizers(fields: Fields, default: str) -> tuple[Quantizer | Non
         "trackDefaultQuantization": is_tracked,
     }
     return by_kind[kind] if kind else None, rendered
+
+
+def check_metric(metric: Metric, quantizer: Quantizer | None, kind: str) -> None:
+    """Raise SchemaViolation where codes cannot estimate the distance of an index of `kind`."""
+    if quantizer is not None and metric not in METRICS:
+        raise SchemaViolation(
+            f"invalid {kind} config: {quantizer.kind.value} does not support the distance "
+            f"'{metric.value}', choose one of cosine, dot, l2-squared"
+        )
 
 
 def default_quantizer(setting: str) -> tuple[Compression, int]:
@@ -131,6 +142,7 @@ def _product(fields: Fields) -> tuple[Quantizer, Rendered]:
         encoder=kind,
         distribution=distribution,
     )
+    _check_training_limit(quantizer)
     if quantizer.segments < 0:
         raise SchemaViolation("invalid pq config: segments must not be negative")
     if not 1 <= quantizer.centroids <= PQ_CENTROIDS:
@@ -149,6 +161,7 @@ def _scalar(fields: Fields) -> tuple[Quantizer, Rendered]:
     training = fields.integer("trainingLimit", TRAINING_LIMIT)
     rescore = fields.integer("rescoreLimit", SQ_RESCORE_LIMIT)
     quantizer = Quantizer(Compression.SCALAR, rescore_limit=rescore, training_limit=training)
+    _check_training_limit(quantizer)
     return quantizer, {"trainingLimit": training, "rescoreLimit": rescore}
 
 
@@ -158,6 +171,13 @@ def _rotational(fields: Fields, default_bits: int) -> tuple[Quantizer, Rendered]
     rescore = fields.integer("rescoreLimit", default)
     quantizer = Quantizer(Compression.ROTATIONAL, rescore_limit=rescore, bits=bits)
     return quantizer, {"bits": bits, "rescoreLimit": rescore}
+
+
+def _check_training_limit(quantizer: Quantizer) -> None:
+    if quantizer.training_limit < 1:
+        raise SchemaViolation(
+            f"invalid {quantizer.kind.value} config: trainingLimit must be a positive integer"
+        )
 
 
 def _bits(fields: Fields, default: int) -> int:

@@ -11,7 +11,9 @@ from typing import Any
 
 from weftdb.core.definition.json_fields import Fields
 from weftdb.core.definition.quantizers import (
+    METRICS,
     Rendered,
+    check_metric,
     parse_flat_quantizers,
     parse_hfresh_quantizer,
     parse_hnsw_quantizers,
@@ -98,7 +100,10 @@ def _metric(fields: Fields, defaults: IndexDefaults) -> Metric:
 def _hnsw(fields: Fields, defaults: IndexDefaults) -> tuple[IndexSettings, Rendered]:
     metric = _metric(fields, defaults)
     hnsw, rendered = _graph(fields)
-    quantizer, rendered_quantizers = parse_hnsw_quantizers(fields, defaults.quantization)
+    # The node's default is for vectors that it suits; a definition's own choice must suit.
+    default = defaults.quantization if metric in METRICS else ""
+    quantizer, rendered_quantizers = parse_hnsw_quantizers(fields, default)
+    check_metric(metric, quantizer, "hnsw")
     multi_vector, muvera, rendered_multi = _multi_vector(fields, aggregation="maxSim")
     settings = IndexSettings(
         IndexKind.HNSW,
@@ -202,6 +207,7 @@ def _flat(fields: Fields, defaults: IndexDefaults) -> tuple[IndexSettings, Rende
         raise SchemaViolation("multi vector is not supported for a flat index")
     metric = _metric(fields, defaults)
     quantizer, rendered_quantizers = parse_flat_quantizers(fields)
+    check_metric(metric, quantizer, "flat")
     rendered: Rendered = {
         "distance": metric.value,
         "vectorCacheMaxObjects": fields.integer("vectorCacheMaxObjects", VECTOR_CACHE_OBJECTS_MAX),

@@ -20,6 +20,10 @@ class DynamicIndex(HnswIndex):
         """Start empty and flat."""
         super().__init__(config, index, flat_until=config.dynamic_threshold)
 
+    def quantize(self, config: VectorConfig) -> None:
+        """Take the quantizer of the half that serves: the flat one's, the graph's once upgraded."""
+        self._set_quantizer(config.quantizer if self.is_upgraded else config.flat_quantizer)
+
     @property
     def is_upgraded(self) -> bool:
         """Whether it has become a graph, for good."""

@@ -10,6 +10,7 @@ half of it. (Other libraries call that half `M`: their M 16 is our 32, the defau
 from __future__ import annotations
 
 import errno
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +27,14 @@ from weftdb.core.errors import (
     InvalidRequest,
     WeftError,
 )
-from weftdb.core.schema import HnswSettings, VectorConfig
+from weftdb.core.schema import HnswSettings, IndexKind, Quantizer, VectorConfig
 from weftdb.core.types import DocId, DocIds, Row, Rows
 from weftdb.index.allow_list import AllowList
+from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.kernels import _native
 from weftdb.index.ports import Neighbours
+
+log = logging.getLogger("weftdb.index")
 
 LINKS_MIN = 4
 LINKS_MAX = 4096
@@ -71,6 +75,7 @@ class HnswIndex:
             link_min,
             flat_until,
         )
+        self.quantize(config)
 
     @property
     def native(self) -> _native.VectorIndex:
@@ -85,6 +90,35 @@ class HnswIndex:
     def configure(self, settings: HnswSettings) -> None:
         """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
         self._settings = settings
+
+    def quantize(self, config: VectorConfig) -> None:
+        """Take the quantizer of a definition, or none; searches go on while codes are made.
+
+        A quantizer that does not suit the vectors (PQ segments that do not divide their length) is
+        logged and left out: the index stays uncompressed.
+        """
+        # The postings of hfresh are not built here, and neither are their codes.
+        is_hfresh = config.index is IndexKind.HFRESH
+        self._set_quantizer(None if is_hfresh else config.quantizer)
+
+    def _set_quantizer(self, quantizer: Quantizer | None) -> None:
+        try:
+            _native.set_codes(self._native, None if quantizer is None else code_settings(quantizer))
+        except ValueError as error:
+            log.warning("the index stays uncompressed: %s", error)
+            _native.set_codes(self._native, None)
+        except RuntimeError as error:
+            raise _translated(error) from error
+
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of the code that stands for a vector in searches; 0 while they use vectors."""
+        return _native.code_bytes_of(self._native)
+
+    @property
+    def quantizer_fault(self) -> str:
+        """Why the codes that were asked for could not be made; empty where they could."""
+        return _native.codes_fault_of(self._native)
 
     @property
     def dimensions(self) -> int | None:

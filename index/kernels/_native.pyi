@@ -283,3 +283,38 @@ class Reply:
         rest: list[bytes] | None,
         has_certainty: bool,
     ) -> bytes: ...
+
+# --- quantizers (bind_codes.cpp) ---
+
+class CodeSettings:
+    def __init__(
+        self,
+        kind: str,
+        bits: int,
+        segments: int,
+        centroids: int,
+        tile: bool,
+        log_normal: bool,
+        training_limit: int,
+        rescore_limit: int,
+    ) -> None: ...
+
+class Codes:
+    def encode(self, rows: NDArray[np.float32]) -> NDArray[np.uint8]: ...
+    def distances(
+        self, query: NDArray[np.float32], codes: NDArray[np.uint8]
+    ) -> NDArray[np.float32]: ...
+    def distances_of_code(
+        self, code: NDArray[np.uint8], codes: NDArray[np.uint8]
+    ) -> NDArray[np.float32]: ...
+    @property
+    def code_bytes(self) -> int: ...
+    @property
+    def learned(self) -> NDArray[np.float32]: ...
+
+def make_codes(
+    settings: CodeSettings, metric: str, rows: NDArray[np.float32], simd: str | None
+) -> Codes: ...
+def set_codes(index: VectorIndex, settings: CodeSettings | None) -> None: ...
+def code_bytes_of(index: VectorIndex) -> int: ...
+def codes_fault_of(index: VectorIndex) -> str: ...

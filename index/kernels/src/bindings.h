@@ -5,6 +5,7 @@
 
 namespace weft {
 
+void bind_codes(nanobind::module_& m);
 void bind_bm25(nanobind::module_& m);
 void bind_distance(nanobind::module_& m);
 void bind_multi_vector(nanobind::module_& m);

@@ -68,18 +68,21 @@ class Codes {
     // Estimates of the distances between the question and each code.
     virtual void many(const CodeQuestion& question, const float* const* codes, size_t count,
                       float* out) const = 0;
-    size_t memory_bytes() const { return sizeof(*this) + learned_bytes(); }
+    // All that was learned; with the settings it makes the same codes again (`restore`).
+    virtual std::vector<float> learned() const { return {}; }
+    // Whether codes are too coarse to choose links with.
+    virtual bool is_coarse() const = 0;
+    virtual size_t memory_bytes() const = 0;
 
-    // Raises std::invalid_argument where the metric has no codes of this kind, or a setting does
-    // not suit the dimensions. `rows` are `count` sample vectors, one after the other, ready for
-    // the metric; kinds that learn nothing ignore them.
-    static std::shared_ptr<const Codes> make(const CodeSettings& settings, Metric metric,
-                                             uint32_t dimensions, const float* rows, size_t count);
+    // Raises std::invalid_argument where the metric has no codes of this kind, a setting does not
+    // suit the dimensions, or `learned` is not what such codes learn.
+    static std::shared_ptr<const Codes> restore(const CodeSettings& settings, Metric metric,
+                                                uint32_t dimensions, std::vector<float> learned,
+                                                Simd simd = simds_of_this_cpu().front());
 
   protected:
     Codes(const CodeSettings& settings, Metric metric, uint32_t dimensions, uint32_t words)
         : settings_(settings), metric_(metric), dimensions_(dimensions), words_(words) {}
-    virtual size_t learned_bytes() const = 0;
 
   private:
     CodeSettings settings_;
@@ -87,5 +90,22 @@ class Codes {
     uint32_t dimensions_;
     uint32_t words_;
 };
+
+// Learning from sample vectors, in steps of some ten milliseconds.
+class CodeTraining {
+  public:
+    virtual ~CodeTraining() = default;
+    // Does one step; true when all are done.
+    virtual bool step() = 0;
+    std::vector<float> learned;
+
+    // Raises std::invalid_argument as `Codes::restore` does. `rows` are vectors one after the
+    // other, ready for the metric; kinds that learn nothing take none.
+    static std::unique_ptr<CodeTraining> begin(const CodeSettings& settings, Metric metric,
+                                               uint32_t dimensions, std::vector<float> rows);
+};
+
+// Raises std::invalid_argument where `Codes::restore` would, whatever was learned.
+void check_codes(const CodeSettings& settings, Metric metric, uint32_t dimensions);
 
 }  // namespace weft

@@ -56,8 +56,8 @@ size_t Graph::memory_bytes() const {
 void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
     uint32_t first = count_.load(std::memory_order_relaxed);
     if (count > kSlotsMax - first) throw std::length_error("a shard holds at most 2^31 vectors");
-    std::shared_ptr<CodeTable> table = code_table();
-    if (table != nullptr) table->rows.grow(first, count);
+    std::vector<std::shared_ptr<CodeTable>> tables = code_tables();
+    for (const std::shared_ptr<CodeTable>& table : tables) table->rows.grow(first, count);
     rows_.grow(first, count);
     nodes_.grow(first, count);
     for (size_t at = 0; at < count; ++at) slots_by_doc_.grow(docs[at], 1);
@@ -65,7 +65,7 @@ void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
         uint32_t slot = first + uint32_t(at);
         std::memcpy(rows_.row(slot), rows + at * settings_.dimensions,
                     settings_.dimensions * sizeof(float));
-        if (table != nullptr) encode(*table, slot);
+        for (const std::shared_ptr<CodeTable>& table : tables) encode(*table, slot);
         Node* node = nodes_.row(slot);
         node->doc = docs[at];
         node->level = uint8_t(level_for(slot));
@@ -82,11 +82,24 @@ std::shared_ptr<CodeTable> Graph::code_table() const {
     return codes_;
 }
 
+// All that a search can be walking over: the present one, and former ones that are still held. A
+// walk may meet a slot that came after it began, whatever table it holds.
+std::vector<std::shared_ptr<CodeTable>> Graph::code_tables() {
+    std::vector<std::shared_ptr<CodeTable>> tables;
+    std::lock_guard guard(codes_mutex_);
+    if (codes_ != nullptr) tables.push_back(codes_);
+    std::erase_if(old_codes_, [](const std::weak_ptr<CodeTable>& old) { return old.expired(); });
+    for (const std::weak_ptr<CodeTable>& old : old_codes_)
+        if (std::shared_ptr<CodeTable> held = old.lock()) tables.push_back(std::move(held));
+    return tables;
+}
+
 void Graph::set_code_table(std::shared_ptr<CodeTable> table) {
     bool is_there = table != nullptr;
     {
         std::lock_guard guard(codes_mutex_);
         codes_.swap(table);  // the old codes go after the lock
+        if (table != nullptr) old_codes_.push_back(table);
     }
     has_codes_.store(is_there, std::memory_order_release);
 }

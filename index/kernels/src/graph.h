@@ -99,6 +99,9 @@ class Graph {
 
     // --- searches: `query` is ready for the metric ------------------------------------------
     Measure measure(const float* query) const;
+    // By the codes of a table, or by the vectors where it is null.
+    Measure measure_vector(const CodeTable* table, const float* vector,
+                           CodeQuestion& question) const;
     // The codes of all slots, or null; held for as long as something measures with them.
     std::shared_ptr<CodeTable> code_table() const;
     uint32_t slot_of(uint32_t doc) const;  // kNoSlot where there is none or it is deleted
@@ -150,7 +153,9 @@ class Graph {
     template <class Accept>
     bool walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
                         size_t visits_max, Scratch& scratch) const;
+    std::vector<std::shared_ptr<CodeTable>> code_tables();
     Measure measure_slot(const CodeTable* table, uint32_t slot, CodeQuestion& question) const;
+    void measure_again(uint32_t slot, Scratch& scratch) const;
     void choose(const CodeTable* table, std::vector<Near>& candidates, size_t most,
                 std::vector<Near>& chosen, Scratch& scratch) const;
     void add_link(const CodeTable* table, uint32_t from, Near to, int level, Scratch& scratch);
@@ -164,6 +169,7 @@ class Graph {
     Chunks<float> rows_;
     mutable std::mutex codes_mutex_;
     std::shared_ptr<CodeTable> codes_;
+    std::vector<std::weak_ptr<CodeTable>> old_codes_;  // searches may still walk over them
     std::atomic<bool> has_codes_{false};
     Chunks<Node> nodes_;
     Chunks<Link> base_;

@@ -70,8 +70,10 @@ void Graph::link(uint32_t slot) {
             return;
         }
     }
+    // Codes lead the way to the neighbours; those that are too coarse do not choose among them.
     std::shared_ptr<CodeTable> table = code_table();
-    Measure measure = measure_slot(table.get(), slot, scratch.question);
+    const CodeTable* fine = table != nullptr && !table->codes->is_coarse() ? table.get() : nullptr;
+    Measure measure = measure_vector(table.get(), rows_.row(slot), scratch.question);
     Near near{measure.one(measure.row(from.slot)), from.slot};
     int top = std::min(level, from.level);
     near = descend(measure, near, from.level, top, scratch);
@@ -87,15 +89,16 @@ void Graph::link(uint32_t slot) {
             Near found = scratch.beam.at(index);
             if (found.slot != slot) scratch.candidates.push_back(found);
         }
+        if (fine == nullptr && table != nullptr) measure_again(slot, scratch);
         std::vector<Near>& own = chosen[size_t(at)];
-        choose(table.get(), scratch.candidates, upper_links_, own, scratch);
+        choose(fine, scratch.candidates, upper_links_, own, scratch);
         Link* links = links_of(slot, at);
         for (size_t index = 0; index < own.size(); ++index)
             links[index].store(own[index].slot + 1, std::memory_order_release);
     }
     for (int at = 0; at <= top; ++at)
         for (const Near& neighbour : chosen[size_t(at)])
-            add_link(table.get(), neighbour.slot, {neighbour.distance, slot}, at, scratch);
+            add_link(fine, neighbour.slot, {neighbour.distance, slot}, at, scratch);
     if (level > from.level) {
         std::lock_guard guard(entry_mutex_);
         if (level > entry().level)
@@ -111,6 +114,21 @@ Measure Graph::measure_slot(const CodeTable* table, uint32_t slot, CodeQuestion&
     if (table == nullptr) return measure(rows_.row(slot));
     table->codes->ask_code(table->rows.row(slot), question);
     return Measure(*table, question);
+}
+
+Measure Graph::measure_vector(const CodeTable* table, const float* vector,
+                              CodeQuestion& question) const {
+    if (table == nullptr) return measure(vector);
+    table->codes->ask(vector, question);
+    return Measure(*table, question);
+}
+
+// Puts exact distances from a node in the place of estimated ones.
+void Graph::measure_again(uint32_t slot, Scratch& scratch) const {
+    Measure exact = measure(rows_.row(slot));
+    for (Near& candidate : scratch.candidates)
+        candidate.distance = exact.one(exact.row(candidate.slot));
+    std::sort(scratch.candidates.begin(), scratch.candidates.end());
 }
 
 // The neighbour heuristic: a candidate is kept if it is closer to the node than to every neighbour

@@ -22,6 +22,7 @@ struct CodeTable {
 
     std::shared_ptr<const Codes> codes;
     Chunks<float> rows;
+    size_t learned_from = 0;  // vectors there were when it learned; set before it is shared
 };
 
 class Measure {

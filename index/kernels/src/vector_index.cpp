@@ -68,6 +68,7 @@ void VectorIndex::add(const uint32_t* docs, const float* rows, size_t count, siz
         GraphSettings settings = settings_.graph;
         settings.dimensions = uint32_t(dimensions);
         graph = std::make_shared<Graph>(settings);
+        begin_codes(*graph);
     }
     std::vector<float> prepared(count * dimensions);
     for (size_t at = 0; at < count; ++at)
@@ -75,6 +76,7 @@ void VectorIndex::add(const uint32_t* docs, const float* rows, size_t count, siz
     graph->append(docs, prepared.data(), count);
     if (fresh) set_graph(graph);
     end_flat_if_due(*graph);
+    look_after_codes(*graph);
     if (is_linked(*graph)) wake_linkers();
 }
 
@@ -113,8 +115,22 @@ Found VectorIndex::search(const SearchRequest& request) const {
 
 void VectorIndex::search_graph(const Graph& graph, const float* query, const SearchRequest& request,
                                Scratch& scratch) const {
+    std::shared_ptr<CodeTable> table = graph.code_table();
+    if (table == nullptr) {
+        search_by(graph.measure(query), graph, request, scratch);
+        return;
+    }
+    SearchRequest wide = request;
+    wide.k = rescored(request);
+    wide.ef = std::max(request.ef, wide.k);
+    wide.distance_max = std::numeric_limits<float>::infinity();
+    search_by(graph.measure_vector(table.get(), query, scratch.question), graph, wide, scratch);
+    rescore(graph, query, request, scratch);
+}
+
+void VectorIndex::search_by(const Measure& measure, const Graph& graph,
+                            const SearchRequest& request, Scratch& scratch) const {
     const AllowWords* allow = request.allow ? &*request.allow : nullptr;
-    Measure measure = graph.measure(query);
     // `linked` before `count`: what is linked later is in the tail as well, nothing in neither.
     uint32_t linked = graph.linked();
     uint32_t count = graph.count();
@@ -212,6 +228,7 @@ std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWord
         set_graph(graph);
         if (graph->linked() > 0) flat_until_.store(0);
         end_flat_if_due(*graph);
+        look_after_codes(*graph);
         if (is_linked(*graph)) wake_linkers();
     }
     begin_compaction_if_due(kDeletedShareMax);

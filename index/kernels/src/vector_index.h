@@ -73,6 +73,13 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void distances(const float* query, size_t dimensions, const uint32_t* docs, size_t count,
                    float* out) const;
     bool copy_vector(uint32_t doc, std::vector<float>& out) const;
+    // Asks for codes of a kind, or for none; searches go on with what there is until they are made.
+    // Raises std::invalid_argument where the metric or the dimensions do not allow them.
+    void set_codes(const std::optional<CodeSettings>& settings);
+    // The codes that searches use now, or null.
+    std::shared_ptr<const Codes> codes() const;
+    // Why the codes that were asked for could not be made; empty where they could.
+    std::string codes_fault() const;
     size_t dimensions() const;  // 0 while there are no vectors
     size_t count() const;
     size_t deleted() const;
@@ -98,6 +105,18 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void run_slice() noexcept override;
 
   private:
+    // Codes on their way: learning from a sample, then row by row.
+    struct Encoding {
+        std::shared_ptr<Graph> graph;
+        CodeSettings settings;
+        size_t learned_from = 0;
+        std::unique_ptr<CodeTraining> training;
+        std::shared_ptr<CodeTable> table;  // null while it learns
+        uint32_t at = 0;                   // first slot without a code
+
+        void encode(uint32_t end);
+    };
+
     std::shared_ptr<Graph> graph() const;
     void set_graph(std::shared_ptr<Graph> graph);
     bool is_linked(const Graph& graph) const {
@@ -108,6 +127,20 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     const float* prepare_query(const float* query, size_t dimensions, Scratch& scratch) const;
     void search_graph(const Graph& graph, const float* query, const SearchRequest& request,
                       Scratch& scratch) const;
+    void search_by(const Measure& measure, const Graph& graph, const SearchRequest& request,
+                   Scratch& scratch) const;
+    size_t rescored(const SearchRequest& request) const;
+    void rescore(const Graph& graph, const float* query, const SearchRequest& request,
+                 Scratch& scratch) const;
+    std::optional<CodeSettings> wanted_codes() const;
+    bool codes_are_due(const Graph& graph) const;
+    void begin_codes(Graph& fresh);
+    void give_up_codes(const std::string& reason);
+    void look_after_codes(const Graph& graph);
+    bool encode_slice();
+    bool encode_step();
+    void begin_encoding(const std::shared_ptr<Graph>& graph, const CodeSettings& settings);
+    void end_encoding();
     void wake_linkers();
     void begin_compaction_if_due(double share);
     bool compaction_slice();
@@ -123,6 +156,14 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::atomic<bool> compacting_{false};
     std::atomic<uint32_t> turn_{0};
     std::atomic<uint64_t> compactions_{0};  // that took effect
+    std::mutex encoding_mutex_;             // taken before writer_mutex_
+    std::optional<Encoding> encoding_;
+    std::atomic<bool> coding_{false};  // codes are to be made, changed or dropped
+    mutable std::mutex wanted_mutex_;
+    std::optional<CodeSettings> wanted_codes_;
+    std::atomic<bool> wants_codes_{false};
+    std::atomic<int64_t> rescore_limit_{-1};
+    std::string codes_fault_;  // under wanted_mutex_
     std::atomic<bool> queued_{false};
     std::atomic<bool> closed_{false};
     std::atomic<uint32_t> flat_until_;  // written under writer_mutex_

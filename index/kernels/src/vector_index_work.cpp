@@ -35,7 +35,7 @@ void VectorIndex::left_queue() noexcept {
 
 bool VectorIndex::has_work() const {
     if (closed_.load() || failed_.load()) return false;
-    if (compacting_.load()) return true;
+    if (compacting_.load() || coding_.load()) return true;
     std::lock_guard guard(graph_mutex_);
     return graph_ != nullptr && is_linked(*graph_) && graph_->has_unclaimed();
 }
@@ -48,7 +48,7 @@ void VectorIndex::run_slice() noexcept {
     }
     std::string fault;
     try {
-        if (!compaction_slice()) {
+        if (!encode_slice() && !compaction_slice()) {
             std::shared_ptr<Graph> graph = this->graph();
             if (graph != nullptr && is_linked(*graph)) link_span(*graph);
         }
@@ -79,8 +79,11 @@ void VectorIndex::begin_compaction_if_due(double share) {
             graph->deleted() <= graph->count() * share)
             return;
         compaction_ = std::make_shared<Compaction>(graph);
-        if (std::shared_ptr<CodeTable> table = graph->code_table())
-            compaction_->target()->set_code_table(std::make_shared<CodeTable>(table->codes));
+        if (std::shared_ptr<CodeTable> table = graph->code_table()) {
+            auto codes = std::make_shared<CodeTable>(table->codes);
+            codes->learned_from = table->learned_from;
+            compaction_->target()->set_code_table(std::move(codes));
+        }
         compacting_.store(true);
     }
     wake_linkers();
@@ -118,6 +121,7 @@ void VectorIndex::end_compaction_if_caught_up(Compaction& compaction) {
         if (graph() == compaction.source()) {
             compaction.finish();
             set_graph(compaction.target()->live() == 0 ? nullptr : compaction.target());
+            look_after_codes(*compaction.target());
             compactions_.fetch_add(1, std::memory_order_relaxed);
         }
     }
@@ -145,7 +149,8 @@ bool VectorIndex::wait_indexed(double timeout_s) const {
     std::unique_lock lock(state_mutex_);
     while (true) {
         if (failed_.load()) throw std::runtime_error("linking stopped: " + fault_);
-        if (closed_.load() || (pending() == 0 && !compacting_.load())) return true;
+        if (closed_.load() || (pending() == 0 && !compacting_.load() && !coding_.load()))
+            return true;
         if (std::chrono::steady_clock::now() >= until) return false;
         state_changed_.wait_until(lock, until);
     }
@@ -163,9 +168,14 @@ void VectorIndex::close() {
         state_changed_.notify_all();
         state_changed_.wait(lock, [this] { return slices_ == 0; });
     }
-    std::lock_guard guard(compaction_mutex_);
-    compaction_.reset();
-    compacting_.store(false);
+    {
+        std::lock_guard guard(compaction_mutex_);
+        compaction_.reset();
+        compacting_.store(false);
+    }
+    std::lock_guard guard(encoding_mutex_);
+    encoding_.reset();
+    coding_.store(false);
 }
 
 }  // namespace weft

@@ -1,0 +1,77 @@
+// Portable sums over codes, and the choice of instruction set.
+#include "code_sums.h"
+
+#include <bit>
+#include <cstring>
+
+namespace weft {
+namespace {
+
+const uint8_t* bytes_of(const float* code, size_t skip) {
+    return reinterpret_cast<const uint8_t*>(code + skip);
+}
+
+void sum_bytes(const int8_t* steps, const float* const* codes, size_t count, size_t skip,
+               size_t bytes, int32_t* out) {
+    for (size_t row = 0; row < count; ++row) {
+        const uint8_t* code = bytes_of(codes[row], skip);
+        int32_t sum = 0;
+        for (size_t at = 0; at < bytes; ++at) sum += int32_t(steps[at]) * int32_t(code[at]);
+        out[row] = sum;
+    }
+}
+
+void sum_halves(const int8_t* steps, const float* const* codes, size_t count, size_t skip,
+                size_t bytes, int32_t* out) {
+    for (size_t row = 0; row < count; ++row) {
+        const uint8_t* code = bytes_of(codes[row], skip);
+        int32_t sum = 0;
+        for (size_t at = 0; at < bytes; ++at) {
+            sum += int32_t(steps[at]) * int32_t(code[at] & 15);
+            sum += int32_t(steps[bytes + at]) * int32_t(code[at] >> 4);
+        }
+        out[row] = sum;
+    }
+}
+
+void sum_bits(const uint64_t* planes, size_t plane_count, const float* const* codes, size_t count,
+              size_t skip, size_t words, int32_t* out, int32_t* ones) {
+    for (size_t row = 0; row < count; ++row) {
+        int32_t sum = 0;
+        int32_t own = 0;
+        for (size_t at = 0; at < words; ++at) {
+            uint64_t word;
+            std::memcpy(&word, bytes_of(codes[row], skip) + at * sizeof(word), sizeof(word));
+            own += std::popcount(word);
+            for (size_t plane = 0; plane < plane_count; ++plane)
+                sum += int32_t(std::popcount(word & planes[plane * words + at])) << plane;
+        }
+        out[row] = sum;
+        ones[row] = own;
+    }
+}
+
+void sum_tables(const float* tables, size_t width, const float* const* codes, size_t count,
+                size_t segments, float* out) {
+    for (size_t row = 0; row < count; ++row) {
+        const uint8_t* code = bytes_of(codes[row], 0);
+        // Two sums that do not depend on each other overlap their loads.
+        float sums[2] = {0.0f, 0.0f};
+        for (size_t at = 0; at < segments; ++at) sums[at & 1] += tables[at * width + code[at]];
+        out[row] = sums[0] + sums[1];
+    }
+}
+
+const CodeSums kPortable = {sum_bytes, sum_halves, sum_bits, sum_tables};
+
+}  // namespace
+
+const CodeSums& code_sums_for(Simd simd) {
+    const CodeSums* found = nullptr;
+    if (simd == Simd::avx512) found = detail::code_sums_avx512();
+    if (found == nullptr && (simd == Simd::avx512 || simd == Simd::avx2))
+        found = detail::code_sums_avx2();
+    return found == nullptr ? kPortable : *found;
+}
+
+}  // namespace weft

@@ -1,0 +1,238 @@
+// Sums over codes in AVX-512 (VNNI, VPOPCNTDQ) and in AVX2. Chosen at run time, see code_sums.cpp.
+#include "code_sums.h"
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes the undefined vectors inside its own intrinsics for uninitialised reads (PR 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#define WEFT_AVX512                                                                        \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512vpopcntdq," \
+                          "popcnt")))
+#define WEFT_AVX2 __attribute__((target("avx2,fma,popcnt")))
+#define WEFT_INLINE inline __attribute__((always_inline))
+
+namespace weft::detail {
+namespace {
+
+constexpr size_t kLane = 64;
+
+WEFT_INLINE const uint8_t* bytes_of(const float* code, size_t skip) {
+    return reinterpret_cast<const uint8_t*>(code + skip);
+}
+
+WEFT_AVX512 WEFT_INLINE __mmask64 mask_of(size_t rest) {
+    return rest >= kLane ? ~__mmask64{0} : (__mmask64{1} << rest) - 1;
+}
+
+// `Rows` codes at once, so that their loads overlap.
+template <int Rows>
+WEFT_AVX512 WEFT_INLINE void bytes_of_rows(const int8_t* steps, const float* const* codes,
+                                           size_t skip, size_t bytes, int32_t* out) {
+    __m512i sums[Rows];
+    for (int row = 0; row < Rows; ++row) sums[row] = _mm512_setzero_si512();
+    for (size_t at = 0; at < bytes; at += kLane) {
+        __mmask64 mask = mask_of(bytes - at);
+        __m512i part = _mm512_maskz_loadu_epi8(mask, steps + at);
+        for (int row = 0; row < Rows; ++row) {
+            __m512i code = _mm512_maskz_loadu_epi8(mask, bytes_of(codes[row], skip) + at);
+            sums[row] = _mm512_dpbusd_epi32(sums[row], code, part);
+        }
+    }
+    for (int row = 0; row < Rows; ++row) out[row] = _mm512_reduce_add_epi32(sums[row]);
+}
+
+WEFT_AVX512 void bytes_avx512(const int8_t* steps, const float* const* codes, size_t count,
+                              size_t skip, size_t bytes, int32_t* out) {
+    size_t row = 0;
+    for (; row + 4 <= count; row += 4) bytes_of_rows<4>(steps, codes + row, skip, bytes, out + row);
+    for (; row < count; ++row) bytes_of_rows<1>(steps, codes + row, skip, bytes, out + row);
+}
+
+template <int Rows>
+WEFT_AVX512 WEFT_INLINE void halves_of_rows(const int8_t* steps, const float* const* codes,
+                                            size_t skip, size_t bytes, int32_t* out) {
+    const __m512i low = _mm512_set1_epi8(15);
+    __m512i sums[Rows];
+    for (int row = 0; row < Rows; ++row) sums[row] = _mm512_setzero_si512();
+    for (size_t at = 0; at < bytes; at += kLane) {
+        __mmask64 mask = mask_of(bytes - at);
+        __m512i first = _mm512_maskz_loadu_epi8(mask, steps + at);
+        __m512i second = _mm512_maskz_loadu_epi8(mask, steps + bytes + at);
+        for (int row = 0; row < Rows; ++row) {
+            __m512i code = _mm512_maskz_loadu_epi8(mask, bytes_of(codes[row], skip) + at);
+            __m512i high = _mm512_and_si512(_mm512_srli_epi16(code, 4), low);
+            sums[row] = _mm512_dpbusd_epi32(sums[row], _mm512_and_si512(code, low), first);
+            sums[row] = _mm512_dpbusd_epi32(sums[row], high, second);
+        }
+    }
+    for (int row = 0; row < Rows; ++row) out[row] = _mm512_reduce_add_epi32(sums[row]);
+}
+
+WEFT_AVX512 void halves_avx512(const int8_t* steps, const float* const* codes, size_t count,
+                               size_t skip, size_t bytes, int32_t* out) {
+    size_t row = 0;
+    for (; row + 4 <= count; row += 4)
+        halves_of_rows<4>(steps, codes + row, skip, bytes, out + row);
+    for (; row < count; ++row) halves_of_rows<1>(steps, codes + row, skip, bytes, out + row);
+}
+
+WEFT_AVX512 void bits_avx512(const uint64_t* planes, size_t plane_count, const float* const* codes,
+                             size_t count, size_t skip, size_t words, int32_t* out, int32_t* ones) {
+    for (size_t row = 0; row < count; ++row) {
+        __m512i sum = _mm512_setzero_si512();
+        __m512i own = _mm512_setzero_si512();
+        for (size_t at = 0; at < words; at += 8) {
+            __mmask8 mask = words - at >= 8 ? __mmask8(0xFF) : __mmask8((1u << (words - at)) - 1u);
+            __m512i code = _mm512_maskz_loadu_epi64(mask, bytes_of(codes[row], skip) + at * 8);
+            own = _mm512_add_epi64(own, _mm512_popcnt_epi64(code));
+            for (size_t plane = 0; plane < plane_count; ++plane) {
+                __m512i met = _mm512_and_si512(
+                    code, _mm512_maskz_loadu_epi64(mask, planes + plane * words + at));
+                sum = _mm512_add_epi64(
+                    sum, _mm512_sll_epi64(_mm512_popcnt_epi64(met), _mm_cvtsi64_si128(int(plane))));
+            }
+        }
+        out[row] = int32_t(_mm512_reduce_add_epi64(sum));
+        ones[row] = int32_t(_mm512_reduce_add_epi64(own));
+    }
+}
+
+WEFT_AVX512 void tables_avx512(const float* tables, size_t width, const float* const* codes,
+                               size_t count, size_t segments, float* out) {
+    const __m512i lanes =
+        _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                           _mm512_set1_epi32(int(width)));
+    for (size_t row = 0; row < count; ++row) {
+        const uint8_t* code = bytes_of(codes[row], 0);
+        __m512 sum = _mm512_setzero_ps();
+        for (size_t at = 0; at < segments; at += 16) {
+            size_t rest = segments - at;
+            __mmask16 mask = rest >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << rest) - 1u);
+            __m128i part = _mm_maskz_loadu_epi8(mask, code + at);
+            __m512i index = _mm512_add_epi32(_mm512_cvtepu8_epi32(part), lanes);
+            sum = _mm512_add_ps(sum, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, index,
+                                                              tables + at * width, sizeof(float)));
+        }
+        out[row] = _mm512_reduce_add_ps(sum);
+    }
+}
+
+WEFT_AVX2 WEFT_INLINE int32_t total(__m256i sum) {
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
+    return _mm_cvtsi128_si32(half);
+}
+
+// In 16 bits: the shorter way through `maddubs` would overflow.
+WEFT_AVX2 WEFT_INLINE __m256i add_products(__m256i sum, const int8_t* steps, __m128i code) {
+    __m256i left = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(steps)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(left, _mm256_cvtepu8_epi16(code)));
+}
+
+WEFT_AVX2 void bytes_avx2(const int8_t* steps, const float* const* codes, size_t count, size_t skip,
+                          size_t bytes, int32_t* out) {
+    for (size_t row = 0; row < count; ++row) {
+        const uint8_t* code = bytes_of(codes[row], skip);
+        __m256i sum = _mm256_setzero_si256();
+        for (size_t at = 0; at < bytes; at += 16)
+            sum = add_products(sum, steps + at,
+                               _mm_loadu_si128(reinterpret_cast<const __m128i*>(code + at)));
+        out[row] = total(sum);
+    }
+}
+
+WEFT_AVX2 void halves_avx2(const int8_t* steps, const float* const* codes, size_t count,
+                           size_t skip, size_t bytes, int32_t* out) {
+    const __m128i low = _mm_set1_epi8(15);
+    for (size_t row = 0; row < count; ++row) {
+        const uint8_t* code = bytes_of(codes[row], skip);
+        __m256i sum = _mm256_setzero_si256();
+        for (size_t at = 0; at < bytes; at += 16) {
+            __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(code + at));
+            sum = add_products(sum, steps + at, _mm_and_si128(both, low));
+            sum =
+                add_products(sum, steps + bytes + at, _mm_and_si128(_mm_srli_epi16(both, 4), low));
+        }
+        out[row] = total(sum);
+    }
+}
+
+WEFT_AVX2 void bits_avx2(const uint64_t* planes, size_t plane_count, const float* const* codes,
+                         size_t count, size_t skip, size_t words, int32_t* out, int32_t* ones) {
+    for (size_t row = 0; row < count; ++row) {
+        int64_t sum = 0;
+        int64_t own = 0;
+        for (size_t at = 0; at < words; ++at) {
+            uint64_t word;
+            std::memcpy(&word, bytes_of(codes[row], skip) + at * sizeof(word), sizeof(word));
+            own += _mm_popcnt_u64(word);
+            for (size_t plane = 0; plane < plane_count; ++plane)
+                sum += int64_t(_mm_popcnt_u64(word & planes[plane * words + at])) << plane;
+        }
+        out[row] = int32_t(sum);
+        ones[row] = int32_t(own);
+    }
+}
+
+WEFT_AVX2 void tables_avx2(const float* tables, size_t width, const float* const* codes,
+                           size_t count, size_t segments, float* out) {
+    const __m256i lanes = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+                                             _mm256_set1_epi32(int(width)));
+    for (size_t row = 0; row < count; ++row) {
+        const uint8_t* code = bytes_of(codes[row], 0);
+        __m256 sums = _mm256_setzero_ps();
+        size_t at = 0;
+        for (; at + 8 <= segments; at += 8) {
+            __m128i part = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(code + at));
+            __m256i index = _mm256_add_epi32(_mm256_cvtepu8_epi32(part), lanes);
+            sums =
+                _mm256_add_ps(sums, _mm256_i32gather_ps(tables + at * width, index, sizeof(float)));
+        }
+        alignas(32) float parts[8];
+        _mm256_store_ps(parts, sums);
+        float sum = 0.0f;
+        for (float part : parts) sum += part;
+        for (; at < segments; ++at) sum += tables[at * width + code[at]];
+        out[row] = sum;
+    }
+}
+
+const CodeSums kAvx512 = {bytes_avx512, halves_avx512, bits_avx512, tables_avx512};
+const CodeSums kAvx2 = {bytes_avx2, halves_avx2, bits_avx2, tables_avx2};
+
+}  // namespace
+
+const CodeSums* code_sums_avx512() {
+    bool has = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    return has ? &kAvx512 : nullptr;
+}
+const CodeSums* code_sums_avx2() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") ? &kAvx2 : nullptr;
+}
+
+}  // namespace weft::detail
+
+#else
+
+namespace weft::detail {
+
+const CodeSums* code_sums_avx512() {
+    return nullptr;
+}
+const CodeSums* code_sums_avx2() {
+    return nullptr;
+}
+
+}  // namespace weft::detail
+
+#endif

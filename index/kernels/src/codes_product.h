@@ -1,0 +1,63 @@
+// ProductCodes: a vector is cut into segments, each named by the nearest of up to 256 centroids.
+//
+//   code := u8[segments] padding to 16 bytes
+//
+// (Jegou, Douze & Schmid 2011.) A query makes a table of the distances between its segments and
+// all centroids; the distance to a code is a sum of look-ups. Centroids come from k-means, or
+// (`tile`, one dimension a segment) are the middles of equally likely parts of an assumed
+// distribution.
+#pragma once
+
+#include "code_sums.h"
+#include "codes.h"
+
+namespace weft {
+
+class ProductCodes : public Codes {
+  public:
+    // `learned` are the centroids: f32[segments][centroids][dimensions / segments].
+    ProductCodes(const CodeSettings& settings, Metric metric, uint32_t dimensions,
+                 std::vector<float> learned, const CodeSums& sums);
+
+    // Raises std::invalid_argument where the dimensions cannot be cut so.
+    static uint32_t segments_for(const CodeSettings& settings, uint32_t dimensions);
+
+    void encode(const float* row, float* code, CodeQuestion& spare) const override;
+    void ask(const float* query, CodeQuestion& out) const override;
+    void ask_code(const float* code, CodeQuestion& out) const override;
+    void many(const CodeQuestion& question, const float* const* codes, size_t count,
+              float* out) const override;
+    std::vector<float> learned() const override { return centroids_; }
+    bool is_coarse() const override { return true; }
+    size_t memory_bytes() const override;
+
+  private:
+    const float* centroid(size_t segment, size_t number) const {
+        return centroids_.data() + (segment * settings().centroids + number) * width_;
+    }
+    void decode(const float* code, float* out) const;
+
+    uint32_t segments_;
+    uint32_t width_;  // dimensions of a segment
+    std::vector<float> centroids_;
+    const CodeSums* sums_;
+};
+
+// Finds the centroids, one segment a step.
+class ProductTraining : public CodeTraining {
+  public:
+    ProductTraining(const CodeSettings& settings, uint32_t dimensions, std::vector<float> rows);
+    bool step() override;
+
+  private:
+    void find_means(const std::vector<float>& points, float* centroids) const;
+    void find_tiles(const std::vector<float>& points, float* centroids) const;
+
+    CodeSettings settings_;
+    uint32_t dimensions_;
+    uint32_t segments_;
+    std::vector<float> rows_;
+    uint32_t next_ = 0;
+};
+
+}  // namespace weft
