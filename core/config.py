@@ -22,6 +22,8 @@ class StorageConfig:
     """Stored objects kept for replies; 0 keeps none."""
     write_buffer_bytes: int = 32 * MiB
     background_jobs: int = 2
+    salvage_log: bool = False
+    """Open a store whose log is damaged before its end, with what comes before the damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class IndexConfig:
     """Decoded postings and bitmaps kept for reuse, all shards together."""
     kernels: str = field(default_factory=lambda: os.environ.get("WEFTDB_KERNELS", "auto"))
     """`auto`, `native` or `reference`."""
+    engine: str = "native"
+    """Of indexes of kind hnsw and hfresh: `native`, or `hnswlib`, the package of that name."""
     snapshot_interval_s: float = 60.0
     tail_scan_s_max: float = 0.002
     """Writers wait while a search scans vectors that are not linked yet for longer; 0: never."""

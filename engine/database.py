@@ -28,6 +28,7 @@ from weftdb.engine.memory_accountant import Consumption, MemoryAccountant
 from weftdb.engine.recovery import load_vectors
 from weftdb.engine.shard import Shard
 from weftdb.engine.writer import ShardWriter
+from weftdb.index.factory import check_node, check_vector
 from weftdb.index.inverted.inverted_index import TermCache
 from weftdb.modules.ports import Vectorizers
 from weftdb.storage import keys
@@ -77,6 +78,7 @@ class Database:
             DiskGuard(path, config.resources, env.clock),
             env.clock,
         )
+        check_node(config.index)
         self._check_format()
         self._versions = VersionClock(env.clock, floor=Version(0))
         self.maintenance = Maintenance(self._chores, env)
@@ -105,6 +107,7 @@ class Database:
             for name in self._collections:
                 if name.lower() == definition.name.lower():
                     raise CollectionExists(f"class name {definition.name} already exists")
+            self._check_vectors(definition)
             number = self.store.get(Family.METADATA, keys.NEXT_SHARD_KEY)
             shard_id = 1 if number is None else struct.unpack(">I", number)[0]
             letters = self._env.random.choices(_LETTERS, k=_SHARD_NAME_CHARS)
@@ -120,6 +123,7 @@ class Database:
         with self._lock:
             self._check_open()
             held = self.collection(definition.name)
+            self._check_vectors(definition)
             batch = WriteBatch()
             row = _row(definition, held.shard.shard_id, held.shard_name)
             batch.put(Family.METADATA, keys.collection_key(definition.name), _encode_row(row))
@@ -160,6 +164,11 @@ class Database:
     def _check_open(self) -> None:
         if self._closed:
             raise Closed("the database is closed")
+
+    def _check_vectors(self, definition: Collection) -> None:
+        """Raise SchemaViolation for vectors that the node's engine cannot serve."""
+        for vector in definition.vectors:
+            check_vector(vector, self.config.index)
 
     def _check_format(self) -> None:
         stored = self.store.get(Family.METADATA, keys.FORMAT_KEY)

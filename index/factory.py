@@ -5,6 +5,8 @@ from __future__ import annotations
 from weftdb.core.config import IndexConfig
 from weftdb.core.schema import IndexKind, VectorConfig
 from weftdb.index.flat import FlatIndex
+from weftdb.index.hnswlib_index import KINDS as HNSWLIB_KINDS
+from weftdb.index.hnswlib_index import HnswlibIndex, check_engine, load_package
 from weftdb.index.kernels import load_kernels
 from weftdb.index.kernels.abc import Kernels
 from weftdb.index.multi_vector_scan import MultiVectorScan
@@ -12,16 +14,31 @@ from weftdb.index.ports import VectorIndex
 from weftdb.index.skipped import SkippedIndex
 
 
+def check_node(index: IndexConfig) -> None:
+    """Raise Unsupported where the engine that the settings name cannot be had."""
+    if index.engine == "hnswlib":
+        load_package()
+
+
+def check_vector(config: VectorConfig, index: IndexConfig) -> None:
+    """Raise SchemaViolation where the chosen engine cannot serve a vector. For new definitions."""
+    if index.engine == "hnswlib":
+        check_engine(config)
+
+
 def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     """Make an empty index. hfresh is served by a graph (docs/guide/vector-indexes.md).
 
-    Raises ImportError if `index.kernels` is `native` and the extension cannot be loaded.
+    Raises ImportError if `index.kernels` is `native` and the extension cannot be loaded;
+    Unsupported and SchemaViolation as `check_node` and `check_vector` do.
     """
     if config.hnsw.skip:
         return SkippedIndex(config.name)
     kernels = load_kernels(index.kernels)
     if config.multi_vector:
         return _make_multi_vector(config, index, kernels)
+    if index.engine == "hnswlib" and config.index in HNSWLIB_KINDS:
+        return HnswlibIndex(config, index, kernels)
     if kernels.name == "reference":
         return FlatIndex(config, kernels)
     # Imported here, because it needs the extension that the reference kernels do without.

@@ -1,7 +1,7 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, `Upgradable`, `Quantizable`, and `FieldReader` (read side of
-the inverted index).
+Offered to the engine: `VectorIndex`, `BatchIndex`, `Upgradable`, `Quantizable`, and `FieldReader`
+(read side of the inverted index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
 """
@@ -109,6 +109,23 @@ class VectorIndex(Protocol):
 
     def close(self) -> None:
         """Stop background work and give the memory back."""
+        ...
+
+
+@runtime_checkable
+class BatchIndex(Protocol):
+    """An index that answers many queries in one native call (index/batches.py)."""
+
+    def search_many(
+        self,
+        queries: Rows,
+        k: int,
+        *,
+        allow: AllowList | None = None,
+        ef: int | None = None,
+        distance_max: float | None = None,
+    ) -> Sequence[Neighbours]:
+        """`VectorIndex.search` for each row of `queries`."""
         ...
 
 

@@ -4,9 +4,9 @@ One database a node: one write-ahead log, so one sync covers the writers of all 
 goes into the log without a sync (into the kernel's memory: it survives the end of the process) and
 is visible at once; `wait_durable` syncs the log for all writers that wait (group_commit.py).
 
-After a crash the log is replayed up to the first torn record; what came after it was never
-acknowledged, and how much it was is logged. A full disk fails writes with DiskFull while reads go
-on; RocksDB takes writes again by itself once there is space.
+After a crash the log is replayed up to its torn end, which was never acknowledged; how much it was
+is logged. A log that is damaged before its end is refused (log_damage.py). A full disk fails writes
+with DiskFull while reads go on; RocksDB takes writes again by itself once there is space.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from shutil import disk_usage
+from shutil import copy2, disk_usage
 from types import TracebackType
 from typing import cast
 
@@ -45,6 +45,7 @@ from weftdb.core.limits import KiB, MiB
 from weftdb.storage.group_commit import GroupCommit
 from weftdb.storage.holder import DirectoryHold
 from weftdb.storage.kv import Family, Ticket, WriteBatch
+from weftdb.storage.log_damage import find_damage
 
 log = logging.getLogger("weftdb.storage")
 
@@ -244,7 +245,6 @@ class RocksStore:
         options.set_max_background_jobs(config.background_jobs)
         options.set_max_total_wal_size(_WAL_BUFFERS * config.write_buffer_bytes)
         options.set_max_open_files(_OPEN_FILES_MAX)
-        options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
         options.set_paranoid_checks(True)
         options.set_keep_log_file_num(_LOG_FILES)
         options.set_max_log_file_size(MiB)
@@ -253,10 +253,21 @@ class RocksStore:
         # Unused, but after a full disk RocksDB waits until the biggest write buffer has space.
         families["default"] = Options(raw_mode=True)
         families["default"].set_write_buffer_size(MiB)
-        with self._faults:
-            db = Rdict(str(path), options, column_families=families)
-        _report_dropped(path / "LOG")
+        try:
+            return self._open_log(path, options, families, DBRecoveryMode.absolute_consistency())
+        except CorruptData as error:
+            _check_log(path, config, error)
+        db = self._open_log(path, options, families, DBRecoveryMode.point_in_time())
+        for words in _dropped(path):
+            log.warning("the write-ahead log was read up to its damage, left out: %s", words)
         return db
+
+    def _open_log(
+        self, path: Path, options: Options, families: dict[str, Options], mode: DBRecoveryMode
+    ) -> Rdict:
+        options.set_wal_recovery_mode(mode)
+        with self._faults:
+            return Rdict(str(path), options, column_families=families)
 
     def _family_options(self, family: Family, config: StorageConfig) -> Options:
         table = BlockBasedOptions()
@@ -382,18 +393,44 @@ class _Faults:
         return Fault(f"RocksDB: {text}")
 
 
-def _report_dropped(path: Path) -> None:
-    """Repeat in our log what RocksDB says it left out of the write-ahead log when it opened."""
+def _check_log(path: Path, config: StorageConfig, refusal: CorruptData) -> None:
+    """Return if the log may be read up to its damage. Raises CorruptData otherwise."""
+    named = {words.split(":")[0] for words in _dropped(path)}
+    logs = sorted(path.glob("*.log"), key=lambda log_path: int(log_path.stem))
+    # Older ones may be there still, torn by an earlier crash; RocksDB does not read them any more.
+    while named and logs and logs[0].name not in named:
+        del logs[0]
+    damage = find_damage(logs)
+    if damage is None:
+        raise refusal
+    if damage.is_torn_end:
+        return
+    words = (
+        f"the write-ahead log {damage.path} is damaged at byte {damage.offset}, and "
+        f"{damage.records_after} whole writes ({damage.bytes_after} bytes) follow, which may have "
+        "been acknowledged"
+    )
+    if not config.salvage_log:
+        raise CorruptData(
+            f"{words}; restore a backup, or open with storage.salvage_log (docs/durability.md), "
+            "which keeps what comes before the damage"
+        )
+    aside = path.parent / f"damaged-log-{damage.path.stem}-{damage.offset}"
+    aside.mkdir(exist_ok=True)
+    for log_path in logs:
+        copy2(log_path, aside / log_path.name)
+    log.error("%s; what comes before is kept, the log lies in %s", words, aside)
+
+
+def _dropped(path: Path) -> list[str]:
+    """What RocksDB's own log says it left out when it opened: `000012.log: dropping 7 bytes...`."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = (path / "LOG").read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         log.warning("RocksDB's own log cannot be read: %s", error)
-        return
-    for line in text.splitlines():
-        if "dropping" not in line or " bytes" not in line:
-            continue
-        words = line.rpartition("/")[2]
-        if "checksum" in line:
-            log.error("the write-ahead log is damaged; what follows is left out: %s", words)
-        else:
-            log.warning("the write-ahead log ends in a torn record, left out: %s", words)
+        return []
+    return [
+        line.rpartition("/")[2]
+        for line in text.splitlines()
+        if "dropping" in line and " bytes" in line
+    ]

@@ -1,7 +1,9 @@
-"""Any sequence of adds, deletes, rebuilds and snapshots: the graph answers like the exact scan."""
+"""Any sequence of adds, deletes, rebuilds and snapshots: the index answers like the exact scan."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from weftdb.core.config import IndexConfig
-from weftdb.core.schema import HnswSettings, Metric, VectorConfig
+from weftdb.core.schema import HnswSettings, IndexKind, Metric, VectorConfig
 from weftdb.core.types import UNNAMED
 from weftdb.index.allow_list import AllowList
 from weftdb.index.factory import make_index
@@ -22,6 +24,9 @@ from weftdb.index.kernels import load_kernels
 pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
 
 NATIVE = IndexConfig(kernels="native")
+SERVED_BY = [("native", IndexKind.HNSW), ("native", IndexKind.DYNAMIC), ("native", IndexKind.FLAT)]
+if find_spec("hnswlib") is not None:
+    SERVED_BY.append(("hnswlib", IndexKind.HNSW))
 
 STEPS = st.lists(
     st.one_of(
@@ -42,13 +47,29 @@ STEPS = st.lists(
     dimensions=st.integers(2, 20),
     seed=st.integers(0, 2**32 - 1),
     cutoff=st.sampled_from([0, 40_000]),
+    served_by=st.sampled_from(SERVED_BY),
 )
-def test_graph_answers_like_the_scan(
-    steps: list[tuple[str, float]], metric: Metric, dimensions: int, seed: int, cutoff: int
+def test_every_index_answers_like_the_scan(
+    steps: list[tuple[str, float]],
+    metric: Metric,
+    dimensions: int,
+    seed: int,
+    cutoff: int,
+    served_by: tuple[str, IndexKind],
 ) -> None:
+    engine, kind = served_by
+    if engine == "hnswlib" and metric is Metric.MANHATTAN:
+        metric = Metric.L2_SQUARED  # It has no other.
+    node = replace(NATIVE, engine=engine)
     random = np.random.default_rng(seed)
-    config = VectorConfig(UNNAMED, metric=metric, hnsw=HnswSettings(flat_search_cutoff=cutoff))
-    index = make_index(config, NATIVE)
+    config = VectorConfig(
+        UNNAMED,
+        index=kind,
+        metric=metric,
+        hnsw=HnswSettings(flat_search_cutoff=cutoff),
+        dynamic_threshold=1_200,
+    )
+    index = make_index(config, node)
     model = FlatIndex(config, load_kernels("reference"))
     live: list[int] = []
     next_doc = 0
@@ -72,7 +93,7 @@ def test_graph_answers_like_the_scan(
                 path = Path(folder) / "snapshot"
                 index.save(path)
                 index.close()
-                index = make_index(config, NATIVE)
+                index = make_index(config, node)
                 if path.exists():  # An empty index leaves no file.
                     assert index.load(path, AllowList(BitMap(live))).tolist() == []
         assert index.count == model.count == len(live)

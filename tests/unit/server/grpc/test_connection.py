@@ -211,6 +211,7 @@ def test_a_stream_that_is_not_read_is_not_taken_into_memory() -> None:
         ("gzip", gzip.compress(b"abc")[:-9], 13, "its end is missing"),
         ("snappy", b"abc", 12, "'snappy'"),
     ],
+    ids=["bomb", "noise", "cut", "unknown"],
 )
 def test_compressed_messages_are_bounded_and_checked(
     encoding: str, body: bytes, code: int, words: str
@@ -234,6 +235,7 @@ def test_compressed_messages_are_bounded_and_checked(
         (b"\0\0\0\0\1ab", 13, "exactly one"),
         (b"\0\xff\xff\xff\xff", 8, "at most"),
     ],
+    ids=["empty", "half a prefix", "cut", "one and a half", "too long"],
 )
 def test_bodies_that_are_no_message_are_refused(body: bytes, code: int, words: str) -> None:
     async def play(port: int, _h: Handlers, _c: Calls, _d: Door) -> None:
