@@ -19,6 +19,8 @@ BUILD = ROOT / "build" / "sanitize"
 TESTS = (
     "tests/unit/index/kernels",
     "tests/unit/index/hnsw",
+    "tests/unit/index/test_multi_vector.py",
+    "tests/unit/index/test_muvera.py",
     "tests/unit/index/inverted",
     "tests/property/index",
     "tests/property/inverted",
@@ -122,7 +124,7 @@ def run(sanitizer: Sanitizer) -> int:
         sys.executable, "-S", "-P", "-m", "pytest", "-q", "-x",
         "-p", "no:cacheprovider", "-p", "no:xdist",
         "--capture=sys",
-        "-o", "pythonpath=", *(name for name in TESTS if (ROOT / name).is_dir()),
+        "-o", "pythonpath=", *(name for name in TESTS if (ROOT / name).exists()),
     ]  # fmt: skip
     return subprocess.run(
         command, cwd=ROOT, env=environment, check=False, timeout=TIMEOUT_S
