@@ -128,7 +128,8 @@ def parse_hfresh_quantizer(fields: Fields) -> tuple[Quantizer | None, Rendered]:
 
 def _product(fields: Fields) -> tuple[Quantizer, Rendered]:
     encoder = fields.child("encoder")
-    kind = encoder.text("type") or ENCODERS[0]
+    # The official client writes `type_`, and sends back the `type` that it read beside it.
+    kind = encoder.text("type_") or encoder.text("type") or ENCODERS[0]
     distribution = encoder.text("distribution") or DISTRIBUTIONS[0]
     if kind not in ENCODERS:
         raise SchemaViolation(f"invalid encoder type {kind}")
