@@ -227,11 +227,17 @@ def _check_vector(before: Json, after: Json) -> None:
     if vectorizers[0] != vectorizers[1]:
         raise _immutable("vectorizer", *vectorizers)
     old, new = before["vectorIndexConfig"], after["vectorIndexConfig"]
+    _check_index(old, new)
+    for half in ("hnsw", "flat"):  # Of a dynamic index.
+        _check_index(old.get(half, {}), new.get(half, {}))
+    multi = old.get("multivector", {}), new.get("multivector", {})
+    if multi[0] != multi[1]:
+        raise SchemaViolation("validate vector index config: multivector is immutable")
+
+
+def _check_index(old: Json, new: Json) -> None:
     for key in _FROZEN_INDEX_KEYS:
         if old.get(key) != new.get(key):
             raise SchemaViolation(
                 f"validate vector index config: {_immutable(key, old.get(key), new.get(key))}"
             )
-    multi = old.get("multivector", {}), new.get("multivector", {})
-    if multi[0] != multi[1]:
-        raise SchemaViolation("validate vector index config: multivector is immutable")

@@ -329,6 +329,17 @@ def test_values_out_of_bounds(served: Served, index: Any, message: str) -> None:
     assert not served.client.collections.exists("Refused")
 
 
+def test_what_may_not_change_in_the_graph_of_a_dynamic_index(served: Served) -> None:
+    collection = served.create("Firm", Index.dynamic())
+    body = served.client._connection.get(path="/schema/Firm", error_msg="").json()
+    before = index_of(collection)
+    body["vectorConfig"]["default"]["vectorIndexConfig"]["hnsw"]["maxConnections"] = 8
+    answer = served.client._connection.put(path="/schema/Firm", weaviate_object=body, error_msg="")
+    assert answer.status_code == 422
+    assert "maxConnections is immutable" in answer.text
+    assert index_of(collection) == before
+
+
 def test_a_second_quantizer_is_refused(served: Served) -> None:
     collection = served.create("Packed", Index.hnsw(quantizer=Quantizer.sq()))
     with pytest.raises(WeaviateInvalidInputError):
