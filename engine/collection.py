@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.aggregation import Aggregate, Aggregated
 from weftdb.core.env import Env
 from weftdb.core.errors import Closed, ObjectNotFound, Overloaded, UnknownTenant, WeftError
 from weftdb.core.memory_estimate import link_bytes
@@ -20,6 +22,7 @@ from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, PropertyValue, VectorName, format_object_id
 from weftdb.engine.admission import Admission
+from weftdb.engine.aggregation import aggregate
 from weftdb.engine.change import PutMode, in_slices
 from weftdb.engine.chores import shard_chores
 from weftdb.engine.expiry import ExpiryChore, SweepCall
@@ -34,6 +37,8 @@ from weftdb.modules.ports import Vectorizers
 from weftdb.modules.text import object_text
 from weftdb.storage.kv import Ticket
 from weftdb.storage.object_codec import stored_id
+
+T = TypeVar("T")
 
 MERGE_TRIES_MAX = 100
 """A merge that loses the race against other writers this often gives up, retryable."""
@@ -183,7 +188,13 @@ class LocalCollection:
         steps = read(self.shard, query, self._vectorizers)
         return self._swept_first(steps) if self._expiry.hides else steps
 
-    def _swept_first(self, steps: Steps[Hits]) -> Steps[Hits]:
+    def aggregate(self, query: Aggregate) -> Aggregated:
+        """Count objects and sum their properties up, also by groups."""
+        self._check(query.tenant)
+        steps = aggregate(self.shard, query, self._vectorizers)
+        return run(self._swept_first(steps) if self._expiry.hides else steps)
+
+    def _swept_first(self, steps: Steps[T]) -> Steps[T]:
         yield SweepCall(self._expiry)
         return (yield from steps)
 

@@ -68,6 +68,29 @@ def search_hybrid(
 ) -> Steps[Ranked]:
     """The `depth` best of the fused ranking; each leg is searched as deep, or a set minimum."""
     leg_depth = max(depth, shard.config.query.hybrid_maximum_results)
+    is_ordered = hybrid.fusion is Fusion.RANKED
+    legs = yield from search_legs(
+        shard, hybrid, aim, leg_depth, allow, ef=ef, is_ordered=is_ordered
+    )
+    fused = fuse(hybrid.fusion, legs, shard.object_id_of, depth=depth)
+    return Ranked(
+        [doc.doc_id for doc in fused],
+        scores=[doc.score for doc in fused],
+        explanations=_explanations(shard, hybrid, fused) if is_explained else None,
+    )
+
+
+def search_legs(
+    shard: Shard,
+    hybrid: Hybrid,
+    aim: HybridAim,
+    leg_depth: int,
+    allow: AllowList | None,
+    *,
+    ef: int | None = None,
+    is_ordered: bool,
+) -> Steps[list[Leg]]:
+    """What each leg finds by itself, `leg_depth` docs at most: by vector, then by words."""
     legs: list[Leg] = []
     if aim.near is not None:
         near = _within(aim.near, hybrid.vector_distance_max)
@@ -82,19 +105,14 @@ def search_hybrid(
             leg_depth,
             allow,
             is_explained=False,
-            is_ordered=hybrid.fusion is Fusion.RANKED,
+            is_ordered=is_ordered,
         )
         assert scored.scores is not None
         if aim.near is not None and hybrid.vector_distance_max is not None:
             scored = scored.pick(_near_enough(shard, aim.near, scored, hybrid.vector_distance_max))
         assert scored.scores is not None
         legs.append(Leg(KEYWORD_LEG, 1.0 - hybrid.alpha, scored.doc_ids, scored.scores))
-    fused = fuse(hybrid.fusion, legs, shard.object_id_of, depth=depth)
-    return Ranked(
-        [doc.doc_id for doc in fused],
-        scores=[doc.score for doc in fused],
-        explanations=_explanations(shard, hybrid, fused) if is_explained else None,
-    )
+    return legs
 
 
 def _within(near: NearVector, distance_max: float | None) -> NearVector:

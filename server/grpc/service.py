@@ -30,6 +30,8 @@ from weftdb.proto.v1 import (
     search_pb2,
     tenants_pb2,
 )
+from weftdb.server.grpc.aggregate_reply import aggregate_reply
+from weftdb.server.grpc.aggregate_request import parse_aggregate
 from weftdb.server.grpc.batch_request import WireObject, parse_object
 from weftdb.server.grpc.batch_stream import BatchStream
 from weftdb.server.grpc.connection import Call, StreamHandler, UnaryHandler, error_text
@@ -42,11 +44,6 @@ from weftdb.server.search_driver import SearchDriver
 
 PUBLIC = "/weaviate.v1.Weaviate/"
 HEALTH = "/grpc.health.v1.Health/"
-
-_SEARCHES = (
-    *("hybrid", "near_vector", "near_object", "near_text", "near_image", "near_audio"),
-    *("near_video", "near_depth", "near_thermal", "near_imu"),
-)
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -208,18 +205,13 @@ class Service:
         raise Unsupported("BatchReferences: references are not part of this build yet")
 
     async def aggregate(self, raw: bytes, _call: Call) -> bytes:
-        """Answer `AggregateRequest` with the number of objects; refuse statistics."""
+        """Answer `AggregateRequest`: counts and statistics, also of a search and by groups."""
         begun = time.perf_counter()
         request = decode(aggregate_pb2.AggregateRequest, raw)
         local = self._catalogue.local(request.collection)
-        _refuse_statistics(request)
-        count = await self._run(self._readers, lambda: _count(local, request))
-        single = aggregate_pb2.AggregateReply.Single(
-            objects_count=count if request.objects_count else 0
-        )
-        return aggregate_pb2.AggregateReply(
-            took=time.perf_counter() - begun, single_result=single
-        ).SerializeToString()
+        query = parse_aggregate(request, local.schema)
+        found = await self._run(self._readers, lambda: local.aggregate(query))
+        return aggregate_reply(request, found, time.perf_counter() - begun)
 
     async def tenants_get(self, raw: bytes, _call: Call) -> bytes:
         """Refuse `TenantsGetRequest`: this build has no tenants yet."""
@@ -252,18 +244,3 @@ def _profile(local: LocalCollection, query: Search, took_s: float) -> bytes:
     shard = search_pb2.QueryProfile.ShardProfile(name=local.shard_name, searches={kind: search})
     profile = search_pb2.QueryProfile(shards=[shard])
     return search_pb2.SearchReply(query_profile=profile).SerializeToString()
-
-
-def _refuse_statistics(request: aggregate_pb2.AggregateRequest) -> None:
-    for field in _SEARCHES:
-        if request.HasField(field):
-            raise Unsupported(f"Aggregate over a search ({field}) is not part of this build yet")
-    if request.aggregations:
-        raise Unsupported("Aggregate: statistics of properties are not part of this build yet")
-    if request.HasField("group_by"):
-        raise Unsupported("Aggregate: grouping is not part of this build yet")
-
-
-def _count(local: LocalCollection, request: aggregate_pb2.AggregateRequest) -> int:
-    condition = parse_filter(request.filters) if request.HasField("filters") else None
-    return local.count(condition, tenant=request.tenant)

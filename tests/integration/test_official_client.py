@@ -147,6 +147,35 @@ def test_batches(cities: Any) -> None:
     assert small.total_count == 10
 
 
+def test_aggregations(cities: Any) -> None:
+    metrics = wvc.query.Metrics
+    people = cities.aggregate.over_all(
+        total_count=True,
+        return_metrics=[metrics("people").integer(), metrics("name").text(count=True)],
+    )
+    assert people.total_count == 4
+    found = people.properties["people"]
+    assert (found.count, found.minimum, found.maximum) == (4, 106_000, 10_100_000)
+    assert found.sum_ == 106_000 + 921_000 + 3_677_000 + 10_100_000
+    assert found.median == (921_000 + 3_677_000) / 2
+    assert people.properties["name"].count == 4
+    near = cities.aggregate.near_vector(
+        [0.9, 0.1, 0.0], object_limit=2, return_metrics=metrics("people").integer(maximum=True)
+    )
+    assert near.properties["people"].maximum == 921_000
+    grouped = cities.aggregate.over_all(
+        group_by=wvc.aggregate.GroupByAggregate(prop="name", limit=3),
+        return_metrics=metrics("people").integer(sum_=True),
+    )
+    assert [(group.grouped_by.value, group.total_count) for group in grouped.groups] == [
+        ("Amsterdam", 1),
+        ("Berlin", 1),
+        ("Cairo", 1),
+    ]
+    with pytest.raises(WeaviateQueryError, match="no such prop"):
+        cities.aggregate.over_all(return_metrics=metrics("nothing").integer())
+
+
 def test_streams(cities: Any) -> None:
     with cities.batch.stream() as batch:
         for number in range(300):

@@ -262,21 +262,9 @@ REFUSED: list[tuple[str, Any, type[RequestError], str]] = [
     ),
     (
         "aggregate",
-        aggregate_pb2.AggregateRequest(collection="Book", near_object={"id": id_of(1)}),
+        aggregate_pb2.AggregateRequest(collection="Book", near_image={"image": "x"}),
         Unsupported,
-        "near_object",
-    ),
-    (
-        "aggregate",
-        aggregate_pb2.AggregateRequest(collection="Book", group_by={"property": "title"}),
-        Unsupported,
-        "grouping",
-    ),
-    (
-        "aggregate",
-        aggregate_pb2.AggregateRequest(collection="Book", aggregations=[{"property": "title"}]),
-        Unsupported,
-        "statistics",
+        "near_image",
     ),
 ]
 
