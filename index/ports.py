@@ -22,12 +22,52 @@ from weftdb.core.types import DocId, DocIds, ObjectId, Row, Rows
 from weftdb.index.allow_list import AllowList
 
 
+class SearchExplanation(Protocol):
+    """How a vector search went."""
+
+    @property
+    def plan(self) -> str:
+        """`plain`, `sweeping`, `two-hop` or `exact`, as search_plan.h describes them."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this one."""
+        ...
+
+    @property
+    def overrides(self) -> str:
+        """The setting that could not be obeyed, and why; usually empty."""
+        ...
+
+    @property
+    def ef(self) -> int:
+        """Places in the beam of the walk."""
+        ...
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the walk did not do and the exact scan answered after all."""
+        ...
+
+    @property
+    def visited(self) -> int:
+        """Nodes of the graph that were met."""
+        ...
+
+    @property
+    def distances(self) -> int:
+        """Distances that were computed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """Result of a vector search: ids and distances, closest first, equal length."""
 
     doc_ids: DocIds
     distances: NDArray[np.float32]
+    explanation: SearchExplanation | None = None
 
 
 class VectorIndex(Protocol):

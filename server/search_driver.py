@@ -116,21 +116,21 @@ class SearchDriver:
             call.k,
             call.ef or settings.ef_for(call.k),
             None if call.allow is None else call.allow.words(),
-            settings.flat_search_cutoff,
+            index.bounds,
             np.inf if call.distance_max is None else call.distance_max,
             self._tickets,
         )
         return future
 
     def _collect(self) -> None:
-        for ticket, first, second in self._pool.drain():
-            future, call = self._waiting.pop(ticket)
+        for done in self._pool.drain():
+            future, call = self._waiting.pop(done[0])
             if future.done():
                 continue  # Its caller has gone away.
-            if isinstance(first, str) or isinstance(second, str):
-                future.set_exception(_error(str(first), str(second), call))
+            if len(done) == 3:
+                future.set_exception(_error(done[1], done[2], call))
             else:
-                future.set_result(Neighbours(first, second))
+                future.set_result(Neighbours(done[1], done[2], done[3]))
 
 
 def _is_short(query: Search) -> bool:

@@ -65,6 +65,7 @@ class HnswIndex:
         `index.threads` sizes the linking pool, which all indexes of the process share.
         """
         self._settings = config.hnsw
+        self._bounds = _bounds_of(config.hnsw)
         self._metric = config.metric
         _native.set_link_threads(index.threads)
         self._native = _native.make_vector_index(
@@ -87,9 +88,15 @@ class HnswIndex:
         """The settings that searches use."""
         return self._settings
 
+    @property
+    def bounds(self) -> _native.SearchBounds:
+        """What the settings say about filtered searches."""
+        return self._bounds
+
     def configure(self, settings: HnswSettings) -> None:
         """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
         self._settings = settings
+        self._bounds = _bounds_of(settings)
 
     def quantize(self, config: VectorConfig) -> None:
         """Take the quantizer of a definition, or none; searches go on while codes are made.
@@ -178,17 +185,17 @@ class HnswIndex:
         `ef` None takes the collection's setting. `distance_max` is inclusive.
         """
         try:
-            doc_ids, distances = self._native.search(
+            doc_ids, distances, explanation = self._native.search(
                 query,
                 k,
                 ef or self._settings.ef_for(k),
                 None if allow is None else allow.words(),
-                self._settings.flat_search_cutoff,
+                self._bounds,
                 np.inf if distance_max is None else distance_max,
             )
         except (ValueError, RuntimeError) as error:
             raise self._search_error(error, len(query)) from error
-        return Neighbours(doc_ids, distances)
+        return Neighbours(doc_ids, distances, explanation)
 
     def search_many(
         self,
@@ -206,12 +213,12 @@ class HnswIndex:
                 k,
                 ef or self._settings.ef_for(k),
                 None if allow is None else allow.words(),
-                self._settings.flat_search_cutoff,
+                self._bounds,
                 np.inf if distance_max is None else distance_max,
             )
         except (ValueError, RuntimeError) as error:
             raise self._search_error(error, queries.shape[1]) from error
-        return [Neighbours(doc_ids, distances) for doc_ids, distances in found]
+        return [Neighbours(*one) for one in found]
 
     def distances(self, query: Row, doc_ids: DocIds) -> NDArray[np.float32]:
         """Exact distances to given vectors, NaN where there is none."""
@@ -271,6 +278,16 @@ class HnswIndex:
         if isinstance(error, _native.DimensionError):
             return DimensionMismatch(f"vector lengths don't match: {self.dimensions} vs {given}")
         return _translated(error)
+
+
+def _bounds_of(settings: HnswSettings) -> _native.SearchBounds:
+    """A setting that differs from the default binds the planner; a default leaves it free."""
+    default = HnswSettings()
+    cutoff, strategy = settings.flat_search_cutoff, settings.filter_strategy
+    return _native.SearchBounds(
+        None if cutoff == default.flat_search_cutoff else max(cutoff, 0),
+        "" if strategy == default.filter_strategy else strategy,
+    )
 
 
 def _translated(error: Exception) -> WeftError:

@@ -57,7 +57,7 @@ class SearchPool:
                 k,
                 ef or settings.ef_for(k),
                 None if allow is None else allow.words(),
-                settings.flat_search_cutoff,
+                index.bounds,
                 np.inf if distance_max is None else distance_max,
                 ticket,
             )
@@ -67,12 +67,13 @@ class SearchPool:
     def drain(self) -> list[tuple[int, Neighbours | WeftError]]:
         """Take the results that are there, each with its ticket; none is left behind."""
         results: list[tuple[int, Neighbours | WeftError]] = []
-        for ticket, found, rest in self._native.drain():
-            if isinstance(found, str):
-                results.append((ticket, _ERRORS[found](str(rest))))
+        for done in self._native.drain():
+            if len(done) == 3:
+                ticket, kind, message = done
+                results.append((ticket, _ERRORS[kind](message)))
             else:
-                assert not isinstance(rest, str), f"distances expected: {rest}"
-                results.append((ticket, Neighbours(found, rest)))
+                ticket, doc_ids, distances, explanation = done
+                results.append((ticket, Neighbours(doc_ids, distances, explanation)))
         return results
 
     def close(self) -> None:

@@ -18,6 +18,44 @@ class DimensionError(ValueError): ...
 class ClosedError(RuntimeError): ...
 class SnapshotError(ValueError): ...
 
+class SearchBounds:
+    """What a user has set about filtered searches; None and "" leave it to the costs."""
+
+    def __init__(self, flat_search_cutoff: int | None, filter_strategy: str) -> None: ...
+
+class Explanation:
+    @property
+    def plan(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def overrides(self) -> str: ...
+    @property
+    def ef(self) -> int: ...
+    @property
+    def gave_up(self) -> bool: ...
+    @property
+    def visited(self) -> int: ...
+    @property
+    def distances(self) -> int: ...
+    @property
+    def tests(self) -> int: ...
+
+def plan_search(
+    *,
+    is_filtered: bool,
+    eligible: int,
+    live: int,
+    slots: int,
+    linked: int,
+    k: int,
+    ef: int,
+    links: int,
+    random_ns: float,
+    sequential_ns: float,
+    bounds: SearchBounds,
+) -> tuple[str, str, int, str]: ...
+
 class VectorIndex:
     @property
     def dimensions(self) -> int: ...
@@ -37,18 +75,18 @@ class VectorIndex:
         k: int,
         ef: int,
         allow: NDArray[np.uint64] | None,
-        flat_search_cutoff: int,
+        bounds: SearchBounds,
         distance_max: float,
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]: ...
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32], Explanation]: ...
     def search_many(
         self,
         queries: NDArray[np.float32],
         k: int,
         ef: int,
         allow: NDArray[np.uint64] | None,
-        flat_search_cutoff: int,
+        bounds: SearchBounds,
         distance_max: float,
-    ) -> list[tuple[NDArray[np.uint32], NDArray[np.float32]]]: ...
+    ) -> list[tuple[NDArray[np.uint32], NDArray[np.float32], Explanation]]: ...
     def distances(
         self, query: NDArray[np.float32], doc_ids: NDArray[np.uint32]
     ) -> NDArray[np.float32]: ...
@@ -131,13 +169,15 @@ class SearchPool:
         k: int,
         ef: int,
         allow: NDArray[np.uint64] | None,
-        flat_search_cutoff: int,
+        bounds: SearchBounds,
         distance_max: float,
         ticket: int,
     ) -> None: ...
     def drain(
         self,
-    ) -> list[tuple[int, NDArray[np.uint32], NDArray[np.float32]] | tuple[int, str, str]]: ...
+    ) -> list[
+        tuple[int, NDArray[np.uint32], NDArray[np.float32], Explanation] | tuple[int, str, str]
+    ]: ...
     def close(self) -> None: ...
 
 class Damaged(ValueError): ...

@@ -46,14 +46,14 @@ size_t erase(IndexHandle& self, const IdArray& docs) {
 }
 
 nb::object search(const IndexHandle& self, const FloatRow& query, size_t k, size_t ef,
-                  const std::optional<WordArray>& allow, size_t flat_search_cutoff,
+                  const std::optional<WordArray>& allow, const SearchBounds& bounds,
                   float distance_max) {
     SearchRequest request;
     request.query = query.data();
     request.dimensions = query.shape(0);
     request.k = k;
     request.ef = ef;
-    request.flat_search_cutoff = flat_search_cutoff;
+    request.bounds = bounds;
     request.distance_max = distance_max;
     if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
     Found found;
@@ -62,12 +62,12 @@ nb::object search(const IndexHandle& self, const FloatRow& query, size_t k, size
         if (request.allow) request.allow->allowed = count_bits(*request.allow);
         found = self.index->search(request);
     }
-    return nb::make_tuple(numpy_of(found.docs), numpy_of(found.distances));
+    return nb::make_tuple(numpy_of(found.docs), numpy_of(found.distances), found.explanation);
 }
 
-// All queries in one call; a list of (doc ids, distances), one a query.
+// All queries in one call; a list of (doc ids, distances, explanation), one a query.
 nb::object search_many(const IndexHandle& self, const FloatMatrix& queries, size_t k, size_t ef,
-                       const std::optional<WordArray>& allow, size_t flat_search_cutoff,
+                       const std::optional<WordArray>& allow, const SearchBounds& bounds,
                        float distance_max) {
     std::vector<Found> found(queries.shape(0));
     {
@@ -76,7 +76,7 @@ nb::object search_many(const IndexHandle& self, const FloatMatrix& queries, size
         request.dimensions = queries.shape(1);
         request.k = k;
         request.ef = ef;
-        request.flat_search_cutoff = flat_search_cutoff;
+        request.bounds = bounds;
         request.distance_max = distance_max;
         if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
         if (request.allow) request.allow->allowed = count_bits(*request.allow);
@@ -87,7 +87,8 @@ nb::object search_many(const IndexHandle& self, const FloatMatrix& queries, size
     }
     nb::list results;
     for (const Found& one : found)
-        results.append(nb::make_tuple(numpy_of(one.docs), numpy_of(one.distances)));
+        results.append(
+            nb::make_tuple(numpy_of(one.docs), numpy_of(one.distances), one.explanation));
     return results;
 }
 
@@ -175,9 +176,9 @@ void bind_vector_index(nb::module_& m) {
         .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
         .def("erase", &erase, nb::arg("doc_ids"))
         .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
-             nb::arg("allow").none(), nb::arg("flat_search_cutoff"), nb::arg("distance_max"))
+             nb::arg("allow").none(), nb::arg("bounds"), nb::arg("distance_max"))
         .def("search_many", &search_many, nb::arg("queries"), nb::arg("k"), nb::arg("ef"),
-             nb::arg("allow").none(), nb::arg("flat_search_cutoff"), nb::arg("distance_max"))
+             nb::arg("allow").none(), nb::arg("bounds"), nb::arg("distance_max"))
         .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
         .def("vector", &vector, nb::arg("doc_id"))
         .def("wait_indexed", &wait_indexed, nb::arg("timeout_s"))

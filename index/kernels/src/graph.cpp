@@ -67,7 +67,7 @@ void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
                     settings_.dimensions * sizeof(float));
         for (const std::shared_ptr<CodeTable>& table : tables) encode(*table, slot);
         Node* node = nodes_.row(slot);
-        node->doc = docs[at];
+        set_doc(slot, docs[at]);
         node->level = uint8_t(level_for(slot));
     }
     // Only now may others see them.
@@ -168,15 +168,27 @@ void Graph::scan_allowed(const Measure& measure, const AllowWords& allow, Scratc
     scan_rows(measure, scratch);
 }
 
+bool Graph::all_allowed(Scratch& scratch, const AllowWords& allow) const {
+    for (const Near& near : scratch.nearest.sorted())
+        if (!allow.has(doc_of(near.slot))) return false;
+    return true;
+}
+
+void Graph::measure_slots(const Measure& measure, Scratch& scratch) const {
+    size_t count = scratch.slots.size();
+    if (scratch.rows.size() < count) scratch.rows.resize(count);
+    if (scratch.distances.size() < count) scratch.distances.resize(count);
+    for (size_t at = 0; at < count; ++at) scratch.rows[at] = measure.row(scratch.slots[at]);
+    measure.many(scratch.rows.data(), count, scratch.distances.data());
+}
+
 // Takes the block in scratch.slots and empties it.
 void Graph::scan_rows(const Measure& measure, Scratch& scratch) const {
     size_t count = scratch.slots.size();
-    scratch.rows.resize(std::max(scratch.rows.size(), count));
-    scratch.distances.resize(std::max(scratch.distances.size(), count));
-    for (size_t at = 0; at < count; ++at) scratch.rows[at] = measure.row(scratch.slots[at]);
-    measure.many(scratch.rows.data(), count, scratch.distances.data());
+    measure_slots(measure, scratch);
     for (size_t at = 0; at < count; ++at)
         scratch.nearest.push(scratch.distances[at], scratch.slots[at]);
+    scratch.effort.distances += count;
     scratch.slots.clear();
 }
 

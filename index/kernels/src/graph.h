@@ -46,8 +46,23 @@ struct AllowWords {
     }
 };
 
+// What a search has cost so far.
+struct Effort {
+    size_t visited = 0;    // nodes that a walk has met, measured or passed through
+    size_t distances = 0;  // between the query and a vector
+    size_t tests = 0;      // whether a node is allowed
+    size_t ef_raised = 0;  // places of the beam where a walk needed more than asked for
+
+    // For walks that measure every node they meet.
+    void count_visits(size_t count) {
+        visited += count;
+        distances += count;
+    }
+};
+
 // Memory that a thread reuses from search to search.
 struct Scratch {
+    Effort effort;
     Visited visited;
     Beam beam;
     Nearest nearest;
@@ -56,6 +71,7 @@ struct Scratch {
     std::vector<Near> candidates;
     std::vector<Near> chosen;
     std::vector<uint32_t> slots;
+    std::vector<uint32_t> passed;
     std::vector<const float*> rows;
     std::vector<float> distances;
     std::vector<float> query;
@@ -63,6 +79,15 @@ struct Scratch {
     CodeQuestion between;   // another node
 
     static Scratch& of_this_thread();
+};
+
+// A walk among the allowed docs.
+struct FilteredWalk {
+    AllowWords allow;
+    size_t k = 0;
+    size_t ef = 0;
+    uint32_t tail_begin = 0;  // nodes from here on are scanned, not walked to
+    double budget = 0;        // distances after which it gives up
 };
 
 class Graph {
@@ -114,9 +139,16 @@ class Graph {
     // `visits_max` nodes were met.
     bool walk(const Measure& measure, size_t ef, const AllowWords* allow, uint32_t tail_begin,
               size_t visits_max, Scratch& scratch) const;
+    // Walks from allowed nodes to allowed nodes (graph_filtered.cpp) into scratch.nearest. False
+    // where it gave up, because it cost more than its budget.
+    bool walk_allowed(const Measure& measure, const FilteredWalk& walk, Scratch& scratch) const;
     // Scans slots [begin, end) into scratch.nearest.
     void scan(const Measure& measure, uint32_t begin, uint32_t end, const AllowWords* allow,
               Scratch& scratch) const;
+    // Measures scratch.slots into scratch.distances, as searches do.
+    void measure_slots(const Measure& measure, Scratch& scratch) const;
+    // Whether every doc in scratch.nearest is allowed.
+    bool all_allowed(Scratch& scratch, const AllowWords& allow) const;
     // Scans the allowed docs, whatever their slot.
     void scan_allowed(const Measure& measure, const AllowWords& allow, Scratch& scratch) const;
 
@@ -154,6 +186,22 @@ class Graph {
     bool walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
                         size_t visits_max, Scratch& scratch) const;
     std::vector<std::shared_ptr<CodeTable>> code_tables();
+    void set_doc(uint32_t slot, uint32_t doc) {
+        nodes_.row(slot)->doc = doc;
+        if (doc != slot) slots_are_docs_.store(false, std::memory_order_release);
+    }
+    bool slots_are_docs() const { return slots_are_docs_.load(std::memory_order_acquire); }
+    void sample_allowed(const Measure& measure, const AllowWords& allow, uint64_t luck,
+                        uint32_t tail_begin, Scratch& scratch) const;
+    void insert_measured(const Measure& measure, Scratch& scratch) const;
+    template <class Allowed>
+    double share_around(uint32_t slot, const Allowed& allowed, Scratch& scratch) const;
+    template <class Allowed>
+    void gather_allowed(const Measure& measure, uint32_t slot, const Allowed& allowed,
+                        Scratch& scratch) const;
+    template <class Allowed>
+    bool walk_through(const Measure& measure, const FilteredWalk& walk, const Allowed& allowed,
+                      Scratch& scratch) const;
     Measure measure_slot(const CodeTable* table, uint32_t slot, CodeQuestion& question) const;
     void measure_again(uint32_t slot, Scratch& scratch) const;
     void choose(const CodeTable* table, std::vector<Near>& candidates, size_t most,
@@ -178,7 +226,8 @@ class Graph {
     std::atomic<uint32_t> count_{0};
     std::atomic<uint32_t> linked_{0};
     std::atomic<uint32_t> deleted_{0};
-    std::atomic<uint64_t> entry_{0};  // (level + 1) << 32 | slot, 0 while empty
+    std::atomic<bool> slots_are_docs_{true};  // every doc's slot is its own number
+    std::atomic<uint64_t> entry_{0};          // (level + 1) << 32 | slot, 0 while empty
     std::mutex entry_mutex_;
     std::mutex claim_mutex_;
     std::atomic<uint32_t> claimed_{0};

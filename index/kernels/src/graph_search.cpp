@@ -116,6 +116,7 @@ bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uin
     scratch.visited.reset(count());
     if (allow == nullptr && deleted() == 0 && ef <= kBeamMax) {
         search_layer(measure, near, ef, 0, scratch);
+        scratch.effort.count_visits(scratch.visited.count());
         for (size_t at = 0; at < scratch.beam.size(); ++at) {
             Near found = scratch.beam.at(at);
             if (found.slot < tail_begin) scratch.nearest.push(found.distance, found.slot);
@@ -131,6 +132,7 @@ bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uin
     bool done = allow == nullptr
                     ? walk_accepting(measure, near, ef, is_live, visits_max, scratch)
                     : walk_accepting(measure, near, ef, is_allowed, visits_max, scratch);
+    scratch.effort.count_visits(scratch.visited.count());
     if (!done) return false;
     for (const Near& found : scratch.results)
         if (found.slot < tail_begin) scratch.nearest.push(found.distance, found.slot);

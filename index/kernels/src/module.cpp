@@ -26,6 +26,7 @@ NB_MODULE(_native, m) {
     weft::bind_vector_index(m);
     weft::bind_multi_vector(m);
     weft::bind_codes(m);
+    weft::bind_search_plan(m);
     weft::bind_search_pool(m);
     weft::bind_postings(m);
     weft::bind_bm25(m);

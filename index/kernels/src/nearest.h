@@ -107,6 +107,8 @@ class Beam {
         return slot;
     }
 
+    // How many nodes are nearer than the next one to expand.
+    size_t next_index() const { return next_; }
     uint32_t peek_next() const { return items_[next_].slot; }
 
     size_t size() const { return size_; }

@@ -84,7 +84,7 @@ class SearchPool {
     int descriptor() const { return wakeup_.descriptor(); }
 
     void submit(const IndexHandle& index, const FloatRow& query, size_t k, size_t ef,
-                const std::optional<WordArray>& allow, size_t flat_search_cutoff,
+                const std::optional<WordArray>& allow, const SearchBounds& bounds,
                 float distance_max, uint64_t ticket) {
         auto job = std::make_unique<Job>();
         job->ticket = ticket;
@@ -94,7 +94,7 @@ class SearchPool {
         job->request.dimensions = query.shape(0);
         job->request.k = k;
         job->request.ef = ef;
-        job->request.flat_search_cutoff = flat_search_cutoff;
+        job->request.bounds = bounds;
         job->request.distance_max = distance_max;
         {
             std::lock_guard guard(mutex_);
@@ -104,7 +104,7 @@ class SearchPool {
         changed_.notify_one();  // After the lock, or the thread that wakes waits for it again.
     }
 
-    // [(ticket, doc ids, distances)] of searches that succeeded and
+    // [(ticket, doc ids, distances, explanation)] of searches that succeeded and
     // [(ticket, kind of error, message)] of those that did not, in one list.
     nb::list drain() {
         std::vector<std::unique_ptr<Job>> done;
@@ -118,7 +118,8 @@ class SearchPool {
         for (const std::unique_ptr<Job>& job : done) {
             if (job->outcome == Outcome::found)
                 results.append(nb::make_tuple(job->ticket, numpy_of(job->found.docs),
-                                              numpy_of(job->found.distances)));
+                                              numpy_of(job->found.distances),
+                                              job->found.explanation));
             else
                 results.append(nb::make_tuple(job->ticket, name_of(job->outcome), job->message));
         }
@@ -178,8 +179,8 @@ void bind_search_pool(nb::module_& m) {
         .def(nb::init<size_t>(), nb::arg("threads"))
         .def_prop_ro("descriptor", &SearchPool::descriptor)
         .def("submit", &SearchPool::submit, nb::arg("index"), nb::arg("query"), nb::arg("k"),
-             nb::arg("ef"), nb::arg("allow").none(), nb::arg("flat_search_cutoff"),
-             nb::arg("distance_max"), nb::arg("ticket"))
+             nb::arg("ef"), nb::arg("allow").none(), nb::arg("bounds"), nb::arg("distance_max"),
+             nb::arg("ticket"))
         .def("drain", &SearchPool::drain)
         .def("close", &SearchPool::close);
 }

@@ -330,7 +330,7 @@ void Snapshot::load_sections(Graph& graph, const Header& header, const Reader& r
     for (uint32_t slot = 0; slot < header.slots; ++slot) {
         Graph::Node* node = graph.nodes_.row(slot);
         bool is_deleted = (levels[slot] & kDeletedBit) != 0;
-        node->doc = docs[slot];
+        graph.set_doc(slot, docs[slot]);
         node->level = levels[slot] & uint8_t(~kDeletedBit);
         node->upper.store(uppers[slot], std::memory_order_relaxed);
         node->flags.store(uint8_t((is_deleted ? Graph::kDeleted : 0) |

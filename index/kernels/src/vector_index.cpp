@@ -9,14 +9,6 @@
 #include "snapshot.h"
 
 namespace weft {
-namespace {
-
-// A walk meets about this many new nodes for each place in its beam, and a node anywhere in memory
-// costs about twice one in a row.
-constexpr double kVisitsPerPlace = 12.0;
-constexpr double kWalkCost = 2.0;
-
-}  // namespace
 
 std::shared_ptr<Graph> VectorIndex::graph() const {
     std::lock_guard guard(graph_mutex_);
@@ -102,7 +94,7 @@ Found VectorIndex::search(const SearchRequest& request) const {
     if (request.k == 0 || std::isnan(request.distance_max)) return found;
     Scratch& scratch = Scratch::of_this_thread();
     const float* query = prepare_query(request.query, request.dimensions, scratch);
-    search_graph(*graph, query, request, scratch);
+    found.explanation = search_graph(*graph, query, request, scratch);
     const std::vector<Near>& nearest = scratch.nearest.sorted();
     found.docs.reserve(nearest.size());
     found.distances.reserve(nearest.size());
@@ -113,53 +105,86 @@ Found VectorIndex::search(const SearchRequest& request) const {
     return found;
 }
 
-void VectorIndex::search_graph(const Graph& graph, const float* query, const SearchRequest& request,
-                               Scratch& scratch) const {
+// Goes the planned way. False where that did not bring what a search has to bring.
+bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measure& measure,
+                         const SearchRequest& request, const Extent& extent,
+                         Scratch& scratch) const {
+    const AllowWords* allow = request.allow ? &*request.allow : nullptr;
+    scratch.nearest.reset(request.k, std::numeric_limits<float>::infinity());
+    bool done = false;
+    if (plan.way == Way::two_hop)
+        done = graph.walk_allowed(measure, {*allow, request.k, plan.ef, extent.linked, plan.budget},
+                                  scratch);
+    else
+        done = graph.walk(measure, plan.ef, plan.way == Way::plain ? nullptr : allow, extent.linked,
+                          extent.eligible, scratch);
+    if (!done) return false;
+    graph.scan(measure, extent.linked, extent.count, allow, scratch);
+    if (plan.way == Way::plain && allow != nullptr && !graph.all_allowed(scratch, *allow))
+        return false;  // As many docs are allowed as live, but not the same ones.
+    // Fewer than asked for, although there are more: parts of the graph were not reached.
+    return scratch.nearest.size() >= std::min(request.k, extent.eligible);
+}
+
+Explanation VectorIndex::search_graph(const Graph& graph, const float* query,
+                                      const SearchRequest& request, Scratch& scratch) const {
     std::shared_ptr<CodeTable> table = graph.code_table();
-    if (table == nullptr) {
-        search_by(graph.measure(query), graph, request, scratch);
-        return;
-    }
+    if (table == nullptr) return search_by(graph.measure(query), graph, request, scratch);
     SearchRequest wide = request;
     wide.k = rescored(request);
     wide.ef = std::max(request.ef, wide.k);
     wide.distance_max = std::numeric_limits<float>::infinity();
-    search_by(graph.measure_vector(table.get(), query, scratch.question), graph, wide, scratch);
+    Explanation explanation =
+        search_by(graph.measure_vector(table.get(), query, scratch.question), graph, wide, scratch);
     rescore(graph, query, request, scratch);
+    return explanation;
 }
 
-void VectorIndex::search_by(const Measure& measure, const Graph& graph,
-                            const SearchRequest& request, Scratch& scratch) const {
+Explanation VectorIndex::search_by(const Measure& measure, const Graph& graph,
+                                   const SearchRequest& request, Scratch& scratch) const {
     const AllowWords* allow = request.allow ? &*request.allow : nullptr;
     // `linked` before `count`: what is linked later is in the tail as well, nothing in neither.
-    uint32_t linked = graph.linked();
-    uint32_t count = graph.count();
+    Extent extent;
+    extent.linked = graph.linked();
+    extent.count = graph.count();
     size_t live = graph.live();
-    size_t eligible = allow != nullptr ? std::min(allow->allowed, live) : live;
-    size_t ef = std::max(request.ef, request.k);
-    double places = double(ef) * double(count) / double(std::max<size_t>(eligible, 1));
-    double walk_cost = places * kVisitsPerPlace * kWalkCost;
-    bool exact = linked == 0 || double(eligible) <= walk_cost ||
-                 (allow != nullptr && eligible < request.flat_search_cutoff);
+    extent.eligible = allow != nullptr ? std::min(allow->allowed, live) : live;
+    PlanInput input;
+    input.is_filtered = allow != nullptr;
+    input.eligible = extent.eligible;
+    input.live = live;
+    input.slots = extent.count;
+    input.linked = extent.linked;
+    input.k = request.k;
+    input.ef = request.ef;
+    input.links = graph.settings().links;
+    input.costs = costs_.of(graph, measure, extent.linked);
+    input.flat_search_cutoff = request.bounds.flat_search_cutoff;
+    input.is_cutoff_set = request.bounds.is_cutoff_set;
+    input.strategy = request.bounds.strategy;
+    Explanation explanation;
+    explanation.plan = plan_search(input);
+    scratch.effort = {};
+    bool exact = explanation.plan.way == Way::exact;
     if (!exact) {
-        // A walk that meets more nodes than there are eligible ones is dearer than their scan.
-        scratch.nearest.reset(request.k, std::numeric_limits<float>::infinity());
-        exact = !graph.walk(measure, ef, allow, linked, eligible, scratch);
-        if (!exact) {
-            graph.scan(measure, linked, count, allow, scratch);
-            // Fewer than asked for, although there are more: parts of the graph were not reached.
-            exact = scratch.nearest.size() < std::min(request.k, eligible);
-        }
+        exact = !follow(explanation.plan, graph, measure, request, extent, scratch);
+        explanation.gave_up = exact;
     }
     if (exact) {
         scratch.nearest.reset(request.k, request.distance_max);
         if (allow != nullptr)
             graph.scan_allowed(measure, *allow, scratch);
         else
-            graph.scan(measure, 0, count, nullptr, scratch);
+            graph.scan(measure, 0, extent.count, nullptr, scratch);
     } else {
         scratch.nearest.drop_beyond(request.distance_max);
     }
+    explanation.effort = scratch.effort;
+    if (scratch.effort.ef_raised > 0) {
+        explanation.plan.ef = scratch.effort.ef_raised;
+        explanation.plan.overrides = "ef: what is allowed lies far from the query";
+    }
+    return explanation;
 }
 
 void VectorIndex::distances(const float* query, size_t dimensions, const uint32_t* docs,

@@ -1,7 +1,7 @@
 // VectorIndex: one vector space of one shard; a graph, its writer's order, its background work.
 //
-// A search decides by cost between the exact scan and the walk over the graph, and always scans the
-// tail. Where deleted slots have become too many, a compacted copy takes the place of the graph.
+// A search goes the way that search_plan.h chooses, and always scans the tail. Where deleted slots
+// have become too many, a compacted copy takes the place of the graph.
 //
 // Concurrency: writers take turns behind one mutex. Searches hold the graph they began with; the
 // only lock they touch guards the copy of that pointer.
@@ -20,6 +20,8 @@
 #include "compaction.h"
 #include "graph.h"
 #include "link_pool.h"
+#include "search_costs.h"
+#include "search_plan.h"
 
 namespace weft {
 
@@ -33,19 +35,34 @@ struct IndexSettings {
 // what the live vectors need.
 constexpr double kDeletedShareMax = 1.0 / 7;
 
+// What a user has set about filtered searches.
+struct SearchBounds {
+    size_t flat_search_cutoff = 0;
+    bool is_cutoff_set = false;  // otherwise costs decide, not the cutoff
+    FilterStrategy strategy = FilterStrategy::free;
+};
+
 struct SearchRequest {
     const float* query = nullptr;
     size_t dimensions = 0;
     size_t k = 0;
     size_t ef = 0;
     std::optional<AllowWords> allow;
-    size_t flat_search_cutoff = 0;  // fewer allowed docs are scanned, whatever a walk would cost
+    SearchBounds bounds;
     float distance_max = std::numeric_limits<float>::infinity();
+};
+
+// How a search went, for whoever asks why it was fast or slow.
+struct Explanation {
+    SearchPlan plan;
+    bool gave_up = false;  // the planned walk was not enough; the exact scan answered
+    Effort effort;
 };
 
 struct Found {
     std::vector<uint32_t> docs;
     std::vector<float> distances;
+    Explanation explanation;
 };
 
 // A vector of another length than those in the index.
@@ -125,10 +142,18 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void end_flat_if_due(const Graph& graph);
     void prepare(const float* row, size_t dimensions, float* out) const;
     const float* prepare_query(const float* query, size_t dimensions, Scratch& scratch) const;
-    void search_graph(const Graph& graph, const float* query, const SearchRequest& request,
-                      Scratch& scratch) const;
-    void search_by(const Measure& measure, const Graph& graph, const SearchRequest& request,
-                   Scratch& scratch) const;
+    // What a search sees of a graph that others change meanwhile.
+    struct Extent {
+        uint32_t linked = 0;
+        uint32_t count = 0;
+        size_t eligible = 0;
+    };
+    bool follow(const SearchPlan& plan, const Graph& graph, const Measure& measure,
+                const SearchRequest& request, const Extent& extent, Scratch& scratch) const;
+    Explanation search_graph(const Graph& graph, const float* query, const SearchRequest& request,
+                             Scratch& scratch) const;
+    Explanation search_by(const Measure& measure, const Graph& graph, const SearchRequest& request,
+                          Scratch& scratch) const;
     size_t rescored(const SearchRequest& request) const;
     void rescore(const Graph& graph, const float* query, const SearchRequest& request,
                  Scratch& scratch) const;
@@ -147,6 +172,7 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void end_compaction_if_caught_up(Compaction& compaction);
 
     const IndexSettings settings_;
+    mutable CostMeter costs_;
     mutable std::mutex graph_mutex_;
     std::shared_ptr<Graph> graph_;
     std::mutex writer_mutex_;

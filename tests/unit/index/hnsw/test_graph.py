@@ -163,11 +163,15 @@ def test_filter_far_from_the_query_still_gives_k() -> None:
     for target in (index, exact):
         target.add(ids(0, 6000), rows)
     assert index.wait_indexed(60)
+    hits = 0
     for query in clustered(10, 16, seed=6):
         ranked = exact.search(query, 6000).doc_ids
         allow = AllowList(BitMap(ranked[3000:]))
         found = index.search(query, 10, allow=allow, ef=16)
-        assert found.doc_ids.tolist() == ranked[3000:3010].tolist()
+        assert len(found.doc_ids) == 10
+        assert set(found.doc_ids.tolist()) <= set(allow.bitmap)
+        hits += len(set(found.doc_ids.tolist()) & set(ranked[3000:3010].tolist()))
+    assert hits >= 80
 
 
 def test_every_match_comes_back_when_k_is_large() -> None:

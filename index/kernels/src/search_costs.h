@@ -1,0 +1,33 @@
+// CostMeter: what a distance costs on the rows of one index, measured on those rows.
+//
+// Measured again when the graph has doubled or codes came or went, by whichever search comes first:
+// a few hundred rows, less than a walk takes. The least of some rounds counts, because another
+// process may have had the processor meanwhile.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "search_plan.h"
+
+namespace weft {
+
+class Graph;
+class Measure;
+
+class CostMeter {
+  public:
+    // What `with` costs among the first `linked` rows. Concurrency: any number of threads.
+    RowCosts of(const Graph& graph, const Measure& with, uint32_t linked);
+
+  private:
+    void measure(const Graph& graph, const Measure& with, uint32_t linked);
+
+    std::atomic<uint32_t> measured_for_{0};  // rows there were
+    std::atomic<bool> measuring_{false};
+    std::atomic<bool> is_exact_{true};  // vectors were measured, not codes
+    std::atomic<float> random_ns_{0};
+    std::atomic<float> sequential_ns_{0};
+};
+
+}  // namespace weft

@@ -1,0 +1,99 @@
+"""The search planner as a table: what is known before a search, and the way it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
+
+from weftdb.index.kernels import _native
+
+MILLION = 1_000_000
+
+
+def plan(
+    eligible: int,
+    *,
+    cutoff: int | None = None,
+    strategy: str = "",
+    costs: tuple[float, float] = (80.0, 30.0),
+    **given: Any,
+) -> tuple[str, str, int, str]:
+    """Plan for a million docs, k 10, ef 100, a filter; `given` says otherwise."""
+    known = {"is_filtered": True, "live": MILLION, "k": 10, "ef": 100, "links": 32} | given
+    known = {"slots": known["live"], "linked": known["live"]} | known
+    return _native.plan_search(
+        eligible=eligible,
+        random_ns=costs[0],
+        sequential_ns=costs[1],
+        bounds=_native.SearchBounds(cutoff, strategy),
+        **known,
+    )
+
+
+@pytest.mark.parametrize(
+    ("eligible", "given", "way"),
+    [
+        # Nothing is set: what costs least.
+        (MILLION, {"is_filtered": False}, "plain"),
+        (MILLION, {}, "plain"),
+        (990_000, {}, "sweeping"),
+        (900_000, {}, "two-hop"),
+        (500_000, {}, "two-hop"),
+        (100_000, {}, "two-hop"),
+        (30_000, {}, "two-hop"),
+        (10_000, {}, "exact"),
+        (2_000, {}, "exact"),
+        (100, {}, "exact"),
+        (0, {}, "exact"),
+        # A long beam makes walks dear.
+        (30_000, {"ef": 2000}, "exact"),
+        (500_000, {"ef": 2000}, "two-hop"),
+        (500_000, {"ef": 5000}, "sweeping"),
+        # Few docs are scanned, with a filter or without.
+        (900, {"live": 900, "is_filtered": False}, "exact"),
+        (500, {"live": 900}, "exact"),
+        # What is asked for is everything.
+        (5_000, {"k": 5_000}, "exact"),
+        # Nothing is linked yet: all of it is the tail.
+        (MILLION, {"linked": 0, "is_filtered": False}, "exact"),
+        (MILLION, {"linked": 0}, "exact"),
+        # flatSearchCutoff binds on both sides.
+        (39_999, {"cutoff": 50_000}, "exact"),
+        (900_000, {"cutoff": 950_000}, "exact"),
+        (50_000, {"cutoff": 50_000}, "two-hop"),
+        (3_000, {"cutoff": 1_000}, "two-hop"),
+        (999, {"cutoff": 1_000}, "exact"),
+        (3_000, {"cutoff": 0}, "two-hop"),
+        # It speaks of filtered searches only.
+        (MILLION, {"cutoff": 2 * MILLION, "is_filtered": False}, "plain"),
+        # filterStrategy binds where a walk is taken.
+        (500_000, {"strategy": "sweeping"}, "sweeping"),
+        (30_000, {"strategy": "sweeping"}, "exact"),
+        (30_000, {"strategy": "sweeping", "cutoff": 1_000}, "sweeping"),
+        (990_000, {"strategy": "acorn"}, "two-hop"),
+    ],
+)
+def test_table(eligible: int, given: dict[str, Any], way: str) -> None:
+    found, reason, ef, overrides = plan(eligible, **given)
+    assert found == way, reason
+    assert reason
+    assert ef == max(given.get("ef", 100), given.get("k", 10))
+    assert overrides == ""
+
+
+def test_costs_decide_between_scan_and_plain_walk() -> None:
+    dear_walk, _, _, _ = plan(5_000, live=5_000, is_filtered=False, costs=(200.0, 10.0))
+    dear_scan, _, _, _ = plan(5_000, live=5_000, is_filtered=False, costs=(30.0, 30.0))
+    assert (dear_walk, dear_scan) == ("exact", "plain")
+
+
+def test_deleted_slots_make_sweeping_dearer_not_the_scan() -> None:
+    assert plan(20_000, strategy="sweeping", live=500_000, slots=MILLION)[0] == "exact"
+
+
+def test_unknown_strategy_is_refused() -> None:
+    with pytest.raises(ValueError, match="no such filter strategy: astrology"):
+        _native.SearchBounds(None, "astrology")
