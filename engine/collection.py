@@ -77,7 +77,7 @@ class LocalCollection:
         self._wake = wake
         self._env = env
         self._admission = admission
-        self.queues = LinkQueues(shard.vectors, shard.config.index, env.clock)
+        self.queues = LinkQueues(lambda: shard.vectors, shard.config.index, env.clock)
         self._retired = threading.Event()
 
     @property

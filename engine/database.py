@@ -11,6 +11,7 @@ import shutil
 import struct
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -119,16 +120,22 @@ class Database:
             return self._open_row(row, definition)
 
     def update_collection(self, definition: Collection) -> LocalCollection:
-        """Replace a definition by a compatible one (core/definition decided that it is)."""
+        """Replace a definition by a compatible one (core/definition decided that it is).
+
+        Raises Overloaded, before anything is written, where there is no room for an index that
+        would have to be built.
+        """
         with self._lock:
             self._check_open()
             held = self.collection(definition.name)
             self._check_vectors(definition)
+            needed = held.shard.build_bytes(definition)
             batch = WriteBatch()
             row = _row(definition, held.shard.shard_id, held.shard_name)
             batch.put(Family.METADATA, keys.collection_key(definition.name), _encode_row(row))
-            self.store.wait_durable(self.store.write(batch))
-            held.reconfigure(definition)
+            with self.admission.memory.grant(needed) if needed else nullcontext():
+                self.store.wait_durable(self.store.write(batch))
+                held.reconfigure(definition)
             return held
 
     def delete_collection(self, name: str) -> bool:

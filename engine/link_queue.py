@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weftdb.core.config import IndexConfig
@@ -42,9 +42,9 @@ class _Mark:
 
 @dataclass(slots=True)
 class LinkQueue:
-    """The queue of the index `name` in `spaces`, where another index may take its place."""
+    """The queue of the index `name` in what `spaces` gives, where another may take its place."""
 
-    spaces: Mapping[VectorName, VectorIndex]
+    spaces: Callable[[], Mapping[VectorName, VectorIndex]]
     name: VectorName
     clock: Clock
     slowed_s: float = 0.0
@@ -56,7 +56,7 @@ class LinkQueue:
     @property
     def pending(self) -> int:
         """Vectors that wait."""
-        return self.spaces[self.name].pending
+        return self.spaces()[self.name].pending
 
     def note(self, count: int) -> None:
         """Say that `count` vectors were just written."""
@@ -93,7 +93,7 @@ class LinkQueue:
     def _is_too_long(self, config: IndexConfig) -> bool:
         pending = self.pending
         return pending > TAIL_MIN and pending > tail_max(
-            self.spaces[self.name].dimensions or 1, config
+            self.spaces()[self.name].dimensions or 1, config
         )
 
     def _forget_linked(self) -> None:
@@ -107,7 +107,10 @@ class LinkQueues:
     """The queues of one collection."""
 
     def __init__(
-        self, spaces: Mapping[VectorName, VectorIndex], config: IndexConfig, clock: Clock
+        self,
+        spaces: Callable[[], Mapping[VectorName, VectorIndex]],
+        config: IndexConfig,
+        clock: Clock,
     ) -> None:
         self._spaces = spaces
         self._config = config
@@ -141,7 +144,7 @@ class LinkQueues:
         return sum(queue.slowed_s for queue in self._queues.values())
 
     def _all(self) -> list[LinkQueue]:
-        for name in list(self._spaces):
+        for name in self._spaces():
             if name not in self._queues:
                 queue = LinkQueue(self._spaces, name, self._clock)
                 self._queues.setdefault(name, queue)

@@ -22,6 +22,7 @@ from pyroaring import BitMap
 from weftdb.core.config import Config
 from weftdb.core.errors import ObjectNotFound
 from weftdb.core.limits import ID_CACHE_BYTES_MAX
+from weftdb.core.memory_estimate import link_bytes, row_bytes
 from weftdb.core.objects import Object
 from weftdb.core.query import Filter
 from weftdb.core.schema import Collection, VectorConfig
@@ -227,6 +228,16 @@ class Shard:
             end=DocId(self.docs.next_doc_id),
             dimensions=before.dimensions,
         )
+
+    def build_bytes(self, schema: Collection) -> int:
+        """What the indexes take at most that `schema` asks for and that must be built."""
+        total = 0.0
+        for vector in schema.vectors:
+            index = self.vectors.get(vector.name)
+            if isinstance(index, SkippedIndex) and not vector.hnsw.skip:
+                links = link_bytes(vector.hnsw.max_connections)
+                total += self.count * (row_bytes(index.dimensions or 1) + links)
+        return int(total)
 
     def fill_indexes(self) -> bool:
         """Carry a slice of the stored vectors into every index that is being built; tell whether

@@ -25,7 +25,7 @@ class Index:
 
 
 def make(index: Index, clock: ManualClock) -> LinkQueue:
-    return LinkQueue(cast("Any", {UNNAMED: index}), UNNAMED, clock)
+    return LinkQueue(lambda: cast("Any", {UNNAMED: index}), UNNAMED, clock)
 
 
 def test_the_oldest_is_the_first_that_is_not_linked() -> None:
@@ -89,7 +89,7 @@ def test_the_wait_has_an_end() -> None:
 def test_collections_wait_before_they_write(docs: LocalCollection) -> None:
     index = Index(pending=20_000)
     queues = LinkQueues(
-        cast("Any", {UNNAMED: index}), IndexConfig(tail_wait_s_max=0.01), ManualClock()
+        lambda: cast("Any", {UNNAMED: index}), IndexConfig(tail_wait_s_max=0.01), ManualClock()
     )
     docs.queues = queues
     docs.put([draft(1, vector=[1.0, 2.0]), draft(2)])

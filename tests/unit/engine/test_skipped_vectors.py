@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.unit.engine.samples import DOC, draft, uid
 from weftdb.core.definition import parse_collection, update_collection
-from weftdb.core.errors import DimensionMismatch, SchemaViolation
+from weftdb.core.errors import DimensionMismatch, Overloaded, SchemaViolation
 from weftdb.core.query import NearVector, Search, Target
 from weftdb.core.types import UNNAMED
 from weftdb.engine.collection import LocalCollection
@@ -176,3 +176,28 @@ def test_chores_follow_the_definition(database: Database) -> None:
     assert set(after) - set(before) == {"snapshot of Doc b"}
     assert all(after[name] is chore for name, chore in before.items())
     assert replace(docs.schema) == docs.schema
+
+
+def test_a_build_without_room_is_refused_and_changes_nothing(
+    database: Database, skipped: LocalCollection
+) -> None:
+    memory = database.admission.memory
+    memory.budget_bytes = memory._in_use() + 100_000
+    wanted = update_collection(skipped.schema, settings(skip=False))
+    with pytest.raises(Overloaded):
+        database.update_collection(wanted)
+    assert isinstance(skipped.shard.vectors[UNNAMED], SkippedIndex)
+    assert skipped.schema.vectors[0].hnsw.skip
+    memory.budget_bytes = 0
+    database.update_collection(wanted)
+    assert skipped.wait_indexed(30)
+
+
+def test_the_queue_follows_the_indexes(still: Database, skipped: LocalCollection) -> None:
+    assert skipped.queues.pending == 0
+    switch(still, skipped, skip=False)
+    assert skipped.queues.pending == 2_000, "all that is to be carried over"
+    while isinstance(skipped.shard.vectors[UNNAMED], BuildingIndex):
+        still.maintenance.run_once()
+    assert skipped.wait_indexed(30)
+    assert skipped.queues.pending == 0
