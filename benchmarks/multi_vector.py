@@ -135,7 +135,7 @@ def measure(corpus: Corpus, subjects: list[Subject]) -> list[tuple[float, float]
 
 def main() -> None:
     """Parse, build, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", choices=("small", "full"), default="small")
     parser.add_argument("--hard", action="store_true")
     parser.add_argument("--docs", type=int, help="docs, instead of the scale's")

@@ -93,12 +93,12 @@ def _beside(
         assert process.stdout.readline() == "go\n"
         time.sleep(2.0)
         for phase, in_flight in runs:
-            work.append(measure(phase=phase, in_flight=in_flight, **how))  # type: ignore[arg-type]
+            work.append(measure(phase=phase, in_flight=in_flight, **how))
             print(" ", work[-1], flush=True)
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()  # type: ignore[union-attr]
+        process.stdout.close()
 
 
 def run(count: int, seconds: float, scratch: Path, environment: dict[str, str]) -> list[Latency]:

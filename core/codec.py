@@ -78,7 +78,7 @@ def decode_number(data: bytes) -> float:
     return number
 
 
-def encode_boolean(value: bool) -> bytes:  # noqa: FBT001  the boolean is the value itself
+def encode_boolean(value: bool) -> bytes:  # noqa: FBT001  # The boolean is the value itself
     """Encode a boolean; false sorts first."""
     return TRUE if value else FALSE
 

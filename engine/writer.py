@@ -107,11 +107,8 @@ class ShardWriter:
                     key = keys.tombstone_key(self._shard.shard_id, object_id)
                     change.batch.put(Family.METADATA, key, encode_version(version))
             self._remove_docs(change, list(present.values()))
-            seen: set[ObjectId] = set()
-            deleted = [
-                i in present and not (i in seen or seen.add(i))  # type: ignore[func-returns-value]
-                for i in ids
-            ]
+            first = {ids[at]: at for at in reversed(range(len(ids)))}
+            deleted = [i in present and first[i] == at for at, i in enumerate(ids)]
             return deleted, self._commit(change, version)
 
     def _refusal(

@@ -315,7 +315,7 @@ def _replaced(base: Tree, changes: Mapping[str, Any]) -> Tree:
         name: _replaced(getattr(base, name), value) if isinstance(value, dict) else value
         for name, value in changes.items()
     }
-    return dataclasses.replace(base, **replaced)  # type: ignore[type-var]
+    return dataclasses.replace(base, **replaced)  # type: ignore[type-var]  # Any dataclass.
 
 
 def _check_together(settings: ServerSettings) -> None:

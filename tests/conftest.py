@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         chosen = getattr(test, "_hypothesis_internal_use_settings", None)
         if chosen is not None:
             more = settings(chosen, max_examples=chosen.max_examples * times, deadline=None)
-            test._hypothesis_internal_use_settings = more  # type: ignore[union-attr]
+            test._hypothesis_internal_use_settings = more
 
 
 def pytest_report_header() -> list[str]:

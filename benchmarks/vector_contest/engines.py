@@ -65,7 +65,7 @@ class Weftdb:
         settings = HnswSettings(ef_construction=EF_CONSTRUCTION, max_connections=LINKS)
         metric = Metric.COSINE if self._metric == "cosine" else Metric.L2_SQUARED
         # The config of the index has no vectorizer and no name to look at.
-        config = VectorConfig(name="", metric=metric, hnsw=settings)  # type: ignore[arg-type]
+        config = VectorConfig(name="", metric=metric, hnsw=settings)
         return HnswIndex(config, IndexConfig(threads=threads))
 
     def build(self, rows: Floats, threads: int) -> None:

@@ -7,6 +7,8 @@ nobody asked, as 0. All of this is as recorded.
 
 from __future__ import annotations
 
+from google.protobuf.message import Message
+
 from weftdb.core.aggregation import Aggregated, Group, GroupValue, Summary
 from weftdb.core.errors import LimitExceeded
 from weftdb.core.schema import DataType
@@ -88,9 +90,9 @@ def _set_statistics(
             setattr(out, name, value)
 
 
-def _names(kind: str, asked: aggregate_pb2.AggregateRequest.Aggregation, out: object) -> set[str]:
+def _names(kind: str, asked: aggregate_pb2.AggregateRequest.Aggregation, out: Message) -> set[str]:
     given = asked.WhichOneof("aggregation")
-    known = {field.name for field in out.DESCRIPTOR.fields}  # type: ignore[attr-defined]  # a message
+    known = {field.name for field in out.DESCRIPTOR.fields}
     if given is None or (given != kind and {given, kind} != _NUMBERS):
         return known
     names = {field.name for field, _ in getattr(asked, given).ListFields()} & known

@@ -87,7 +87,7 @@ def test_texts_are_embedded_in_process(client: WeftClient, collection_name: str)
     assert not made.data.insert_many([{"text": text} for text in texts]).has_errors
 
     def first(*query: str, **options: object) -> str:
-        found = made.query.near_text(list(query), limit=1, **options).objects  # type: ignore[arg-type]
+        found = made.query.near_text(list(query), limit=1, **options).objects
         return str(found[0].properties["text"])
 
     assert first("quick automobile") == texts[0]

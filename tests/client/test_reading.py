@@ -73,7 +73,7 @@ def test_near_vector(fruits: Collection) -> None:
     assert positions(found) == [0, 1, 2]
     distances = [item.metadata.distance for item in found]
     assert distances[0] == pytest.approx(0, abs=1e-6)
-    assert distances == sorted(distances)  # type: ignore[type-var]
+    assert distances == sorted(distances)
     assert found[0].metadata.certainty == pytest.approx(1)
     assert found[0].metadata.score is None
     close = fruits.query.near_vector([1.0, 0.0], distance=0.05).objects
@@ -93,7 +93,7 @@ def test_keywords(fruits: Collection) -> None:
     found = bm25("red", query_properties=["title"], return_metadata=scored).objects
     assert set(positions(found)) == {0, 2, 4}
     scores = [item.metadata.score for item in found]
-    assert scores == sorted(scores, reverse=True)  # type: ignore[type-var]
+    assert scores == sorted(scores, reverse=True)
     both = bm25("red apple", query_properties=["title"], operator=BM25Operator.and_()).objects
     assert positions(both) == [0]
     two = bm25("red apple pie", query_properties=["title^2"], operator=BM25Operator.or_(2)).objects
@@ -159,7 +159,7 @@ def test_wrong_questions_are_refused(fruits: Collection) -> None:
         lambda: query.near_vector([1.0, 0.0], target_vector="other"),
         lambda: query.near_vector([1.0, 0.0], distance=1, certainty=0.5),
         lambda: query.near_text("no vectorizer here"),
-        lambda: query.near_vector(["a"]),  # type: ignore[list-item]
+        lambda: query.near_vector(["a"]),
     ):
         with pytest.raises(RequestRefused):
             ask()

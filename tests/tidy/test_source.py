@@ -141,3 +141,16 @@ def test_only_one_module_reads_the_environment() -> None:
         if re.search(r"\bos\.(environ|getenv)\b", path.read_text(encoding="utf-8"))
     ]
     assert set(readers) <= allowed, "settings are parsed once, at the edge"
+
+
+def test_exceptions_from_the_checkers_have_their_reason() -> None:
+    """`# noqa: X  # why`, and the same for `type: ignore`."""
+    bare = re.compile(r"#\s*(noqa|type: ignore)\b[^#]*$")
+    found = []
+    for path in python_files():
+        if relative(path).startswith(("tests/", "benchmarks/")):
+            continue  # Not type-checked, and free to do odd things.
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if bare.search(line):
+                found.append(f"{relative(path)}:{number}: {line.strip()}")
+    assert found == []

@@ -189,7 +189,10 @@ def _kind(values: Sequence[Plain]) -> query.ValueKind:
     }.get(next(iter(kinds), str), query.ValueKind.TEXT)
 
 
-def _vector_names(chosen: bool | tuple[str, ...], schema: Collection) -> tuple[VectorName, ...]:  # noqa: FBT001
+def _vector_names(
+    chosen: bool | tuple[str, ...],  # noqa: FBT001  # As the caller of the query gave it.
+    schema: Collection,
+) -> tuple[VectorName, ...]:
     if isinstance(chosen, bool):
         return tuple(schema.vector_by_name) if chosen else ()
     names = [_vector_name(name, schema) for name in chosen]
@@ -281,9 +284,9 @@ def _object(
         else None,
     )
     vectors = {
-        name or DEFAULT_VECTOR: rows[position].tolist()  # type: ignore[union-attr]
+        name or DEFAULT_VECTOR: row.tolist()
         for name, rows in hits.vectors.items()
-        if rows[position] is not None
+        if (row := rows[position]) is not None
     }
     return Object(
         uuid=uuid.UUID(bytes=stored.id),

@@ -134,7 +134,7 @@ class Subject:
         """Matches a pattern: `?` is one character, `*` any number."""
         return self._condition(Operator.LIKE, val)
 
-    def is_none(self, val: bool) -> Condition:  # noqa: FBT001
+    def is_none(self, val: bool) -> Condition:  # noqa: FBT001  # As in v4.
         """Whether the property has no value (needs `index_null_state`)."""
         return self._condition(Operator.IS_NULL, val)
 
@@ -156,15 +156,11 @@ class Subject:
         return Condition(Operator.WITHIN_GEO_RANGE, self._name, circle)
 
     def _condition(self, operator: Operator, value: Scalar | Sequence[Scalar]) -> Condition:
-        many = not isinstance(value, str | int | float | bool | datetime | uuid.UUID)
-        values = list(value) if many else [value]  # type: ignore[arg-type]
-        plain = tuple(_plain(item) for item in values)
-        return Condition(
-            operator,
-            self._name,
-            plain if many else plain[0],
-            of_length=self._of_length,
-        )
+        if isinstance(value, str | int | float | bool | datetime | uuid.UUID):
+            plain: Plain | tuple[Plain, ...] = _plain(value)
+        else:
+            plain = tuple(_plain(item) for item in value)
+        return Condition(operator, self._name, plain, of_length=self._of_length)
 
 
 def _plain(value: object) -> Plain:
@@ -181,7 +177,7 @@ class Filter:
     """Where filters begin."""
 
     @staticmethod
-    def by_property(name: str, length: bool = False) -> Subject:  # noqa: FBT001, FBT002
+    def by_property(name: str, length: bool = False) -> Subject:  # noqa: FBT001, FBT002  # As in v4.
         """Look at a property, or at its length (needs `index_property_length`)."""
         return Subject(name, of_length=length)
 

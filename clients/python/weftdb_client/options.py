@@ -37,22 +37,22 @@ class Sort:
     """Where sorting begins: `Sort.by_property("year", ascending=False)`."""
 
     @staticmethod
-    def by_property(name: str, ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002
+    def by_property(name: str, ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002  # As in v4.
         """Sort by a property."""
         return SortKey(name, ascending)
 
     @staticmethod
-    def by_id(ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002
+    def by_id(ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002  # As in v4.
         """Sort by the object's id."""
         return SortKey("_id", ascending)
 
     @staticmethod
-    def by_creation_time(ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002
+    def by_creation_time(ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002  # As in v4.
         """Sort by the time of creation."""
         return SortKey("_creationTimeUnix", ascending)
 
     @staticmethod
-    def by_update_time(ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002
+    def by_update_time(ascending: bool = True) -> SortKey:  # noqa: FBT001, FBT002  # As in v4.
         """Sort by the time of the last update."""
         return SortKey("_lastUpdateTimeUnix", ascending)
 

@@ -164,9 +164,10 @@ def _read_list(message: values_pb2.ListValue) -> list[Any]:
         return list(struct.unpack(f"<{len(values) // 8}d", values))
     if kind == "int_values":
         return list(struct.unpack(f"<{len(values) // 8}q", values))
-    read = {
+    readers: dict[str, Callable[[Any], Any]] = {
         "date_values": date_of_text,
         "uuid_values": UUID,
         "object_values": read_properties,
-    }.get(kind)
-    return [read(value) for value in values] if read else list(values)  # type: ignore[operator]
+    }
+    read = readers.get(kind)
+    return [read(value) for value in values] if read else list(values)

@@ -28,8 +28,15 @@ from weftdb.engine.database import Database
 from weftdb.storage.objects import ObjectStore
 
 KINDS = {
-    "shop": "text", "pieces": "int", "price": "number", "paid": "boolean", "day": "date",
-    "tags": "text[]", "sizes": "int[]", "mark": "uuid", "place": "geoCoordinates",
+    "shop": "text",
+    "pieces": "int",
+    "price": "number",
+    "paid": "boolean",
+    "day": "date",
+    "tags": "text[]",
+    "sizes": "int[]",
+    "mark": "uuid",
+    "place": "geoCoordinates",
 }
 SALES: list[dict[str, Any]] = [
     {"shop": "North", "pieces": 3, "price": 2.5, "paid": True, "day": "2024-03-01T00:00:00Z",

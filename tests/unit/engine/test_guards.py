@@ -42,7 +42,7 @@ def make_memory(
     machine: Machine, clock: ManualClock, *, limit: int | None = None, **config: int
 ) -> MemoryAccountant:
     return MemoryAccountant(
-        ResourcesConfig(**config),  # type: ignore[arg-type]
+        ResourcesConfig(**config),
         clock,
         lambda: Consumption({"vectors": 7 * MiB}, coming=machine.coming),
         used=lambda: machine.used,
@@ -175,7 +175,7 @@ def test_a_refused_import_leaves_no_trace_and_searches_go_on(
     assert docs.count() == 1
     near = NearVector((Target(UNNAMED, np.array([0.0, 1.0], dtype=np.float32)),))
     assert [stored_id(row) for row in docs.search(Search("Doc", near=near)).stored] == [uid(1)]
-    assert docs.get(uid(1)).properties["title"] == "object 1"  # type: ignore[union-attr]
+    assert docs.get(uid(1)).properties["title"] == "object 1"
     assert docs.delete([uid(1)]) == [True], "what makes room is always taken"
 
 

@@ -77,14 +77,14 @@ def pages(database: Database) -> LocalCollection:
 
 
 def found(collection: LocalCollection, near: Near, **more: object) -> list[tuple[int, float]]:
-    hits = collection.search(Search("Page", near=near, **more))  # type: ignore[arg-type]
+    hits = collection.search(Search("Page", near=near, **more))
     assert hits.distances is not None
     numbers = [int.from_bytes(stored_id(stored), "big") for stored in hits.stored]
     return list(zip(numbers, hits.distances, strict=True))
 
 
 def near_tokens(query: np.ndarray = QUERY, **more: object) -> NearVector:
-    return NearVector((Target(TOKENS, query),), **more)  # type: ignore[arg-type]
+    return NearVector((Target(TOKENS, query),), **more)
 
 
 def test_the_recorded_ranking(pages: LocalCollection) -> None:

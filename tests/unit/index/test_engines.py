@@ -167,10 +167,10 @@ def test_many_queries_answer_as_one_by_one(make: Callable[..., VectorIndex]) -> 
     assert index.wait_indexed(60)
     allow = AllowList(BitMap(range(0, COUNT, 2)))
     for options in ({}, {"allow": allow}, {"ef": 200, "distance_max": 12.0}):
-        together = search_many(index, QUERIES, 7, **options)  # type: ignore[arg-type]
+        together = search_many(index, QUERIES, 7, **options)
         assert len(together) == len(QUERIES)
         for query, found in zip(QUERIES, together, strict=True):
-            alone = index.search(query, 7, **options)  # type: ignore[arg-type]
+            alone = index.search(query, 7, **options)
             assert found.doc_ids.tolist() == alone.doc_ids.tolist()
             np.testing.assert_allclose(found.distances, alone.distances, rtol=1e-5)
     assert list(search_many(index, QUERIES[:0], 7)) == []

@@ -16,7 +16,7 @@ from weftdb.index.allow_list import AllowList
 
 _native = pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
 
-from weftdb.index.multi_vector import MultiVectorIndex, Route  # noqa: E402
+from weftdb.index.multi_vector import MultiVectorIndex, Route  # noqa: E402  # Needs the extension.
 
 DOCS, DIM, WORDS, TOPICS = 1_500, 64, 400, 40
 

@@ -146,8 +146,8 @@ def test_an_interrupted_waiter_does_not_hold_up_the_others(
     follow = commit._follow
 
     def interrupt(waiter: object) -> None:
-        waiter.turn = Interrupted()  # type: ignore[attr-defined]
-        follow(waiter)  # type: ignore[arg-type]
+        waiter.turn = Interrupted()
+        follow(waiter)
 
     monkeypatch.setattr(commit, "_follow", interrupt)
     for _ in range(3):

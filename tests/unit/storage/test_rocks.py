@@ -21,7 +21,7 @@ from weftdb.storage.rocks import RocksStore
 
 from .conftest import open_rocks
 
-O = Family.OBJECTS  # noqa: E741
+O = Family.OBJECTS  # noqa: E741  # In nearly every line below.
 Reopen = Callable[[], RocksStore]
 
 
@@ -275,7 +275,7 @@ def test_a_full_disk_refuses_writes_and_serves_reads(small_disk: Path) -> None:
             write_one()
             break
         except DiskFull:
-            time.sleep(0.1)
+            time.sleep(0.1)  # RocksDB looks for space again by itself, about once a second.
     else:
         pytest.fail("there is space again, but writes are still refused")
     store.close()
@@ -326,13 +326,13 @@ class Stalling:
         self.consumed: list[object] = []
 
     def write(self, batch: object, options: object) -> None:
-        assert options.no_slowdown, "RocksDB would wait with the interpreter's lock held"  # type: ignore[attr-defined]
+        assert options.no_slowdown, "RocksDB would wait with the interpreter's lock held"
         assert batch not in self.consumed, "RocksDB consumes a batch that it refuses"
         if self.times:
             self.times -= 1
             self.consumed.append(batch)
             raise OSError("Result incomplete: Write stall")
-        self.real.write(batch, options)  # type: ignore[attr-defined]
+        self.real.write(batch, options)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.real, name)

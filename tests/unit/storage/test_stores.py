@@ -10,7 +10,7 @@ from weftdb.core.errors import Closed, Unsupported
 from weftdb.storage.kv import Family, KeyValueStore, Ticket, WriteBatch
 from weftdb.storage.memory import MemoryStore
 
-O = Family.OBJECTS  # noqa: E741
+O = Family.OBJECTS  # noqa: E741  # In nearly every line below.
 V = Family.VECTORS
 
 

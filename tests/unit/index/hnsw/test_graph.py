@@ -43,8 +43,8 @@ def oracle(metric: Metric = Metric.L2_SQUARED) -> FlatIndex:
 def recall(index: VectorIndex, exact: VectorIndex, queries: Rows, **search: object) -> float:
     shares = []
     for query in queries:
-        wanted = exact.search(query, 10, **search)  # type: ignore[arg-type]
-        found = index.search(query, 10, **search)  # type: ignore[arg-type]
+        wanted = exact.search(query, 10, **search)
+        found = index.search(query, 10, **search)
         assert len(found.doc_ids) == len(wanted.doc_ids)
         assert (np.diff(found.distances) >= 0).all()
         shares.append(len(set(found.doc_ids.tolist()) & set(wanted.doc_ids.tolist())))
@@ -111,7 +111,7 @@ def test_graph_is_compacted_when_much_of_it_is_deleted() -> None:
     for target in (index, exact):
         target.delete(ids(0, 3500))
     assert index.wait_indexed(60)
-    assert index.deleted == 0  # type: ignore[attr-defined]
+    assert index.deleted == 0
     assert index.count == 2500
     for target in (index, exact):
         target.add(ids(7000, 7500), rows[:500])
@@ -133,7 +133,7 @@ def test_compacted_graph_is_as_good_as_a_fresh_one(share: float) -> None:
     gone = np.random.default_rng(3).permutation(8000)[: int(8000 * share)].astype(np.uint32)
     index.delete(np.sort(gone))
     assert index.wait_indexed(60)
-    assert index.native.compactions >= 1  # type: ignore[attr-defined]
+    assert index.native.compactions >= 1
     left = np.setdiff1d(ids(0, 8000), gone)
     for target in (fresh, exact):
         target.add(left, rows[left])
@@ -253,9 +253,9 @@ def test_distances_and_vector() -> None:
     found = index.distances(rows[0], np.array([10, 11, 999], dtype=np.uint32))
     assert found[0] == pytest.approx(0, abs=1e-6)
     assert np.isnan(found[2])
-    unit = index.vector(10)  # type: ignore[attr-defined]
+    unit = index.vector(10)
     np.testing.assert_allclose(unit, rows[0] / np.linalg.norm(rows[0]), rtol=1e-5)
-    assert index.vector(9) is None  # type: ignore[attr-defined]
+    assert index.vector(9) is None
 
 
 def test_many_queries_in_one_call() -> None:
@@ -263,7 +263,7 @@ def test_many_queries_in_one_call() -> None:
     rows = clustered(3000, 12)
     index.add(ids(0, 3000), rows)
     assert index.wait_indexed(60)
-    for query, found in zip(rows[:20], index.search_many(rows[:20], 5), strict=True):  # type: ignore[attr-defined]
+    for query, found in zip(rows[:20], index.search_many(rows[:20], 5), strict=True):
         assert found.doc_ids.tolist() == index.search(query, 5).doc_ids.tolist()
 
 

@@ -114,7 +114,7 @@ def test_mostly_dead_snapshot_is_rebuilt(tmp_path: Path) -> None:
     filled().save(path)
     opened = reopen(path, allow(range(2000, 3000)))
     assert opened.index.wait_indexed(60)
-    assert opened.index.deleted == 0  # type: ignore[attr-defined]
+    assert opened.index.deleted == 0
     assert opened.index.search(ROWS[2500], 1).doc_ids.tolist() == [2500]
 
 

@@ -170,7 +170,7 @@ def test_wrong_use_of_the_writer_is_refused() -> None:
     with pytest.raises(ValueError, match="too large"):
         writer.add_values(NUMBER, [2**32 - 1], [b"x"])
     with pytest.raises(TypeError):
-        writer.add_values(NUMBER, [1], ["x"])  # type: ignore[list-item]
+        writer.add_values(NUMBER, [1], ["x"])
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:

@@ -110,7 +110,7 @@ def blocks_read(model: Model) -> Iterator[int]:
     """How many blocks each wide range reads from the store."""
     stored, reads = model.shard.stored[0], []
     read_block = stored.block
-    stored.block = lambda segment, block: reads.append(block) or read_block(segment, block)  # type: ignore[method-assign,func-returns-value]
+    stored.block = lambda segment, block: reads.append(block) or read_block(segment, block)
     side = model.shard.index.filterable
     for low in range(0, VALUES // 3, 1000):
         reads.clear()

@@ -78,7 +78,7 @@ def kinds(replies: Sequence[batch_pb2.BatchStreamReply]) -> list[str | None]:
 def test_objects_are_acknowledged_then_reported_in_order() -> None:
     replies, writes = asyncio.run(play(START, data("a", "bad"), data("c"), STOP))
     assert kinds(replies)[0] == "started"
-    assert sorted(kinds(replies)[1:]) == ["acks", "acks", "results", "results"]  # type: ignore[type-var]
+    assert sorted(kinds(replies)[1:]) == ["acks", "acks", "results", "results"]
     assert writes.batches == [["a", "bad"], ["c"]]
     first = next(reply.results for reply in replies if reply.HasField("results"))
     assert [(item.error, item.uuid) for item in first.errors] == [("no good", "bad")]
@@ -168,7 +168,7 @@ def test_a_client_that_goes_away_leaves_no_task_behind() -> None:
         stream = make(writes, clock, asyncio.Event()).run(feed(START, data("a"), STOP))
         async for _ in stream:
             break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await asyncio.sleep(0.01)  # Cancelled futures end at the next turn of the loop.
         assert asyncio.all_tasks() == before
 

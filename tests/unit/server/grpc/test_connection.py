@@ -160,7 +160,7 @@ def test_stopping_lets_calls_end_and_then_ends_them() -> None:
             quick = asyncio.ensure_future(channel.unary_unary("/x.Y/wait")(b"quick"))
             await handlers.running.wait()
             stopping = asyncio.create_task(door.stop(10.0))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # Time for a door that would not wait to end the call.
             handlers.may_go_on.set()
             assert await quick == b"quick"
             await stopping
@@ -194,7 +194,7 @@ def test_a_stream_that_is_not_read_is_not_taken_into_memory() -> None:
 
             writing = asyncio.create_task(write())
             await handlers.running.wait()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # Time for a writer that nothing holds back to end.
             assert written < 20, "the window should have held the writer back"
             handlers.may_go_on.set()
             assert [reply async for reply in call] == [str(parts * MiB).encode()]
@@ -294,7 +294,7 @@ def test_tls(tmp_path: Path) -> None:
 def test_a_key_that_is_none_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nonsense")
     with pytest.raises(OSError, match="cannot listen"):
-        run(play=None, certificate=tmp_path / "cert.pem", key=tmp_path / "cert.pem")  # type: ignore[arg-type]  # never played
+        run(play=None, certificate=tmp_path / "cert.pem", key=tmp_path / "cert.pem")  # never played
 
 
 async def raw_call(port: int, body: bytes, encoding: str) -> tuple[int, str]:

@@ -110,7 +110,7 @@ def test_targets_with_vectors_of_their_own(combination: str) -> None:
     search = parse(NAMED, near_vector=wire)
     assert isinstance(search.near, NearVector)
     assert [target.name for target in search.near.targets] == ["image", "title"]
-    assert [target.vector.tolist() for target in search.near.targets] == [[1, 2], [3]]  # type: ignore[union-attr]
+    assert [target.vector.tolist() for target in search.near.targets] == [[1, 2], [3]]
     by_map = near(
         targets=vectors_pb2.Targets(target_vectors=["image", "title"]),
         vector_per_target={"image": floats(1, 2), "title": floats(3)},
@@ -118,7 +118,7 @@ def test_targets_with_vectors_of_their_own(combination: str) -> None:
     search = parse(NAMED, near_vector=by_map)
     assert isinstance(search.near, NearVector)
     assert search.near.combination is Combination.MINIMUM
-    assert [target.vector.tolist() for target in search.near.targets] == [[1, 2], [3]]  # type: ignore[union-attr]
+    assert [target.vector.tolist() for target in search.near.targets] == [[1, 2], [3]]
 
 
 def test_rows_of_a_matrix_are_queries_with_weights_of_their_own() -> None:
@@ -192,7 +192,7 @@ def test_keyword_and_hybrid() -> None:
     assert hybrid.vector_distance_max == 0.5
     assert isinstance(hybrid.near, NearVector)
     assert hybrid.near.targets[0].name == VectorName("image")
-    assert parse(hybrid_search=near_pb2.Hybrid(query="x")).hybrid.alpha == 0.0  # type: ignore[union-attr]
+    assert parse(hybrid_search=near_pb2.Hybrid(query="x")).hybrid.alpha == 0.0
 
 
 def test_the_page_the_order_and_the_rest() -> None:

@@ -55,7 +55,7 @@ def test_places() -> None:
     parsed = parse_where(body)
     assert isinstance(parsed, Comparison)
     assert parsed.value == GeoRange(1, 2, 5)
-    del body["valueGeoRange"]["distance"]  # type: ignore[index]
+    del body["valueGeoRange"]["distance"]
     with pytest.raises(InvalidRequest, match="max is missing"):
         parse_where(body)
 
