@@ -14,12 +14,19 @@ inline void prefetch_line(const void* address) {
 }
 
 // The lines of a vector of `length` floats: the first kilobyte, after which the hardware has seen
-// the stream.
+// the stream. They go to the second cache: the rows of one step of a walk fill the first, and its
+// few slots for lines under way make the walk wait (a third of a search, measured at 256 floats).
 inline void prefetch_row(const float* row, size_t length) {
     constexpr size_t kLineFloats = 16;
     constexpr size_t kFloatsMax = 256;
     size_t end = length < kFloatsMax ? length : kFloatsMax;
-    for (size_t at = 0; at < end; at += kLineFloats) prefetch_line(row + at);
+    for (size_t at = 0; at < end; at += kLineFloats) {
+#if defined(__GNUC__) || defined(__clang__)
+        __builtin_prefetch(row + at, 0, 2);
+#else
+        (void)row;
+#endif
+    }
 }
 
 }  // namespace weft
