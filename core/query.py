@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.search_explanation import SearchExplanation
 from weftdb.core.types import ObjectId, VectorName
 
 
@@ -291,6 +292,8 @@ class Hits:
     has_certainty: bool = False
     """True when the metric is cosine, so that certainty = 1 - distance / 2 means something."""
     groups: list[Group] | None = None
+    vector_searches: tuple[SearchExplanation, ...] = ()
+    """How each vector search went that had a part in the answer."""
     total: int | None = None
     """Size of the whole result where it is known without extra cost."""
 

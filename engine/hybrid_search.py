@@ -77,6 +77,7 @@ def search_hybrid(
         [doc.doc_id for doc in fused],
         scores=[doc.score for doc in fused],
         explanations=_explanations(shard, hybrid, fused) if is_explained else None,
+        vector_searches=tuple(search for leg in legs for search in leg.vector_searches),
     )
 
 
@@ -97,7 +98,7 @@ def search_legs(
         found = yield from search_vectors(shard, near, leg_depth, allow, ef)
         assert found.distances is not None
         similarities = [1.0 - distance for distance in found.distances]
-        legs.append(Leg(aim.leg, hybrid.alpha, found.doc_ids, similarities))
+        legs.append(Leg(aim.leg, hybrid.alpha, found.doc_ids, similarities, found.vector_searches))
     if hybrid.alpha < 1 and hybrid.query:
         words = Keyword(hybrid.query, hybrid.properties, hybrid.operator, hybrid.minimum_match)
         scored = shard.text.search(

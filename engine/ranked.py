@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from weftdb.core.search_explanation import SearchExplanation
 from weftdb.core.types import DocId
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Best first; the columns that are there have one entry a doc."""
+    """Best first; the columns that are there have one entry a doc. `vector_searches` tell how
+    the docs were found."""
 
     doc_ids: list[DocId]
     distances: list[float] | None = None
     scores: list[float] | None = None
     explanations: list[str] | None = None
+    vector_searches: tuple[SearchExplanation, ...] = ()
 
     def __len__(self) -> int:
         return len(self.doc_ids)

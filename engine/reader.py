@@ -79,6 +79,7 @@ def _attempt(request: _Request) -> Generator[Any, Any, Hits]:
         distances=page.distances,
         scores=page.scores,
         explanations=page.explanations,
+        vector_searches=page.vector_searches,
         has_certainty=request.near is not None and _is_cosine(shard, request.near),
     )
     if query.vectors:

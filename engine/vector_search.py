@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from weftdb.core.query import Combination, NearVector, Target
 from weftdb.core.schema import Collection
+from weftdb.core.search_explanation import SearchExplanation
 from weftdb.core.types import DocId, DocIds, VectorName
 from weftdb.engine.near import distance_limit
 from weftdb.engine.ranked import Ranked
@@ -45,7 +46,11 @@ def search_vectors(
         target = near.targets[0]
         limit = distance_limit(near.threshold, shard.schema.vector_by_name[target.name])
         found = yield _call(shard, target, depth, allow, ef, limit)
-        return Ranked(found.doc_ids.tolist(), distances=found.distances.tolist())
+        return Ranked(
+            found.doc_ids.tolist(),
+            distances=found.distances.tolist(),
+            vector_searches=_explained([found]),
+        )
     return (yield from _search_several(shard, near, depth, allow, ef))
 
 
@@ -97,7 +102,15 @@ def _search_several(
         order = order[joined[order] <= np.float32(limit)]
     order = order[:depth]
     doc_ids = [DocId(int(doc)) for doc in candidates[order]]
-    return Ranked(doc_ids, distances=joined[order].astype(np.float64).tolist())
+    return Ranked(
+        doc_ids,
+        distances=joined[order].astype(np.float64).tolist(),
+        vector_searches=_explained(lists),
+    )
+
+
+def _explained(lists: Sequence[Neighbours]) -> tuple[SearchExplanation, ...]:
+    return tuple(found.explanation for found in lists if found.explanation is not None)
 
 
 def _distance_matrix(

@@ -16,6 +16,7 @@ from itertools import groupby
 import numpy as np
 
 from weftdb.core.query import Fusion
+from weftdb.core.search_explanation import SearchExplanation
 from weftdb.core.types import DocId
 
 RANK_OFFSET = 60
@@ -27,12 +28,14 @@ KEYWORD_LEG = "keyword,bm25"
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One result list, best first. `values` are scores: larger is better (1 - distance)."""
+    """One result list, best first. `values` are scores: larger is better (1 - distance).
+    `vector_searches` tell how they were found."""
 
     name: str
     weight: float
     doc_ids: Sequence[DocId]
     values: Sequence[float]
+    vector_searches: tuple[SearchExplanation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,47 +18,9 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from weftdb.core.schema import HnswSettings, VectorConfig
+from weftdb.core.search_explanation import SearchExplanation
 from weftdb.core.types import DocId, DocIds, ObjectId, Row, Rows
 from weftdb.index.allow_list import AllowList
-
-
-class SearchExplanation(Protocol):
-    """How a vector search went."""
-
-    @property
-    def plan(self) -> str:
-        """`plain`, `sweeping`, `two-hop` or `exact`, as search_plan.h describes them."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why this one."""
-        ...
-
-    @property
-    def overrides(self) -> str:
-        """The setting that could not be obeyed, and why; usually empty."""
-        ...
-
-    @property
-    def ef(self) -> int:
-        """Places in the beam of the walk."""
-        ...
-
-    @property
-    def gave_up(self) -> bool:
-        """Whether the walk did not do and the exact scan answered after all."""
-        ...
-
-    @property
-    def visited(self) -> int:
-        """Nodes of the graph that were met."""
-        ...
-
-    @property
-    def distances(self) -> int:
-        """Distances that were computed."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

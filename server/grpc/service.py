@@ -19,9 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from weftdb.core.config import QueryConfig
 from weftdb.core.errors import InvalidRequest, Malformed, Unsupported
 from weftdb.core.limits import BATCH_OBJECTS_MAX
-from weftdb.core.query import Search
 from weftdb.engine.catalogue import Catalogue
-from weftdb.engine.collection import LocalCollection
 from weftdb.proto.v1 import (
     aggregate_pb2,
     batch_delete_pb2,
@@ -37,6 +35,7 @@ from weftdb.server.grpc.batch_stream import BatchStream
 from weftdb.server.grpc.connection import Call, StreamHandler, UnaryHandler, error_text
 from weftdb.server.grpc.filters import parse_filter
 from weftdb.server.grpc.imports import Failure, import_objects
+from weftdb.server.grpc.query_profile import query_profile
 from weftdb.server.grpc.reply import assemble_reply
 from weftdb.server.grpc.reply_shape import ShapeCache
 from weftdb.server.grpc.search_request import parse_search
@@ -131,7 +130,7 @@ class Service:
         took_s = time.perf_counter() - begun
         reply = assemble_reply(hits, shape, took_s)
         if request.metadata.query_profile:
-            reply += _profile(local, query, took_s)
+            reply += query_profile(local, query, hits, took_s)
         return reply
 
     async def batch_objects(self, raw: bytes, _call: Call) -> bytes:
@@ -229,18 +228,3 @@ class Service:
 
     async def _run(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
-
-
-def _profile(local: LocalCollection, query: Search, took_s: float) -> bytes:
-    """How long the shard took, as a piece of the reply."""
-    kind = "object"
-    if query.near is not None:
-        kind = "vector"
-    elif query.keyword is not None:
-        kind = "keyword"
-    elif query.hybrid is not None:
-        kind = "hybrid"
-    search = search_pb2.QueryProfile.SearchProfile(details={"total_took": f"{took_s * 1e3:.3f}ms"})
-    shard = search_pb2.QueryProfile.ShardProfile(name=local.shard_name, searches={kind: search})
-    profile = search_pb2.QueryProfile(shards=[shard])
-    return search_pb2.SearchReply(query_profile=profile).SerializeToString()

@@ -42,7 +42,7 @@ struct PlanInput {
 
 struct SearchPlan {
     Way way = Way::exact;
-    const char* reason = "";
+    const char* reason = "the index is empty";
     size_t ef = 0;
     double budget = 0;           // distances after which a walk gives up for the exact scan
     const char* overrides = "";  // the setting that is passed over

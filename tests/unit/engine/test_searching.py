@@ -195,6 +195,18 @@ def test_hybrid_without_a_vector_embeds_its_words(art: LocalCollection) -> None:
     assert "keyword,bm25" in hits.explanations[0]
 
 
+def test_every_vector_search_of_a_read_is_explained(art: LocalCollection) -> None:
+    pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
+    near = NearVector((Target(TEXT, np.ones(3, dtype=np.float32)),))
+    (search,) = art.search(Search("Art", near=near)).vector_searches
+    assert search.plan == "exact"
+    assert search.reason == "nothing is linked yet"
+    assert search.distances >= 3
+    assert len(art.search(Search("Art", near=both(Combination.SUM))).vector_searches) == 2
+    assert art.search(Search("Art", hybrid=Hybrid("red", targets=(TEXT,)))).vector_searches
+    assert art.search(Search("Art")).vector_searches == ()
+
+
 def test_hybrid_of_words_alone_needs_no_vector(art: LocalCollection) -> None:
     hybrid = Hybrid("green", alpha=0.0, targets=(Target(TEXT),))
     assert set(ask(art, hybrid=hybrid)) == {uid(2), uid(3)}

@@ -236,6 +236,10 @@ def test_the_other_methods(catalogue: Catalogue) -> None:
         )
         raw = await service.search(profiled.SerializeToString(), CALL)
         assert search_pb2.SearchReply.FromString(raw).query_profile.shards
+        profiled.near_vector.vector_bytes = np.ones(2, dtype=np.float32).tobytes()
+        raw = await service.search(profiled.SerializeToString(), CALL)
+        shard = search_pb2.SearchReply.FromString(raw).query_profile.shards[0]
+        assert set(shard.searches) == {"vector"}
 
     played(catalogue, play)
 

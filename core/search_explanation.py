@@ -1,0 +1,44 @@
+"""SearchExplanation: how a vector search went, for whoever asks why it was fast, slow or odd."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SearchExplanation(Protocol):
+    """How a vector search went."""
+
+    @property
+    def plan(self) -> str:
+        """`plain`, `sweeping`, `two-hop` or `exact`, as the planner names them (search_plan.h)."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this one."""
+        ...
+
+    @property
+    def overrides(self) -> str:
+        """The setting that could not be obeyed, and why; usually empty."""
+        ...
+
+    @property
+    def ef(self) -> int:
+        """Places in the beam of the walk."""
+        ...
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the walk did not do and the exact scan answered after all."""
+        ...
+
+    @property
+    def visited(self) -> int:
+        """Nodes of the graph that were met."""
+        ...
+
+    @property
+    def distances(self) -> int:
+        """Distances that were computed."""
+        ...

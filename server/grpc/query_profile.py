@@ -1,0 +1,46 @@
+"""QueryProfile: how long a read took and how its vector searches went, as a piece of the reply.
+
+The details of a vector search are `vector_search_plan`, `_reason`, `_ef`, `_visited_nodes` and
+`_distance_computations`; `_overrides` names a setting that could not be obeyed, `_gave_up` tells
+that the walk did not do. A second search of the same read has `vector_search_2_plan`, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weftdb.core.query import Hits, Search
+from weftdb.core.search_explanation import SearchExplanation
+from weftdb.engine.collection import LocalCollection
+from weftdb.proto.v1 import search_pb2
+
+
+def query_profile(local: LocalCollection, query: Search, hits: Hits, took_s: float) -> bytes:
+    """How long the shard took and how it searched vectors, as a piece of the reply."""
+    kind = "object"
+    if query.near is not None:
+        kind = "vector"
+    elif query.keyword is not None:
+        kind = "keyword"
+    elif query.hybrid is not None:
+        kind = "hybrid"
+    details = {"total_took": f"{took_s * 1e3:.3f}ms"}
+    for number, search in enumerate(hits.vector_searches):
+        prefix = "vector_search" if number == 0 else f"vector_search_{number + 1}"
+        details |= {f"{prefix}_{key}": text for key, text in _explained(search)}
+    profiled = search_pb2.QueryProfile.SearchProfile(details=details)
+    shard = search_pb2.QueryProfile.ShardProfile(name=local.shard_name, searches={kind: profiled})
+    profile = search_pb2.QueryProfile(shards=[shard])
+    return search_pb2.SearchReply(query_profile=profile).SerializeToString()
+
+
+def _explained(search: SearchExplanation) -> Iterator[tuple[str, str]]:
+    yield "plan", search.plan
+    yield "reason", search.reason
+    if search.overrides:
+        yield "overrides", search.overrides
+    if search.gave_up:
+        yield "gave_up", "the walk did not do; the exact scan answered"
+    yield "ef", str(search.ef)
+    yield "visited_nodes", str(search.visited)
+    yield "distance_computations", str(search.distances)
