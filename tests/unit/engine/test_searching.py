@@ -203,7 +203,7 @@ def test_every_vector_search_of_a_read_is_explained(art: LocalCollection) -> Non
     assert search.reason == "nothing is linked yet"
     assert search.distances >= 3
     assert len(art.search(Search("Art", near=both(Combination.SUM))).vector_searches) == 2
-    assert art.search(Search("Art", hybrid=Hybrid("red", targets=(TEXT,)))).vector_searches
+    assert art.search(Search("Art", hybrid=Hybrid("red", targets=(Target(TEXT),)))).vector_searches
     assert art.search(Search("Art")).vector_searches == ()
 
 
