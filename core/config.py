@@ -38,6 +38,9 @@ class IndexConfig:
     """`auto`, `native` or `reference`."""
     engine: str = "native"
     """Of indexes of kind hnsw and hfresh: `native`, or `hnswlib`, the package of that name."""
+    originals: str = "disk"
+    """Where vectors lie while a quantizer's codes stand for them: `disk` (a nameless file that is
+    mapped) or `memory`."""
     snapshot_interval_s: float = 60.0
     tail_scan_s_max: float = 0.002
     """Writers wait while a search scans vectors that are not linked yet for longer; 0: never."""

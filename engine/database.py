@@ -63,11 +63,11 @@ class Database:
 
         `path` gets the derived files; `store` holds the data. Raises CorruptData.
         """
+        self._derived = path / "derived"
         self.config = config
         self.store = store
         self.terms = TermCache(config.index.term_cache_bytes)
         self.rows = RowCache(config.storage.object_cache_bytes)
-        self._derived = path / "derived"
         self._vectorizers = vectorizers
         self._env = env
         self._keep_tombstones = keep_tombstones

@@ -76,7 +76,7 @@ class Shard:
         self.ids = IdCache(self.objects.get_many, ID_CACHE_BYTES_MAX)
         self.text = TextSide(shard_id, schema, store, self.docs, self.ids, terms)
         self.vectors: dict[VectorName, VectorIndex] = {
-            vector.name: make_index(vector, config.index) for vector in schema.vectors
+            vector.name: self._make_index(vector) for vector in schema.vectors
         }
 
     @property
@@ -203,7 +203,7 @@ class Shard:
         """The index that a vector has under its new settings: mostly the old one, told of them."""
         index = self.vectors.get(vector.name)
         if index is None:
-            return make_index(vector, self.config.index)
+            return self._make_index(vector)
         if vector.hnsw.skip:
             return SkippedIndex(vector.name, index.dimensions)
         if isinstance(index, SkippedIndex):
@@ -216,8 +216,14 @@ class Shard:
             coded.quantize(vector)
         return index
 
+    def _make_index(self, vector: VectorConfig) -> VectorIndex:
+        index = make_index(vector, self.config.index)
+        if isinstance(index, Quantizable) and self.config.index.originals == "disk":
+            index.keep_rows_in(self.directory)
+        return index
+
     def _begin_build(self, vector: VectorConfig, before: SkippedIndex) -> VectorIndex:
-        target = make_index(vector, self.config.index)
+        target = self._make_index(vector)
         if self.count == 0:
             return target
         return BuildingIndex(

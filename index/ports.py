@@ -157,6 +157,10 @@ class Quantizable(Protocol):
         """Take the quantizer of a changed definition, or none, while searches go on."""
         ...
 
+    def keep_rows_in(self, directory: Path) -> None:
+        """Let vectors leave memory for a nameless file there while codes stand for them."""
+        ...
+
 
 class FieldReader(Protocol):
     """Reads the filterable side of the inverted index: (field, value) -> doc ids.

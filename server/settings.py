@@ -140,6 +140,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("index.term_cache_bytes", values.size(0)),
     Setting("index.kernels", values.choice(("auto", "native", "reference"))),
     Setting("index.engine", values.choice(("native", "hnswlib"))),
+    Setting("index.originals", values.choice(("disk", "memory"))),
     Setting("index.snapshot_interval_s", values.duration(1.0)),
     Setting("index.tail_scan_s_max", values.duration(0.0)),
     Setting("index.tail_wait_s_max", values.duration(0.0)),

@@ -108,6 +108,19 @@ class HnswIndex:
         is_hfresh = config.index is IndexKind.HFRESH
         self._set_quantizer(None if is_hfresh else config.quantizer)
 
+    def keep_rows_in(self, directory: Path) -> None:
+        """Let vectors leave memory for a nameless file there while codes stand for them.
+
+        Where the directory takes no file the vectors stay in memory; the log or `quantizer_fault`
+        says so.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            log.warning("vectors with codes stay in memory: %s", error)
+            return
+        _native.set_row_directory(self._native, str(directory))
+
     def _set_quantizer(self, quantizer: Quantizer | None) -> None:
         try:
             _native.set_codes(self._native, None if quantizer is None else code_settings(quantizer))

@@ -144,6 +144,14 @@ void bind_codes(nb::module_& m) {
         nb::arg("index"), nb::arg("settings").none(),
         "Ask for codes of a kind, or for none; they are made in the background.");
     m.def(
+        "set_row_directory",
+        [](IndexHandle& self, const std::string& directory) {
+            nb::gil_scoped_release free;
+            self.index->set_row_directory(directory);
+        },
+        nb::arg("index"), nb::arg("directory"),
+        "Where vectors lie while codes stand for them; nothing: in memory.");
+    m.def(
         "code_bytes_of",
         [](const IndexHandle& self) -> size_t {
             std::shared_ptr<const Codes> codes = self.index->codes();

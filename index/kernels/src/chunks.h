@@ -4,17 +4,25 @@
 // memory is zero. Big chunks are mapped, so their untouched end costs nothing, and sit on huge
 // pages where the system has them: a graph walk is a stream of TLB misses otherwise.
 //
-// Concurrency: one writer grows. A reader may use any row whose number it has learned, by an
-// acquiring load, from something stored after the row's growth.
+// Rows may live in a file instead (`keep_in`): their addresses stay, the pages behind them change.
+//
+// Concurrency: one writer grows, and ends moves. A reader may use any row whose number it has
+// learned, by an acquiring load, from something stored after the row's growth.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
+#include <optional>
+#include <utility>
+
+#include "row_file.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -63,11 +71,71 @@ class Chunks {
 
     size_t row_bytes() const { return bytes_; }
 
+    // --- rows outside of memory ----------------------------------------------------------------
+    // A chunk that is being copied to the file.
+    struct Move {
+        size_t chunk;
+        uint64_t offset;
+        size_t copied;  // rows
+    };
+
+    // Chunks that come from now on lie in `file`, or in memory again where it is null. Small ones
+    // always stay in memory, and so do those for which the disk has no room.
+    void keep_in(std::shared_ptr<RowFile> file) {
+        file_ = std::move(file);
+        has_file_.store(file_ != nullptr, std::memory_order_relaxed);
+    }
+    bool has_file() const { return has_file_.load(std::memory_order_relaxed); }
+
+    // A chunk of the first `count` rows that is not where `keep_in` wants it.
+    std::optional<size_t> misplaced(size_t count) const {
+        for (size_t chunk = 0; count > 0 && chunk <= chunk_of(count - 1 + kFirst); ++chunk)
+            if (can_move(chunk) && is_in_file(chunk) != has_file()) return chunk;
+        return std::nullopt;
+    }
+
+    // Copies what there is of a chunk, beside the writer. None where the disk has no room.
+    std::optional<Move> begin_move(size_t chunk, size_t count) {
+        std::optional<uint64_t> offset = file_->reserve(size_of(chunk));
+        if (!offset) return std::nullopt;
+        Move move{chunk, *offset, 0};
+        if (copy(move, count)) return move;
+        file_->give_back(*offset, size_of(chunk));
+        return std::nullopt;
+    }
+
+    // Copies the rest and puts the file in the memory's place. Belongs to the writer's side.
+    bool end_move(Move move, size_t count) {
+        if (!copy(move, count) ||
+            !file_->map_over(begin_of(move.chunk), move.offset, size_of(move.chunk))) {
+            file_->give_back(move.offset, size_of(move.chunk));
+            return false;
+        }
+        set_in_file(move.chunk, true);
+        return true;
+    }
+
+    // Belongs to the writer's side.
+    bool move_back(size_t chunk) {
+        if (!map_memory_over(begin_of(chunk), size_of(chunk))) return false;
+        set_in_file(chunk, false);
+        return true;
+    }
+
+    // Bytes of the first `count` rows that take memory.
+    size_t resident_bytes(size_t count) const {
+        size_t bytes = 0;
+        for (size_t chunk = 0; count > 0 && chunk <= chunk_of(count - 1 + kFirst); ++chunk)
+            if (!is_in_file(chunk)) bytes += rows_of(chunk, count) * bytes_;
+        return bytes;
+    }
+
   private:
     static constexpr size_t kFirstBits = 2;
     static constexpr size_t kFirst = size_t{1} << kFirstBits;
     static constexpr size_t kChunks = 33 - kFirstBits;
     static constexpr size_t kHugePage = size_t{1} << 21;
+    static constexpr size_t kMappedMin = kHugePage / 2;
 
     struct Allocation {
         void* address = nullptr;
@@ -95,11 +163,44 @@ class Chunks {
         uintptr_t origin = begin - first * bytes_;
         if (origin == 0) throw std::bad_alloc();
         origins_[chunk].store(origin, std::memory_order_release);
+        if (file_ == nullptr || made.mapped == 0) return;
+        std::optional<uint64_t> offset = file_->reserve(size);
+        if (offset && file_->map_over(reinterpret_cast<void*>(begin), *offset, size))
+            set_in_file(chunk, true);
+    }
+
+    size_t size_of(size_t chunk) const { return (kFirst << chunk) * bytes_; }
+    void* begin_of(size_t chunk) const { return row((kFirst << chunk) - kFirst); }
+    bool can_move(size_t chunk) const { return size_of(chunk) >= kMappedMin; }
+    bool is_in_file(size_t chunk) const {
+        return ((in_file_.load(std::memory_order_relaxed) >> chunk) & 1) != 0;
+    }
+    void set_in_file(size_t chunk, bool is_in) {
+        uint64_t bit = uint64_t{1} << chunk;
+        if (is_in)
+            in_file_.fetch_or(bit, std::memory_order_relaxed);
+        else
+            in_file_.fetch_and(~bit, std::memory_order_relaxed);
+    }
+
+    // Rows of a chunk that are among the first `count`.
+    size_t rows_of(size_t chunk, size_t count) const {
+        size_t first = (kFirst << chunk) - kFirst;
+        return count <= first ? 0 : std::min(count - first, kFirst << chunk);
+    }
+
+    bool copy(Move& move, size_t count) {
+        size_t end = rows_of(move.chunk, count);
+        const char* from = static_cast<const char*>(begin_of(move.chunk)) + move.copied * bytes_;
+        if (!file_->write(move.offset + move.copied * bytes_, from, (end - move.copied) * bytes_))
+            return false;
+        move.copied = end;
+        return true;
     }
 
     uintptr_t map([[maybe_unused]] size_t size, [[maybe_unused]] Allocation& made) {
 #if defined(__linux__)
-        if (size < kHugePage / 2) return 0;
+        if (size < kMappedMin) return 0;
         size_t mapped = size + kHugePage;
         void* address = mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -131,6 +232,9 @@ class Chunks {
     Filling filling_;
     std::atomic<uintptr_t> origins_[kChunks] = {};
     Allocation allocations_[kChunks] = {};
+    std::atomic<uint64_t> in_file_{0};  // a bit a chunk
+    std::shared_ptr<RowFile> file_;
+    std::atomic<bool> has_file_{false};
 };
 
 }  // namespace weft

@@ -45,7 +45,8 @@ Graph::Graph(const GraphSettings& settings)
 
 size_t Graph::memory_bytes() const {
     size_t slots = count();
-    size_t bytes = sizeof(Graph) + slots * (rows_.row_bytes() + sizeof(Node) + sizeof(Link));
+    size_t bytes =
+        sizeof(Graph) + slots * (sizeof(Node) + sizeof(Link)) + rows_.resident_bytes(slots);
     std::shared_ptr<CodeTable> table = code_table();
     if (table != nullptr) bytes += slots * table->rows.row_bytes() + table->codes->memory_bytes();
     if (linked() > 0)

@@ -107,6 +107,10 @@ class Graph {
     // Takes codes of every slot into use, or none (null). What is appended later is encoded.
     void set_code_table(std::shared_ptr<CodeTable> table);
     void encode(CodeTable& table, uint32_t slot) const;
+    // Rows that are to leave memory, or come back: the table they are in.
+    Chunks<float>& rows() { return rows_; }
+    bool has_rows_in_file() const { return rows_.has_file(); }
+    bool has_misplaced_rows() const { return rows_.misplaced(count()).has_value(); }
     // Marks a doc as deleted; false where there is none or it was deleted before.
     bool erase(uint32_t doc);
 

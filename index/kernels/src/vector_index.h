@@ -93,6 +93,8 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     // Asks for codes of a kind, or for none; searches go on with what there is until they are made.
     // Raises std::invalid_argument where the metric or the dimensions do not allow them.
     void set_codes(const std::optional<CodeSettings>& settings);
+    // Lets vectors that codes stand for leave memory, for a nameless file in `directory`.
+    void set_row_directory(const std::string& directory);
     // The codes that searches use now, or null.
     std::shared_ptr<const Codes> codes() const;
     // Why the codes that were asked for could not be made; empty where they could.
@@ -166,6 +168,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     bool encode_step();
     void begin_encoding(const std::shared_ptr<Graph>& graph, const CodeSettings& settings);
     void end_encoding();
+    bool rows_are_due(const Graph& graph) const;
+    void place_rows(Graph& graph);
+    void keep_rows_in_memory(const std::string& reason);
+    void move_rows(Graph& graph);
     void wake_linkers();
     void begin_compaction_if_due(double share);
     bool compaction_slice();
@@ -189,7 +195,9 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::optional<CodeSettings> wanted_codes_;
     std::atomic<bool> wants_codes_{false};
     std::atomic<int64_t> rescore_limit_{-1};
-    std::string codes_fault_;  // under wanted_mutex_
+    std::string codes_fault_;    // under wanted_mutex_
+    std::string row_directory_;  // under wanted_mutex_, empty: vectors stay in memory
+    std::atomic<bool> moves_rows_{false};
     std::atomic<bool> queued_{false};
     std::atomic<bool> closed_{false};
     std::atomic<uint32_t> flat_until_;  // written under writer_mutex_

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <limits>
 #include <stdexcept>
+#include <system_error>
 
+#include "row_file.h"
 #include "vector_index.h"
 
 namespace weft {
@@ -79,6 +81,7 @@ void VectorIndex::begin_codes(Graph& fresh) {
         const GraphSettings& settings = fresh.settings();
         fresh.set_code_table(std::make_shared<CodeTable>(
             Codes::restore(*wanted, settings.metric, settings.dimensions, {})));
+        place_rows(fresh);
     } catch (const std::invalid_argument& error) {
         give_up_codes(error.what());
     }
@@ -105,8 +108,10 @@ bool VectorIndex::codes_are_due(const Graph& graph) const {
 }
 
 void VectorIndex::look_after_codes(const Graph& graph) {
-    if (!wants_codes_.load(std::memory_order_acquire) && graph.code_table() == nullptr) return;
-    if (!codes_are_due(graph)) return;
+    if (!wants_codes_.load(std::memory_order_acquire) && graph.code_table() == nullptr &&
+        !graph.has_rows_in_file())
+        return;
+    if (!codes_are_due(graph) && !rows_are_due(graph)) return;
     coding_.store(true);
     wake_linkers();
 }
@@ -130,9 +135,14 @@ bool VectorIndex::encode_step() {
     std::shared_ptr<Graph> graph = this->graph();
     if (graph == nullptr || !codes_are_due(*graph)) {
         encoding_.reset();
+        if (graph != nullptr && rows_are_due(*graph)) {
+            move_rows(*graph);
+            return true;
+        }
         coding_.store(false);
         // What was asked for since the look would be forgotten.
-        if (graph != nullptr && codes_are_due(*graph)) coding_.store(true);
+        if (graph != nullptr && (codes_are_due(*graph) || rows_are_due(*graph)))
+            coding_.store(true);
         return false;
     }
     std::optional<CodeSettings> wanted = wanted_codes();
@@ -187,6 +197,70 @@ void VectorIndex::end_encoding() {
     encoding_->encode(encoding_->graph->count());
     encoding_->graph->set_code_table(encoding_->table);
     encoding_.reset();
+}
+
+void VectorIndex::set_row_directory(const std::string& directory) {
+    {
+        std::lock_guard guard(wanted_mutex_);
+        row_directory_ = directory;
+        moves_rows_.store(!directory.empty());
+    }
+    if (std::shared_ptr<Graph> graph = this->graph()) look_after_codes(*graph);
+}
+
+// Whether vectors are in memory that codes stand for, or in the file though nothing does.
+bool VectorIndex::rows_are_due(const Graph& graph) const {
+    if (!moves_rows_.load()) return false;
+    bool has_codes = graph.code_table() != nullptr;
+    return has_codes != graph.has_rows_in_file() || graph.has_misplaced_rows();
+}
+
+// Gives a graph that has codes a file for its vectors. Requires: writer_mutex_ is held, or nobody
+// else knows the graph.
+void VectorIndex::place_rows(Graph& graph) {
+    if (!moves_rows_.load()) return;
+    std::string directory;
+    {
+        std::lock_guard guard(wanted_mutex_);
+        directory = row_directory_;
+    }
+    try {
+        graph.rows().keep_in(RowFile::create(directory));
+    } catch (const std::system_error& error) {
+        keep_rows_in_memory(error.what());
+    }
+}
+
+void VectorIndex::keep_rows_in_memory(const std::string& reason) {
+    std::lock_guard guard(wanted_mutex_);
+    moves_rows_.store(false);
+    codes_fault_ = "the vectors stay in memory: " + reason;
+}
+
+// Moves one chunk of vectors. Requires: encoding_mutex_ is held.
+void VectorIndex::move_rows(Graph& graph) {
+    Chunks<float>& rows = graph.rows();
+    bool has_codes = graph.code_table() != nullptr;
+    if (has_codes != rows.has_file()) {
+        std::lock_guard writer(writer_mutex_);
+        if (has_codes)
+            place_rows(graph);
+        else
+            rows.keep_in(nullptr);
+        return;
+    }
+    std::optional<size_t> chunk = rows.misplaced(graph.count());
+    if (!chunk) return;
+    bool is_moved = false;
+    if (has_codes) {
+        std::optional<Chunks<float>::Move> move = rows.begin_move(*chunk, graph.count());
+        std::lock_guard writer(writer_mutex_);
+        is_moved = move && rows.end_move(*move, graph.count());
+    } else {
+        std::lock_guard writer(writer_mutex_);
+        is_moved = rows.move_back(*chunk);
+    }
+    if (!is_moved) keep_rows_in_memory("there is no room to move them");
 }
 
 size_t VectorIndex::rescored(const SearchRequest& request) const {

@@ -14,7 +14,7 @@ from pyroaring import BitMap
 
 from weftdb.core.config import IndexConfig
 from weftdb.core.schema import Compression, HnswSettings, IndexKind, Metric, Quantizer, VectorConfig
-from weftdb.core.types import UNNAMED
+from weftdb.core.types import UNNAMED, DocId
 from weftdb.index.allow_list import AllowList
 from weftdb.index.hnsw.graph import NEVER_LINKED, HnswIndex
 
@@ -246,4 +246,52 @@ def test_switching_while_it_is_searched_and_written() -> None:
         assert all(searcher.result(60) > 0 for searcher in searchers)
     assert index.code_bytes == 272
     assert index.search(rows[8_999], 1).doc_ids.tolist() == [8_999]
+    index.close()
+
+
+def test_vectors_leave_memory_while_codes_stand_for_them(tmp_path: Path, queries: Floats) -> None:
+    rows = vectors(9_000)
+    hnsw = HnswSettings(ef=200, ef_construction=32)
+    index = HnswIndex(VectorConfig(UNNAMED, hnsw=hnsw), IndexConfig())
+    index.keep_rows_in(tmp_path)
+    index.add(np.arange(6_000, dtype=np.uint32), rows[:6_000])
+    assert index.wait_indexed(60)
+    full = index.memory_bytes()
+    index.quantize(config_of(KINDS["rq8"]))
+    assert index.wait_indexed(60)
+    # Chunks below a mebibyte stay; of the floats of 6,000 vectors most are gone.
+    assert index.memory_bytes() < full - 0.8 * rows[:6_000].nbytes + 6_000 * 272
+    assert list(tmp_path.iterdir()) == []  # The file has no name.
+    index.add(np.arange(6_000, 9_000, dtype=np.uint32), rows[6_000:])
+    assert index.wait_indexed(60)
+    assert recall(index, rows, queries, Metric.COSINE) >= 0.97
+    vector = index.vector(DocId(8_999))
+    assert vector is not None
+    np.testing.assert_allclose(vector, rows[8_999], atol=1e-6)
+    index.delete(np.arange(0, 6_000, dtype=np.uint32))
+    assert index.wait_indexed(60)
+    assert index.memory_bytes() < 3_000 * (272 + 400) + (2 << 20)
+    index.quantize(config_of(None))
+    assert index.wait_indexed(60)
+    assert index.memory_bytes() > rows[6_000:].nbytes
+    assert index.search(rows[7_777], 1).doc_ids.tolist() == [7_777]
+    index.close()
+
+
+def test_vectors_stay_in_memory_where_the_disk_takes_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = vectors(3_000)
+    index = HnswIndex(config_of(KINDS["rq8"]), IndexConfig())
+    (tmp_path / "file").write_bytes(b"")
+    index.keep_rows_in(tmp_path / "file")
+    assert "stay in memory" in caplog.text
+    index.keep_rows_in(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    index.add(np.arange(3_000, dtype=np.uint32), rows)
+    assert index.wait_indexed(60)
+    assert index.code_bytes == 272
+    assert "stay in memory" in index.quantizer_fault
+    assert index.memory_bytes() > rows.nbytes
+    assert index.search(rows[7], 1).doc_ids.tolist() == [7]
     index.close()
