@@ -255,7 +255,11 @@ class HnswIndex:
                 return False
 
     def save(self, path: Path) -> None:
-        """Write a checksummed snapshot beside `path` and rename it into place (derived data)."""
+        """Bring the files at `path` up to date: what changed goes to the commit log beside it.
+
+        Without a snapshot there, or when the log would become too long, a new snapshot takes its
+        place. All of it is derived data. Raises DiskFull, OSError.
+        """
         try:
             self._native.save(str(path))
         except OSError as error:
@@ -276,6 +280,31 @@ class HnswIndex:
             return self._native.load(str(path), live.words())
         except _native.SnapshotError as error:
             raise CorruptData(f"{path}: {error}") from error
+        except RuntimeError as error:
+            raise _translated(error) from error
+
+    @property
+    def log_bytes(self) -> int:
+        """Length of the commit log beside the snapshot."""
+        return self._native.log_bytes
+
+    @property
+    def log_fault(self) -> str:
+        """Why the commit log was cut when it was loaded; empty where it was not."""
+        return self._native.log_fault
+
+    @property
+    def compactions(self) -> int:
+        """How often deleted slots were given back."""
+        return self._native.compactions
+
+    def compact(self, share: float) -> None:
+        """Begin to give deleted slots back if they are more than this share of all.
+
+        It goes on in the background; the index does so by itself for a share of a seventh.
+        """
+        try:
+            self._native.compact(share)
         except RuntimeError as error:
             raise _translated(error) from error
 

@@ -115,7 +115,7 @@ nb::object vector(const IndexHandle& self, uint32_t doc) {
     throw nb::python_error();
 }
 
-void save(const IndexHandle& self, const std::string& path) {
+void save(IndexHandle& self, const std::string& path) {
     try {
         nb::gil_scoped_release free;
         self.index->save(path);
@@ -193,6 +193,8 @@ void bind_vector_index(nb::module_& m) {
         .def_prop_ro("deleted", [](const IndexHandle& self) { return self.index->deleted(); })
         .def_prop_ro("compactions",
                      [](const IndexHandle& self) { return self.index->compactions(); })
+        .def_prop_ro("log_bytes", [](const IndexHandle& self) { return self.index->log_bytes(); })
+        .def_prop_ro("log_fault", [](const IndexHandle& self) { return self.index->log_fault(); })
         .def_prop_ro("pending", [](const IndexHandle& self) { return self.index->pending(); })
         .def_prop_ro("memory_bytes",
                      [](const IndexHandle& self) { return self.index->memory_bytes(); });

@@ -34,6 +34,14 @@ File File::open_to_read(const std::string& path) {
     return File(descriptor, path);
 }
 
+File File::open_to_append(const std::string& path, uint64_t length) {
+    int descriptor = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (descriptor < 0) raise_for(path, "opening");
+    File file(descriptor, path);
+    if (::ftruncate(descriptor, off_t(length)) != 0) file.raise("cutting");
+    return file;
+}
+
 File File::create(const std::string& path) {
     int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (descriptor < 0) raise_for(path, "creating");

@@ -10,6 +10,8 @@ namespace weft {
 class File {
   public:
     static File open_to_read(const std::string& path);
+    // Cuts the file to `length` bytes and appends after them.
+    static File open_to_append(const std::string& path, uint64_t length);
     static File create(const std::string& path);
     File(File&& other) noexcept;
     File(const File&) = delete;

@@ -21,7 +21,6 @@ uint64_t mixed(uint64_t value) {  // splitmix64
     return value ^ (value >> 31);
 }
 
-constexpr int kLevelMax = 24;
 constexpr size_t kScanBlock = 64;
 
 }  // namespace
@@ -112,7 +111,7 @@ void Graph::encode(CodeTable& table, uint32_t slot) const {
 bool Graph::erase(uint32_t doc) {
     uint32_t slot = slot_of(doc);
     if (slot == kNoSlot) return false;
-    nodes_.row(slot)->flags.fetch_or(kDeleted, std::memory_order_relaxed);
+    nodes_.row(slot)->flags.fetch_or(kDeleted | kChanged, std::memory_order_relaxed);
     deleted_.fetch_add(1, std::memory_order_relaxed);
     return true;
 }

@@ -32,6 +32,7 @@ struct GraphSettings {
 };
 
 constexpr uint32_t kNoSlot = 0xFFFFFFFFu;
+constexpr int kLevelMax = 24;
 constexpr uint32_t kSlotsMax = (uint32_t{1} << 31) - 1;  // Beam keeps a flag in the top bit
 
 // Which docs a search may return: bit i % 64 of word i / 64 stands for doc i.
@@ -157,6 +158,7 @@ class Graph {
     void scan_allowed(const Measure& measure, const AllowWords& allow, Scratch& scratch) const;
 
   private:
+    friend class CommitLog;
     friend class Compaction;
     friend class Snapshot;
     using Link = std::atomic<uint32_t>;
@@ -170,6 +172,7 @@ class Graph {
     };
     static constexpr uint8_t kDeleted = 1;
     static constexpr uint8_t kLinked = 2;
+    static constexpr uint8_t kChanged = 4;  // since it was last written to a file
 
     struct Entry {
         uint32_t slot;

@@ -37,7 +37,7 @@ Graph::Span Graph::claim(uint32_t count) {
 
 void Graph::finish(Span span) {
     for (uint32_t slot = span.begin; slot < span.end; ++slot)
-        nodes_.row(slot)->flags.fetch_or(kLinked, std::memory_order_release);
+        nodes_.row(slot)->flags.fetch_or(kLinked | kChanged, std::memory_order_release);
     std::lock_guard guard(finish_mutex_);
     uint32_t linked = linked_.load(std::memory_order_relaxed);
     uint32_t end = count();
@@ -163,6 +163,7 @@ void Graph::add_link(const CodeTable* table, uint32_t from, Near to, int level, 
     }
     if (used < width) {
         links[used].store(to.slot + 1, std::memory_order_release);
+        nodes_.row(from)->flags.fetch_or(kChanged, std::memory_order_release);
         return;
     }
     scratch.rows.resize(std::max<size_t>(scratch.rows.size(), width));
@@ -181,6 +182,7 @@ void Graph::add_link(const CodeTable* table, uint32_t from, Near to, int level, 
     for (uint32_t at = 0; at < width; ++at)
         links[at].store(at < scratch.chosen.size() ? scratch.chosen[at].slot + 1 : 0,
                         std::memory_order_release);
+    nodes_.row(from)->flags.fetch_or(kChanged, std::memory_order_release);
 }
 
 }  // namespace weft

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "checksum.h"
@@ -16,11 +17,16 @@ namespace weft {
 namespace {
 
 constexpr char kMagic[8] = {'W', 'E', 'F', 'T', 'H', 'N', 'S', 'W'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;  // 1 had no generation
 constexpr uint32_t kByteOrder = 0x01020304;
 constexpr size_t kBlock = size_t{1} << 22;
 constexpr uint8_t kDeletedBit = 0x80;
 constexpr size_t kReadThreadsMax = 4;
+
+uint64_t new_generation() {
+    std::random_device random;
+    return uint64_t(random()) << 32 | random();
+}
 
 uint64_t section_bytes(uint64_t content) {
     return content + (content + kBlock - 1) / kBlock * sizeof(uint64_t);
@@ -43,6 +49,7 @@ struct Snapshot::Header {
     uint32_t linked;
     uint32_t upper_lists;
     uint64_t seed;
+    uint64_t generation;
     uint64_t checksum;
 
     uint32_t upper_links() const { return std::max(2u, links / 2); }
@@ -208,7 +215,7 @@ uint32_t Snapshot::pick_entry(const Graph& graph, uint32_t linked) {
     return best;
 }
 
-void Snapshot::save(const Graph& graph, const std::string& path) {
+Snapshot::Saved Snapshot::save(Graph& graph, const std::string& path) {
     Header header{};
     std::memcpy(header.magic, kMagic, sizeof(kMagic));
     header.version = kVersion;
@@ -219,7 +226,9 @@ void Snapshot::save(const Graph& graph, const std::string& path) {
     header.links = graph.settings_.links;
     header.ef_construction = graph.settings_.ef_construction;
     header.seed = graph.settings_.seed;
+    header.generation = new_generation();
     header.linked = graph.linked();
+    clear_marks(graph, header.linked);
     header.slots = graph.count();
     {
         // After `linked`: every list of a linked node is counted.
@@ -240,9 +249,32 @@ void Snapshot::save(const Graph& graph, const std::string& path) {
             file.sync();
         }
         File::replace(beside, path);
+        mark_shortened(graph, header.linked);
+        return {header.generation, header.slots, header.offset(Header::kSections)};
     } catch (...) {
         std::remove(beside.c_str());  // on a full disk the half file would be in the way
         throw;
+    }
+}
+
+// Before anything is read: what changes while the file is written is marked again.
+void Snapshot::clear_marks(Graph& graph, uint32_t linked) {
+    for (uint32_t slot = 0; slot < linked; ++slot)
+        graph.nodes_.row(slot)->flags.fetch_and(uint8_t(~Graph::kChanged),
+                                                std::memory_order_acq_rel);
+}
+
+// Marks nodes whose links to slots past `linked` were left out of the file.
+void Snapshot::mark_shortened(Graph& graph, uint32_t linked) {
+    for (uint32_t slot = 0; slot < linked; ++slot) {
+        Graph::Node* node = graph.nodes_.row(slot);
+        const int top = node->upper.load(std::memory_order_acquire) == 0 ? 0 : node->level;
+        uint32_t highest = 0;
+        for (int level = 0; level <= top; ++level)
+            for (uint32_t at = 0; at < graph.width_of(level); ++at)
+                highest = std::max(highest,
+                                   graph.links_of(slot, level)[at].load(std::memory_order_acquire));
+        if (highest > linked) node->flags.fetch_or(Graph::kChanged, std::memory_order_release);
     }
 }
 
@@ -286,7 +318,8 @@ void Snapshot::save_sections(const Graph& graph, const Header& header, Writer& w
     writer.end_section();
 }
 
-std::shared_ptr<Graph> Snapshot::load(const std::string& path, const GraphSettings& settings) {
+std::shared_ptr<Graph> Snapshot::load(const std::string& path, const GraphSettings& settings,
+                                      Saved& saved) {
     File file = File::open_to_read(path);
     Header header;
     if (!file.read(0, &header, sizeof(header))) throw SnapshotError("the snapshot is cut off");
@@ -312,6 +345,7 @@ std::shared_ptr<Graph> Snapshot::load(const std::string& path, const GraphSettin
                             " bytes instead of " +
                             std::to_string(header.offset(Header::kSections)));
     load_sections(*graph, header, Reader(file, header));
+    saved = {header.generation, header.slots, file.size()};
     return graph;
 }
 

@@ -9,6 +9,12 @@
 #include "snapshot.h"
 
 namespace weft {
+namespace {
+
+// A log that would outgrow this share of its snapshot is condensed: a new snapshot takes its place.
+constexpr double kLogShareMax = 0.5;
+
+}  // namespace
 
 std::shared_ptr<Graph> VectorIndex::graph() const {
     std::lock_guard guard(graph_mutex_);
@@ -233,21 +239,41 @@ size_t VectorIndex::pending() const {
     return graph->count() - linked;
 }
 
-void VectorIndex::save(const std::string& path) const {
+void VectorIndex::save(const std::string& path) {
     std::lock_guard guard(save_mutex_);
     std::shared_ptr<Graph> graph = this->graph();
-    if (graph == nullptr)
+    if (graph == nullptr) {
+        log_.reset();
         std::remove(path.c_str());
-    else
-        Snapshot::save(*graph, path);
+        std::remove(CommitLog::path_for(path).c_str());
+        return;
+    }
+    // Out of its place while something may fail: half a commit leaves marks that tell nothing.
+    std::unique_ptr<CommitLog> log = std::move(log_);
+    if (log && log->continues(graph, path) &&
+        double(log->bytes_after(*graph)) <= kLogShareMax * double(snapshot_bytes_)) {
+        log->commit(*graph);
+    } else {
+        const Snapshot::Saved saved = Snapshot::save(*graph, path);
+        log = std::make_unique<CommitLog>(graph, path, saved.generation, saved.slots);
+        snapshot_bytes_ = saved.bytes;
+        std::remove(CommitLog::path_for(path).c_str());
+    }
+    log_ = std::move(log);
+    log_bytes_.store(log_->bytes(), std::memory_order_relaxed);
 }
 
 std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWords& live) {
     std::vector<uint32_t> missing;
+    std::lock_guard saving(save_mutex_);
     {
         std::lock_guard guard(writer_mutex_);
         if (this->graph() != nullptr) throw std::invalid_argument("the index is not empty");
-        std::shared_ptr<Graph> graph = Snapshot::load(path, settings_.graph);
+        Snapshot::Saved saved{};
+        std::shared_ptr<Graph> graph = Snapshot::load(path, settings_.graph, saved);
+        log_ = CommitLog::replay(graph, path, saved.generation);
+        snapshot_bytes_ = saved.bytes;
+        log_bytes_.store(log_->bytes(), std::memory_order_relaxed);
         missing = Snapshot::reconcile(*graph, live);
         if (graph->live() == 0) return missing;
         set_graph(graph);
@@ -258,6 +284,11 @@ std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWord
     }
     begin_compaction_if_due(kDeletedShareMax);
     return missing;
+}
+
+std::string VectorIndex::log_fault() const {
+    std::lock_guard guard(save_mutex_);
+    return log_ ? log_->fault() : std::string();
 }
 
 size_t VectorIndex::memory_bytes() const {

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "commit_log.h"
 #include "compaction.h"
 #include "graph.h"
 #include "link_pool.h"
@@ -104,14 +105,19 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     size_t deleted() const;
     size_t pending() const;
     size_t memory_bytes() const;
-    // Writes a snapshot; an index without vectors removes the file instead.
-    void save(const std::string& path) const;
-    // Takes over a snapshot and gives the live docs that it lacks. Requires: nothing was added.
+    // Brings the files at `path` up to date: appends to the log, or writes a new snapshot where
+    // there is none or the log would become too long. An index without vectors removes them.
+    void save(const std::string& path);
+    // Takes over a snapshot and its log and gives the live docs that it lacks. Requires: nothing
+    // was added.
     std::vector<uint32_t> load(const std::string& path, const AllowWords& live);
     // Begins to give deleted slots back if they are more than this share of all; the index does so
     // by itself for a larger share.
     void compact(double share);
     uint64_t compactions() const { return compactions_.load(std::memory_order_relaxed); }
+    uint64_t log_bytes() const { return log_bytes_.load(std::memory_order_relaxed); }
+    // Why the log was cut when it was loaded; empty where it was not.
+    std::string log_fault() const;
     // Raises std::runtime_error where linking has failed.
     bool wait_indexed(double timeout_s) const;
     void close();
@@ -182,7 +188,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     mutable std::mutex graph_mutex_;
     std::shared_ptr<Graph> graph_;
     std::mutex writer_mutex_;
-    mutable std::mutex save_mutex_;
+    mutable std::mutex save_mutex_;  // taken before writer_mutex_
+    std::unique_ptr<CommitLog> log_;
+    uint64_t snapshot_bytes_ = 0;
+    std::atomic<uint64_t> log_bytes_{0};
     mutable std::mutex compaction_mutex_;  // taken before writer_mutex_
     std::shared_ptr<Compaction> compaction_;
     std::atomic<bool> compacting_{false};

@@ -24,7 +24,7 @@ _native = pytest.importorskip("weftdb.index.kernels._native", reason="extension 
 NATIVE = IndexConfig(kernels="native")
 CONFIG = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED)
 ROWS = np.random.default_rng(3).normal(size=(3000, 9)).astype(np.float32)
-HEADER_BYTES = 72
+HEADER_BYTES = 80
 BLOCK_BYTES = 1 << 22
 
 
