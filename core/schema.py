@@ -106,6 +106,8 @@ class HnswSettings:
     cleanup_interval_s: int = 300
     filter_strategy: str = "acorn"
     skip: bool = False
+    target_recall: float = 0.0
+    """An extension: where `ef` is not set, it is tuned to reach this recall; 0 is off."""
 
     def ef_for(self, k: int) -> int:
         """Candidates to keep for `k` results: fixed, or k x factor between the bounds."""

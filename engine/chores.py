@@ -1,4 +1,4 @@
-"""The background chores of one shard: graph snapshots, inverted segments, builds, upgrades."""
+"""The background chores of one shard: snapshots, inverted segments, builds, upgrades, tuning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weftdb.engine.recovery import snapshot_path
 from weftdb.engine.shard import Shard
 from weftdb.engine.upgrades import UpgradeChore
 from weftdb.index.building import BuildingIndex
-from weftdb.index.ports import VectorIndex
+from weftdb.index.ports import Tunable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 
 log = logging.getLogger("weftdb.maintenance")
@@ -132,9 +132,34 @@ class SegmentChore:
         """Leave the deltas: opening reads them back."""
 
 
+class TuningChore:
+    """Keeps the searches of a shard at the recall that was asked for."""
+
+    def __init__(self, shard: Shard, env: Env) -> None:
+        self._shard = shard
+        self._env = env
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"recall of {self._shard.schema.name}"
+
+    def run_if_due(self) -> bool:
+        """Let every index that can measure. The linking threads do the work."""
+        now_s = self._env.clock.monotonic_s()
+        worked = False
+        for index in list(self._shard.vectors.values()):
+            if isinstance(index, Tunable):
+                worked = index.tune(now_s) or worked
+        return worked
+
+    def finish(self) -> None:
+        """Forget it: what was measured is measured again in seconds."""
+
+
 def shard_chores(shard: Shard, env: Env, known: Sequence[Chore] = ()) -> Sequence[Chore]:
     """Everything that is repeated for a shard. Of `known` those that still apply go on."""
-    chores: list[Chore] = [SegmentChore(shard), BuildChore(shard)]
+    chores: list[Chore] = [SegmentChore(shard), BuildChore(shard), TuningChore(shard, env)]
     for vector in shard.schema.vectors:
         if not vector.multi_vector:
             chores.append(SnapshotChore(shard, vector.name, env))

@@ -33,6 +33,7 @@ from weftdb.engine.shard import Shard
 from weftdb.engine.steps import Steps, run
 from weftdb.engine.vectorization import fill_vectors
 from weftdb.engine.writer import DELETE_DOCS_PER_BATCH, ShardWriter
+from weftdb.index.ports import RecallReport, Tunable
 from weftdb.modules.ports import Vectorizers
 from weftdb.modules.text import object_text
 from weftdb.storage.kv import Ticket
@@ -211,6 +212,15 @@ class LocalCollection:
     def pending(self) -> int:
         """Vectors that wait to be linked into their graphs (they are found all the same)."""
         return self.queues.pending
+
+    def recalls(self, k: int) -> Mapping[VectorName, RecallReport]:
+        """Where searches for `k` results stand, by vector that has a `targetRecall`."""
+        found = {}
+        for name, index in self.shard.vectors.items():
+            report = index.recall(k) if isinstance(index, Tunable) else None
+            if report is not None:
+                found[name] = report
+        return found
 
     @property
     def vector_bytes(self) -> int:

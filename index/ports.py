@@ -1,7 +1,7 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, `BatchIndex`, `Upgradable`, `Quantizable`, and `FieldReader`
-(read side of the inverted index).
+Offered to the engine: `VectorIndex`, `BatchIndex`, `Upgradable`, `Quantizable`, `Tunable`, and
+`FieldReader` (read side of the inverted index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
 """
@@ -159,6 +159,31 @@ class Quantizable(Protocol):
 
     def keep_rows_in(self, directory: Path) -> None:
         """Let vectors leave memory for a nameless file there while codes stand for them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecallReport:
+    """What searches for `k` results reach: the recall asked for, the one measured with the present
+    ef, and how many queries were measured (none yet: `achieved` is None)."""
+
+    k: int
+    target: float
+    achieved: float | None
+    ef: int
+    queries: int
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """An index that finds out by itself how far it has to look (index/hnsw/recall_tuner.py)."""
+
+    def tune(self, now_s: float) -> bool:
+        """Do a bit of measuring if it is time; tell whether there was anything to do."""
+        ...
+
+    def recall(self, k: int) -> RecallReport | None:
+        """Where it stands; None where no recall was asked for."""
         ...
 
 

@@ -29,6 +29,7 @@ from weftdb.core.config import read_environment
 from weftdb.core.errors import Fault, StoreHeld
 from weftdb.engine.admission import Admission
 from weftdb.engine.assembly import Engine, open_engine
+from weftdb.engine.collection import LocalCollection
 from weftdb.server.cli.commands import add_commands
 from weftdb.server.grpc.door import Door, DoorSettings
 from weftdb.server.grpc.service import Service
@@ -38,6 +39,7 @@ from weftdb.server.metrics import (
     CollectionFigures,
     Figures,
     Metrics,
+    RecallFigures,
     ResourceFigures,
 )
 from weftdb.server.rest.app import make_app
@@ -49,6 +51,8 @@ log = logging.getLogger("weftdb.server")
 
 _LOOPBACK = ("127.", "localhost", "::1")
 _BACKLOG = 1024
+_RECALL_K = 10
+"""Metrics tell the recall of searches for so many results."""
 SWITCH_INTERVAL_S = 0.0001
 """How long a thread may keep the interpreter from the event loop. Python's default is 5 ms, several
 searches long. Beside two importing threads a wake-up was late by 10.7 ms (median) with 5 ms, 0.69
@@ -179,15 +183,23 @@ def _open(settings: ServerSettings) -> Node:
     def collections() -> Iterator[CollectionFigures]:
         for schema in database.collections():
             local = database.collection(schema.name)
-            queues = local.queues
-            yield CollectionFigures(
-                schema.name, local.shard.count, local.pending, queues.oldest_s(), queues.slowed_s
-            )
+            yield _collection_figures(schema.name, local)
 
     metrics.watch(
         Figures(collections, database.store.metrics, lambda: _resources(database.admission))
     )
     return Node(engine, metrics)
+
+
+def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
+    recalls = [
+        RecallFigures(vector, found.target, found.achieved, found.ef)
+        for vector, found in local.recalls(_RECALL_K).items()
+    ]
+    queues = local.queues
+    return CollectionFigures(
+        name, local.shard.count, queues.pending, queues.oldest_s(), queues.slowed_s, recalls
+    )
 
 
 def _resources(admission: Admission) -> ResourceFigures:

@@ -7,7 +7,7 @@ objects, vectors that are not linked yet, the store's figures.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -20,6 +20,16 @@ _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 
 
 @dataclass(frozen=True, slots=True)
+class RecallFigures:
+    """One vector that has a `targetRecall`; `achieved` is None before enough was measured."""
+
+    vector: str
+    target: float
+    achieved: float | None
+    ef: int
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionFigures:
     """One collection at one moment."""
 
@@ -28,6 +38,7 @@ class CollectionFigures:
     pending_vectors: int
     pending_oldest_s: float = 0.0
     slowed_s: float = 0.0
+    recalls: Sequence[RecallFigures] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,31 +129,9 @@ class _FiguresCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The figures now."""
-        objects = GaugeMetricFamily("weftdb_objects", "Objects.", labels=("collection",))
-        pending = GaugeMetricFamily(
-            "weftdb_vectors_pending",
-            "Vectors that are searched one by one until they are linked into the graph.",
-            labels=("collection",),
-        )
-        oldest = GaugeMetricFamily(
-            "weftdb_vectors_pending_oldest_seconds",
-            "Age of the oldest vector that is not linked yet.",
-            labels=("collection",),
-        )
-        slowed = CounterMetricFamily(
-            "weftdb_writes_slowed_seconds",
-            "Time that writes waited for vectors to be linked.",
-            labels=("collection",),
-        )
-        for collection in self._figures.collections():
-            oldest.add_metric((collection.name,), collection.pending_oldest_s)
-            slowed.add_metric((collection.name,), collection.slowed_s)
-            objects.add_metric((collection.name,), collection.objects)
-            pending.add_metric((collection.name,), collection.pending_vectors)
-        yield objects
-        yield pending
-        yield oldest
-        yield slowed
+        collections = list(self._figures.collections())
+        yield from _queues(collections)
+        yield from _recalls(collections)
         for name, value in self._figures.store().items():
             yield GaugeMetricFamily(f"weftdb_store_{name}", f"RocksDB: {name}.", value=value)
         if self._figures.resources is not None:
@@ -152,6 +141,51 @@ class _FiguresCollector(Collector):
         build = GaugeMetricFamily("weftdb_build", "1, with the version.", labels=("version",))
         build.add_metric((self._version,), 1)
         yield build
+
+
+def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
+    objects = GaugeMetricFamily("weftdb_objects", "Objects.", labels=("collection",))
+    pending = GaugeMetricFamily(
+        "weftdb_vectors_pending",
+        "Vectors that are searched one by one until they are linked into the graph.",
+        labels=("collection",),
+    )
+    oldest = GaugeMetricFamily(
+        "weftdb_vectors_pending_oldest_seconds",
+        "Age of the oldest vector that is not linked yet.",
+        labels=("collection",),
+    )
+    slowed = CounterMetricFamily(
+        "weftdb_writes_slowed_seconds",
+        "Time that writes waited for vectors to be linked.",
+        labels=("collection",),
+    )
+    for collection in collections:
+        oldest.add_metric((collection.name,), collection.pending_oldest_s)
+        slowed.add_metric((collection.name,), collection.slowed_s)
+        objects.add_metric((collection.name,), collection.objects)
+        pending.add_metric((collection.name,), collection.pending_vectors)
+    yield objects
+    yield pending
+    yield oldest
+    yield slowed
+
+
+def _recalls(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
+    labels = ("collection", "vector")
+    target = GaugeMetricFamily("weftdb_recall_target", "Recall asked for.", labels=labels)
+    achieved = GaugeMetricFamily(
+        "weftdb_recall_achieved", "Recall@10 measured with the present ef.", labels=labels
+    )
+    ef = GaugeMetricFamily("weftdb_recall_ef", "The ef that searches use for it.", labels=labels)
+    for collection in collections:
+        for recall in collection.recalls:
+            key = (collection.name, recall.vector)
+            target.add_metric(key, recall.target)
+            ef.add_metric(key, recall.ef)
+            if recall.achieved is not None:
+                achieved.add_metric(key, recall.achieved)
+    yield from (target, achieved, ef)
 
 
 def _resources(figures: ResourceFigures) -> Iterator[Metric]:

@@ -114,7 +114,7 @@ class SearchDriver:
             index.native,
             call.query,
             call.k,
-            call.ef or settings.ef_for(call.k),
+            call.ef or index.ef_for(call.query, call.k, call.allow),
             None if call.allow is None else call.allow.words(),
             index.bounds,
             np.inf if call.distance_max is None else call.distance_max,

@@ -135,6 +135,7 @@ def _graph(fields: Fields) -> tuple[HnswSettings, dict[str, Any]]:
         cleanup_interval_s=fields.integer("cleanupIntervalSeconds", base.cleanup_interval_s),
         filter_strategy=fields.text("filterStrategy") or base.filter_strategy,
         skip=fields.flag("skip"),
+        target_recall=fields.number("targetRecall", base.target_recall),
     )
     for name, value in (
         ("maxConnections", hnsw.max_connections),
@@ -144,6 +145,11 @@ def _graph(fields: Fields) -> tuple[HnswSettings, dict[str, Any]]:
             raise SchemaViolation(
                 f"invalid hnsw config: {name} must be a positive integer with a minimum of 4"
             )
+    if not 0.0 <= hnsw.target_recall < 1.0:
+        raise SchemaViolation(
+            "invalid hnsw config: targetRecall must be at least 0 (off) and less than 1, "
+            f"got {hnsw.target_recall}"
+        )
     if hnsw.max_connections >= MAX_CONNECTIONS_BOUND:
         raise SchemaViolation(
             f"invalid hnsw config: maxConnections must be less than {MAX_CONNECTIONS_BOUND}"
@@ -164,6 +170,8 @@ def _graph(fields: Fields) -> tuple[HnswSettings, dict[str, Any]]:
         "vectorCacheMaxObjects": fields.integer("vectorCacheMaxObjects", VECTOR_CACHE_OBJECTS_MAX),
         "flatSearchCutoff": hnsw.flat_search_cutoff,
     }
+    if hnsw.target_recall:  # Only where it was asked for: clients know the keys of the reference.
+        rendered["targetRecall"] = hnsw.target_recall
     return hnsw, rendered
 
 

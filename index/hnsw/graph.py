@@ -31,8 +31,9 @@ from weftdb.core.schema import HnswSettings, IndexKind, Quantizer, VectorConfig
 from weftdb.core.types import DocId, DocIds, Row, Rows
 from weftdb.index.allow_list import AllowList
 from weftdb.index.hnsw.quantizer import code_settings
+from weftdb.index.hnsw.recall_tuner import RecallTuner
 from weftdb.index.kernels import _native
-from weftdb.index.ports import Neighbours
+from weftdb.index.ports import Neighbours, RecallReport
 
 log = logging.getLogger("weftdb.index")
 
@@ -76,6 +77,7 @@ class HnswIndex:
             link_min,
             flat_until,
         )
+        self._tuner = RecallTuner(self._native)
         self.quantize(config)
 
     @property
@@ -92,6 +94,37 @@ class HnswIndex:
     def bounds(self) -> _native.SearchBounds:
         """What the settings say about filtered searches."""
         return self._bounds
+
+    def ef_for(self, query: Row, k: int, allow: AllowList | None) -> int:
+        """The ef of a search that names none: set, tuned to the recall wanted, or by `k`.
+
+        Without a filter the query is remembered for tuning.
+        """
+        if not self._is_tuned:
+            return self._settings.ef_for(k)
+        if allow is None:
+            self._tuner.note(query, k)
+        return self._tuned_ef(k)
+
+    @property
+    def _is_tuned(self) -> bool:
+        return self._settings.target_recall > 0 and self._settings.ef <= 0
+
+    def _tuned_ef(self, k: int) -> int:
+        settings = self._settings
+        return self._tuner.table.ef_for(k, settings.target_recall) or settings.ef_for(k)
+
+    def tune(self, now_s: float) -> bool:
+        """Measure recall for a while, if it is time; tell whether there was anything to do."""
+        return self._is_tuned and self._tuner.step(now_s)
+
+    def recall(self, k: int) -> RecallReport | None:
+        """Where searches for `k` results stand; None where no recall was asked for."""
+        if not self._is_tuned:
+            return None
+        ef, table = self._tuned_ef(k), self._tuner.table
+        target = self._settings.target_recall
+        return RecallReport(k, target, table.recall_at(k, ef), ef, table.queries(k))
 
     def configure(self, settings: HnswSettings) -> None:
         """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
@@ -201,7 +234,7 @@ class HnswIndex:
             doc_ids, distances, explanation = self._native.search(
                 query,
                 k,
-                ef or self._settings.ef_for(k),
+                ef or self.ef_for(query, k, allow),
                 None if allow is None else allow.words(),
                 self._bounds,
                 np.inf if distance_max is None else distance_max,
@@ -224,7 +257,7 @@ class HnswIndex:
             found = self._native.search_many(
                 queries,
                 k,
-                ef or self._settings.ef_for(k),
+                ef or self._ef_for_many(queries, k, allow),
                 None if allow is None else allow.words(),
                 self._bounds,
                 np.inf if distance_max is None else distance_max,
@@ -232,6 +265,10 @@ class HnswIndex:
         except (ValueError, RuntimeError) as error:
             raise self._search_error(error, queries.shape[1]) from error
         return [Neighbours(*one) for one in found]
+
+    def _ef_for_many(self, queries: Rows, k: int, allow: AllowList | None) -> int:
+        """One ef for all of them; the first one is remembered."""
+        return self.ef_for(queries[0], k, allow) if len(queries) else self._settings.ef_for(k)
 
     def distances(self, query: Row, doc_ids: DocIds) -> NDArray[np.float32]:
         """Exact distances to given vectors, NaN where there is none."""

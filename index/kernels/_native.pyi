@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -111,6 +113,15 @@ def make_vector_index(
 ) -> VectorIndex: ...
 def set_link_threads(threads: int) -> None: ...
 def set_link_niceness(niceness: int) -> None: ...
+
+# --- recall probes (bind_recall_probe.cpp) ---
+
+class RecallProbe:
+    def result(self) -> tuple[list[float], int, float] | None: ...
+
+def start_recall_probe(
+    index: VectorIndex, queries: NDArray[np.float32], k: int, efs: Sequence[int]
+) -> RecallProbe: ...
 
 # --- multi-vectors (bind_multi_vector.cpp) ---
 

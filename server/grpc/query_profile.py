@@ -3,6 +3,9 @@
 The details of a vector search are `vector_search_plan`, `_reason`, `_ef`, `_visited_nodes` and
 `_distance_computations`; `_overrides` names a setting that could not be obeyed, `_gave_up` tells
 that the walk did not do. A second search of the same read has `vector_search_2_plan`, and so on.
+
+Where a collection has a `targetRecall`: `target_recall`, `tuned_ef` and, once it was measured,
+`achieved_recall`; of named vectors with the name behind.
 """
 
 from __future__ import annotations
@@ -28,10 +31,22 @@ def query_profile(local: LocalCollection, query: Search, hits: Hits, took_s: flo
     for number, search in enumerate(hits.vector_searches):
         prefix = "vector_search" if number == 0 else f"vector_search_{number + 1}"
         details |= {f"{prefix}_{key}": text for key, text in _explained(search)}
+    if query.near is not None or query.hybrid is not None:
+        details |= dict(_recalls(local, query))
     profiled = search_pb2.QueryProfile.SearchProfile(details=details)
     shard = search_pb2.QueryProfile.ShardProfile(name=local.shard_name, searches={kind: profiled})
     profile = search_pb2.QueryProfile(shards=[shard])
     return search_pb2.SearchReply(query_profile=profile).SerializeToString()
+
+
+def _recalls(local: LocalCollection, query: Search) -> Iterator[tuple[str, str]]:
+    k = (query.limit or 0) + query.offset or 1
+    for name, found in local.recalls(k).items():
+        of_vector = f"_{name}" if name else ""
+        yield f"target_recall{of_vector}", f"{found.target:g}"
+        yield f"tuned_ef{of_vector}", str(found.ef)
+        if found.achieved is not None:
+            yield f"achieved_recall{of_vector}", f"{found.achieved:.4f}"
 
 
 def _explained(search: SearchExplanation) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ void bind_codes(nanobind::module_& m);
 void bind_bm25(nanobind::module_& m);
 void bind_distance(nanobind::module_& m);
 void bind_multi_vector(nanobind::module_& m);
+void bind_recall_probe(nanobind::module_& m);
 void bind_reply(nanobind::module_& m);
 void bind_search_plan(nanobind::module_& m);
 void bind_search_pool(nanobind::module_& m);

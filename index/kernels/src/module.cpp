@@ -28,6 +28,7 @@ NB_MODULE(_native, m) {
     weft::bind_codes(m);
     weft::bind_search_plan(m);
     weft::bind_search_pool(m);
+    weft::bind_recall_probe(m);
     weft::bind_postings(m);
     weft::bind_bm25(m);
     weft::bind_reply(m);

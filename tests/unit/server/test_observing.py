@@ -10,7 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from weftdb.server.logging import start_logging
-from weftdb.server.metrics import CollectionFigures, Figures, Metrics
+from weftdb.server.metrics import (
+    CollectionFigures,
+    Figures,
+    Metrics,
+    RecallFigures,
+    ResourceFigures,
+)
 from weftdb.server.settings import LogSettings
 
 
@@ -62,3 +68,25 @@ def test_requests_and_figures_are_in_the_metrics() -> None:
     assert 'weftdb_vectors_pending{collection="Book"} 2.0' in text
     assert "weftdb_store_syncs 5.0" in text
     assert 'weftdb_build{version="1.2.3"} 1.0' in text
+
+
+def test_memory_queues_and_recall_are_in_the_metrics() -> None:
+    metrics = Metrics("1.2.3")
+    recalls = (RecallFigures("title", 0.95, 0.961, 70), RecallFigures("body", 0.9, None, 100))
+    book = CollectionFigures("Book", 7, 2, 1.5, 0.25, recalls)
+    resources = ResourceFigures({"vectors": 10}, 20, 30, 40.0, {"memory": 1, "disk": 2})
+    metrics.watch(Figures(lambda: iter([book]), dict, lambda: resources))
+    lines = set(metrics.render().decode().splitlines())
+    assert {
+        'weftdb_vectors_pending_oldest_seconds{collection="Book"} 1.5',
+        'weftdb_writes_slowed_seconds_total{collection="Book"} 0.25',
+        'weftdb_recall_achieved{collection="Book",vector="title"} 0.961',
+        'weftdb_recall_target{collection="Book",vector="body"} 0.9',
+        'weftdb_recall_ef{collection="Book",vector="body"} 100.0',
+        'weftdb_memory_bytes{part="vectors"} 10.0',
+        "weftdb_memory_used_bytes 20.0",
+        "weftdb_memory_budget_bytes 30.0",
+        "weftdb_disk_used_ratio 0.4",
+        'weftdb_writes_refused_total{guard="disk"} 2.0',
+    } <= lines
+    assert not any("weftdb_recall_achieved" in line and "body" in line for line in lines)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from weftdb.core.query import Hits, NearVector, Search, Target
 from weftdb.core.types import UNNAMED
 from weftdb.engine.collection import LocalCollection
+from weftdb.index.ports import RecallReport
 from weftdb.proto.v1 import search_pb2
 from weftdb.server.grpc.query_profile import query_profile
 
@@ -26,12 +28,20 @@ class Explained:
 @dataclass(frozen=True)
 class Shards:
     shard_name: str = "north"
+    reports: Mapping[str, RecallReport] = field(default_factory=dict)
+
+    def recalls(self, k: int) -> Mapping[str, RecallReport]:
+        assert k == 25
+        return self.reports
 
 
-def profiled(*searches: Explained) -> dict[str, str]:
-    query = Search("Doc", near=NearVector((Target(UNNAMED),)))
+def profiled(*searches: Explained, **reports: RecallReport) -> dict[str, str]:
+    query = Search("Doc", near=NearVector((Target(UNNAMED),)), limit=20, offset=5)
     raw = query_profile(
-        cast(LocalCollection, Shards()), query, Hits([], vector_searches=searches), 0.0015
+        cast(LocalCollection, Shards(reports=reports)),
+        query,
+        Hits([], vector_searches=searches),
+        0.0015,
     )
     (shard,) = search_pb2.SearchReply.FromString(raw).query_profile.shards
     assert shard.name == "north"
@@ -59,3 +69,17 @@ def test_a_second_one_that_passed_over_a_setting() -> None:
 
 def test_no_vector_search() -> None:
     assert profiled() == {"total_took": "1.500ms"}
+
+
+def test_the_recall_that_was_asked_for() -> None:
+    details = profiled(
+        title=RecallReport(25, 0.95, 0.95678, 70, 100), body=RecallReport(25, 0.9, None, 100, 3)
+    )
+    assert details == {
+        "total_took": "1.500ms",
+        "target_recall_title": "0.95",
+        "tuned_ef_title": "70",
+        "achieved_recall_title": "0.9568",
+        "target_recall_body": "0.9",
+        "tuned_ef_body": "100",
+    }

@@ -1,0 +1,62 @@
+"""targetRecall of a collection: searches are measured by a chore and reported."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.engine.samples import uid
+from weftdb.core.definition import parse_collection, update_collection
+from weftdb.core.env import ManualClock
+from weftdb.core.errors import SchemaViolation
+from weftdb.core.objects import ObjectDraft
+from weftdb.core.query import NearVector, Search, Target
+from weftdb.core.types import UNNAMED
+from weftdb.engine.database import Database
+
+DIM, COUNT = 16, 3_000
+
+
+def definition(**index: Any) -> dict[str, Any]:
+    return {"class": "Doc", "vectorIndexConfig": {"distance": "l2-squared", **index}}
+
+
+def test_it_is_an_extension_that_shows_only_where_it_was_asked_for() -> None:
+    plain = parse_collection(definition())
+    assert "targetRecall" not in plain.definition["vectorIndexConfig"]
+    asked = update_collection(plain, definition(targetRecall=0.95))
+    assert asked.vectors[0].hnsw.target_recall == 0.95
+    assert asked.definition["vectorIndexConfig"]["targetRecall"] == 0.95
+    assert update_collection(asked, definition()).vectors[0].hnsw.target_recall == 0.0
+
+
+@pytest.mark.parametrize("value", [1.0, -0.1, 95])
+def test_what_is_no_recall(value: float) -> None:
+    with pytest.raises(SchemaViolation, match="targetRecall must be"):
+        parse_collection(definition(targetRecall=value))
+
+
+def test_a_collection_measures_itself(database: Database, clock: ManualClock) -> None:
+    settings = {"targetRecall": 0.9, "maxConnections": 8, "efConstruction": 32}
+    docs = database.create_collection(parse_collection(definition(**settings)))
+    rows = np.random.default_rng(1).standard_normal((COUNT, DIM)).astype(np.float32)
+    docs.put([ObjectDraft(uid(n), {}, {UNNAMED: row}) for n, row in enumerate(rows)])
+    assert docs.wait_indexed(60)
+    assert docs.recalls(10)[UNNAMED].queries == 0
+    for row in rows[:64] + np.float32(0.3):
+        docs.search(Search("Doc", near=NearVector((Target(UNNAMED, row),)), limit=10))
+    until = time.monotonic() + 60
+    while docs.recalls(10)[UNNAMED].queries < 64:
+        clock.advance(60_000)
+        for chore in docs.chores:
+            if chore.name.startswith("recall of"):
+                chore.run_if_due()
+        time.sleep(0.002)
+        assert time.monotonic() < until
+    report = docs.recalls(10)[UNNAMED]
+    assert report.achieved is not None
+    assert report.achieved >= 0.9
+    assert (report.k, report.target) == (10, 0.9)
