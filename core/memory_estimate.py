@@ -37,10 +37,10 @@ COUNT_MAX = 2**31 - 1
 _FLOAT_BYTES = 4
 _WORD_BYTES = 4
 _NODE_BYTES = 12
-_ROTATED_BLOCK = 64
-_ROTATED_HEADER_BYTES = 16
-"""Of a rotated code: offset, step, sum and norm, a float each."""
-_CENTROIDS_PER_BYTE = 256
+_CODE_HEAD_BYTES = 16
+"""Of a scalar or rotated code: offset, scale, sum and square, a float each."""
+_CODE_UNITS = {8: 16, 4: 32, 1: 64}
+"""Dimensions are rounded up to these, by the bits of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def estimate_index(count: int, dim: int, settings: IndexSettings) -> MemoryEstim
 def row_bytes(dim: int) -> int:
     """Bytes of one float32 vector in memory."""
     unit = 16 if dim > 64 else 4
-    return -(-dim // unit) * unit * _FLOAT_BYTES
+    return _rounded(dim, unit) * _FLOAT_BYTES
 
 
 def link_bytes(max_connections: int) -> float:
@@ -108,21 +108,25 @@ def link_bytes(max_connections: int) -> float:
 
 
 def code_bytes(quantizer: Quantizer, dim: int) -> int:
-    """Bytes of the code of one vector."""
-    if quantizer.kind is Compression.BINARY:
-        return -(-dim // 64) * 8
-    if quantizer.kind is Compression.SCALAR:
-        return dim
+    """Bytes of the code of one vector (index/kernels/src/codes_affine.cpp, codes_product.cpp)."""
     if quantizer.kind is Compression.PRODUCT:
-        wide = 1 if quantizer.centroids <= _CENTROIDS_PER_BYTE else 2
-        return product_segments(quantizer, dim) * wide
-    rotated = -(-dim // _ROTATED_BLOCK) * _ROTATED_BLOCK
-    return rotated * quantizer.bits // 8 + _ROTATED_HEADER_BYTES
+        return _rounded(product_segments(quantizer, dim), 16)
+    if quantizer.kind is Compression.BINARY:
+        return _rounded(dim, 64) // 8
+    bits = quantizer.bits if quantizer.kind is Compression.ROTATIONAL else 8
+    return _CODE_HEAD_BYTES + _rounded(dim, _CODE_UNITS[bits]) * bits // 8
 
 
 def product_segments(quantizer: Quantizer, dim: int) -> int:
-    """Segments of a product code; without a number, the fewest of at most four dimensions."""
-    return quantizer.segments or -(-dim // 4)
+    """Segments of a product code: as set; by tiles one a dimension; else what divides the dimension
+    into pieces of about four."""
+    if quantizer.segments or quantizer.encoder == "tile":
+        return quantizer.segments or dim
+    return next(dim // width for width in (4, 3, 2, 5, 1) if dim % width == 0)
+
+
+def _rounded(value: int, unit: int) -> int:
+    return -(-value // unit) * unit
 
 
 def _codes_bytes(count: int, dim: int, quantizer: Quantizer) -> int:

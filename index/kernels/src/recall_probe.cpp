@@ -55,9 +55,9 @@ std::vector<double> RecallProbe::measure(const float* query) const {
     request.query = query;
     request.dimensions = dimensions_;
     request.k = k_;
-    // No walk is cheaper than the scan with so many places in its beam: the plan is exact.
-    request.ef = std::max<size_t>(index_->count(), k_);
+    request.exact = true;
     const Found exact = index_->search(request);
+    request.exact = false;
     if (exact.distances.empty()) return {};
     const float last = exact.distances.back();
     const float bound = last + std::max(kTie, std::abs(last) * kTie);

@@ -134,6 +134,11 @@ bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measu
 
 Explanation VectorIndex::search_graph(const Graph& graph, const float* query,
                                       const SearchRequest& request, Scratch& scratch) const {
+    if (request.exact) {
+        scratch.nearest.reset(request.k, request.distance_max);
+        graph.scan(graph.measure(query), 0, graph.count(), nullptr, scratch);
+        return {};
+    }
     std::shared_ptr<CodeTable> table = graph.code_table();
     if (table == nullptr) return search_by(graph.measure(query), graph, request, scratch);
     SearchRequest wide = request;

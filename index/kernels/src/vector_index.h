@@ -51,6 +51,7 @@ struct SearchRequest {
     std::optional<AllowWords> allow;
     SearchBounds bounds;
     float distance_max = std::numeric_limits<float>::infinity();
+    bool exact = false;  // measures all vectors by themselves, whatever a walk would cost
 };
 
 // How a search went, for whoever asks why it was fast or slow.

@@ -8,13 +8,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import weftdb
+from weftdb.core.memory_estimate import code_bytes
+from weftdb.core.schema import Compression, Quantizer
 
 pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
 if not Path("/proc/self/statm").exists():
     pytest.skip("needs /proc", allow_module_level=True)
+
+from weftdb.index.hnsw.quantizer import code_settings
+from weftdb.index.kernels import _native
 
 MEASURE = """
 import json, os, sys
@@ -76,3 +82,24 @@ def test_estimate_is_near_the_measured(
     estimate = weftdb.estimate_memory(count, dim, settings, kind=kind).total
     assert estimate == pytest.approx(measured, rel=0.2)
     assert reported == pytest.approx(measured, rel=0.2)
+
+
+@pytest.mark.parametrize("dim", [8, 24, 100, 125, 128, 130, 7])
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        Quantizer(Compression.BINARY),
+        Quantizer(Compression.SCALAR),
+        Quantizer(Compression.PRODUCT, centroids=4),
+        Quantizer(Compression.PRODUCT, centroids=4, segments=1),
+        Quantizer(Compression.PRODUCT, centroids=4, encoder="tile"),
+        Quantizer(Compression.ROTATIONAL, bits=8),
+        Quantizer(Compression.ROTATIONAL, bits=4),
+        Quantizer(Compression.ROTATIONAL, bits=1),
+    ],
+    ids=lambda item: f"{item.kind.value}-{item.bits}-{item.segments}-{item.encoder}",
+)
+def test_codes_are_as_long_as_estimated(quantizer: Quantizer, dim: int) -> None:
+    rows = np.random.default_rng(1).random((64, dim), dtype=np.float32)
+    codes = _native.make_codes(code_settings(quantizer), "l2-squared", rows, None)
+    assert codes.code_bytes == code_bytes(quantizer, dim)
