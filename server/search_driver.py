@@ -109,7 +109,6 @@ class SearchDriver:
         self._tickets += 1
         future: asyncio.Future[Neighbours] = self._loop.create_future()
         self._waiting[self._tickets] = (future, call)
-        settings = index.settings
         self._pool.submit(
             index.native,
             call.query,
