@@ -16,6 +16,7 @@
     │   └── LimitExceeded           over a bound of core.limits or of the settings
     ├── Unavailable             not this time                                retry: yes
     │   ├── Overloaded              a budget (memory, queue) is used up
+    │   ├── ReadOnly                somebody set the shard read-only
     │   ├── ModuleFailure           an embedding service failed or is away
     │   └── StoreHeld               another process holds the directory
     └── Fault                   this node is broken                          retry: elsewhere
@@ -107,6 +108,10 @@ class Unavailable(WeftError):
 
 class Overloaded(Unavailable):
     """A budget (memory, queue, connections) is used up."""
+
+
+class ReadOnly(Unavailable):
+    """Somebody set the shard read-only; it takes writes again when it is set ready."""
 
 
 class ModuleFailure(Unavailable):

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from weftdb.core.aggregation import Aggregate, Aggregated
 from weftdb.core.env import Env
-from weftdb.core.errors import Closed, ObjectNotFound, Overloaded, UnknownTenant, WeftError
+from weftdb.core.errors import (
+    Closed,
+    ObjectNotFound,
+    Overloaded,
+    ReadOnly,
+    UnknownTenant,
+    WeftError,
+)
 from weftdb.core.memory_estimate import link_bytes
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
@@ -80,6 +87,9 @@ class LocalCollection:
         self._admission = admission
         self.queues = LinkQueues(lambda: shard.vectors, shard.config.index, env.clock)
         self._retired = threading.Event()
+        self.read_only: frozenset[str] = frozenset()
+        """Names of shards that somebody set read-only, until the next start. While there is one
+        nothing is written: a collection has one shard here, whatever number it reports."""
 
     @property
     def schema(self) -> Collection:
@@ -94,9 +104,9 @@ class LocalCollection:
         Drafts are validated already (core/validation.py); here vectors are made where a vectorizer
         is configured and missing, and dimensions are checked. Of the same id twice, the last wins.
         Waits first where too many vectors are not linked yet (engine/link_queue.py). Raises
-        Overloaded and DiskFull before anything is written.
+        Overloaded, DiskFull and ReadOnly before anything is written.
         """
-        self._check(tenant)
+        self._check_write(tenant)
         self.queues.wait_for_room()
         with self._admission.admit(self.shard, drafts):
             errors = fill_vectors(drafts, self.schema, self._vectorizers)
@@ -124,7 +134,7 @@ class LocalCollection:
         A vector that a vectorizer made is made anew when its text changes. Raises ObjectNotFound,
         DimensionMismatch, ModuleFailure, Overloaded, DiskFull.
         """
-        self._check(tenant)
+        self._check_write(tenant)
         for _ in range(MERGE_TRIES_MAX):
             old = self.shard.get(object_id, with_vectors=True)
             if old is None:
@@ -142,7 +152,7 @@ class LocalCollection:
 
     def delete(self, ids: Sequence[ObjectId], *, tenant: str = "") -> list[bool]:
         """Delete; False where there was nothing."""
-        self._check(tenant)
+        self._check_write(tenant)
         deleted, ticket = self._writer.delete(ids)
         self._settle(ticket)
         return deleted
@@ -150,8 +160,11 @@ class LocalCollection:
     def delete_where(
         self, condition: Filter, *, dry_run: bool = False, tenant: str = ""
     ) -> DeleteReport:
-        """Delete every object that the filter matches."""
-        self._check(tenant)
+        """Delete every object that the filter matches. Raises ReadOnly."""
+        if dry_run:
+            self._check(tenant)
+        else:
+            self._check_write(tenant)
         matches = [DocId(doc) for doc in self.shard.allow(condition).bitmap]
         ids: list[ObjectId] = []
         deleted = 0
@@ -242,6 +255,13 @@ class LocalCollection:
                 total += index.pending * link_bytes(config.hnsw.max_connections)
         return int(total)
 
+    def set_read_only(self, shard_name: str, *, is_read_only: bool) -> None:
+        """Refuse writes with ReadOnly, or take them again."""
+        if is_read_only:
+            self.read_only |= {shard_name}
+        else:
+            self.read_only -= {shard_name}
+
     def reconfigure(self, definition: Collection) -> None:
         """Take a changed definition."""
         self._writer.reconfigure(definition)
@@ -290,6 +310,11 @@ class LocalCollection:
         if ticket is not None:
             self.shard.store.wait_durable(ticket)
             self._wake()
+
+    def _check_write(self, tenant: str) -> None:
+        self._check(tenant)
+        for name in sorted(self.read_only):
+            raise ReadOnly(f'shard="{name}": store is read-only due to: manually set by user')
 
     def _check(self, tenant: str) -> None:
         if self._retired.is_set():

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from weftdb.core.errors import InvalidRequest, Unsupported
+from weftdb.core.errors import InvalidRequest
 from weftdb.core.schema import Collection
 from weftdb.engine.collection import LocalCollection
 from weftdb.server.rest.context import REPORTED_VERSION, RestContext, context_of
@@ -41,30 +41,31 @@ async def list_shards(request: Request, name: str) -> Response:
     context = context_of(request)
     node = context.config.node_name
     local = context.catalogue.local(name)
-    status = "READONLY" if context.database.admission.disk.refusal else "READY"
-    shards = [
-        {
-            "name": shard,
-            "per_node_status": {node: status},
-            "status": status,
-            "vectorQueueSize": queue,
-        }
-        for shard, queue in _in_first(local, local.pending)
-    ]
+    shards = []
+    for shard, queue in _in_first(local, local.pending):
+        status = SHARD_STATES[_is_read_only(context, local, shard)]
+        shards.append(
+            {
+                "name": shard,
+                "per_node_status": {node: status},
+                "status": status,
+                "vectorQueueSize": queue,
+            }
+        )
     return json_reply(shards)
 
 
 @router.put("/schema/{name}/shards/{shard}")
 async def update_shard(request: Request, name: str, shard: str) -> Response:
-    """Set the state of a shard; READY is the only one there is so far."""
+    """Set the state of a shard: READY, or READONLY until it is set back or the node starts anew."""
     body = await object_body(request)
-    if shard not in shard_names(context_of(request).catalogue.local(name)):
+    local = context_of(request).catalogue.local(name)
+    if shard not in shard_names(local):
         return refusal(404, f"no shard {shard} in {name}")
     status = text_field(body, "status")
     if status not in SHARD_STATES:
         raise InvalidRequest(f"{status}: invalid storage status")
-    if status != "READY":
-        raise Unsupported("read-only shards are not supported yet")
+    local.set_read_only(shard, is_read_only=status == "READONLY")
     return json_reply({"status": status})
 
 
@@ -144,7 +145,6 @@ def _shards(
     context: RestContext, collections: list[Collection], wanted: str
 ) -> list[dict[str, Any]]:
     out = []
-    is_readonly = bool(context.database.admission.disk.refusal)
     for schema in collections:
         local = context.catalogue.local(schema.name)
         queues = dict(_in_first(local, local.pending))
@@ -161,12 +161,17 @@ def _shards(
                         "objectCount": count,
                         "replicationFactor": schema.replication_factor,
                         "vectorIndexingStatus": _indexing_status(
-                            queues[name], is_readonly=is_readonly
+                            queues[name],
+                            is_readonly=_is_read_only(context, local, name),
                         ),
                         "vectorQueueLength": queues[name],
                     }
                 )
     return out
+
+
+def _is_read_only(context: RestContext, local: LocalCollection, shard: str) -> bool:
+    return shard in local.read_only or bool(context.database.admission.disk.refusal)
 
 
 def _indexing_status(queue: int, *, is_readonly: bool) -> str:

@@ -83,3 +83,31 @@ def test_the_node_tells_its_load(books: TestClient) -> None:
     books.post("/batch/objects", json={"objects": [BOOK] * 20})
     stats = books.get("/nodes").json()["nodes"][0]["batchStats"]
     assert stats == {"queueLength": 0, "ratePerSecond": 4}
+
+
+def test_a_shard_that_is_set_read_only(books: TestClient) -> None:
+    assert books.post("/objects", json=BOOK).status_code == 200
+    name = books.get("/schema/Book/shards").json()[0]["name"]
+    path = f"/schema/Book/shards/{name}"
+    for _ in range(2):
+        assert books.put(path, json={"status": "READONLY"}).json() == {"status": "READONLY"}
+    shard = books.get("/schema/Book/shards").json()[0]
+    assert (shard["status"], set(shard["per_node_status"].values())) == ("READONLY", {"READONLY"})
+    node = books.get("/nodes?output=verbose").json()["nodes"][0]
+    assert node["shards"][0]["vectorIndexingStatus"] == "READONLY"
+    book = {**BOOK, "id": books.get("/objects").json()["objects"][0]["id"]}
+    object_path = f"/objects/Book/{book['id']}"
+    match = {"class": "Book", "where": {"path": ["id"], "operator": "Like", "valueText": "*"}}
+    for reply in (
+        books.post("/objects", json=BOOK),
+        books.put(object_path, json=book),
+        books.patch(object_path, json=book),
+        books.delete(object_path),
+    ):
+        assert reply.status_code == 500
+        assert "store is read-only due to: manually set" in reply.json()["error"][0]["message"]
+    dry = books.request("DELETE", "/batch/objects", json={"match": match, "dryRun": True})
+    assert dry.status_code == 200
+    assert books.get(object_path).status_code == 200
+    assert books.put(path, json={"status": "READY"}).json() == {"status": "READY"}
+    assert books.delete(object_path).status_code == 204

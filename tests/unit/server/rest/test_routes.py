@@ -408,7 +408,6 @@ class TestNodes:
         shard = books.get("/schema/Book/shards").json()[0]["name"]
         path = f"/schema/Book/shards/{shard}"
         assert books.put(path, json={"status": "READY"}).json() == {"status": "READY"}
-        assert books.put(path, json={"status": "READONLY"}).status_code == 501
         assert books.put(path, json={"status": "SLEEPING"}).status_code == 422
         assert books.put("/schema/Book/shards/x", json={"status": "READY"}).status_code == 404
 
