@@ -19,13 +19,16 @@ from weftdb.core.config import ResourcesConfig
 from weftdb.core.env import Clock
 from weftdb.core.errors import Overloaded
 from weftdb.core.limits import MiB
-from weftdb.core.machine import memory_limit_bytes, memory_used_bytes
+from weftdb.core.machine import give_back_memory, memory_limit_bytes, memory_used_bytes
 
 log = logging.getLogger("weftdb.memory")
 
 SAMPLE_S = 0.1
 WARNING_S = 60.0
 """A process that stays above the mark says so this often."""
+
+GIVE_BACK_S = 5.0
+"""It takes a walk over the heap, tens of milliseconds."""
 
 DEFAULT_SHARE = 0.9
 """Of the memory that the process may have; the rest is for the kernel and for mapped files."""
@@ -52,12 +55,15 @@ class MemoryAccountant:
         *,
         used: Callable[[], int | None] = memory_used_bytes,
         limit: Callable[[], int | None] = memory_limit_bytes,
+        give_back: Callable[[], None] = give_back_memory,
     ) -> None:
         """`consumption` is asked for every `SAMPLE_S` while writes come."""
         self._config = config
         self._clock = clock
         self._consumption = consumption
         self._used = used
+        self._give_back = give_back
+        self._gave_back_s = float("-inf")
         self.budget_bytes = _budget(config, limit())
         self._lock = threading.Lock()
         self._sampled_s = float("-inf")
@@ -95,6 +101,8 @@ class MemoryAccountant:
 
     def _admit(self, wanted_bytes: int) -> None:
         in_use, budget = self._in_use(), self.budget_bytes
+        if in_use + wanted_bytes > budget and self._could_give_back():
+            in_use = self._in_use()
         readonly = self._config.memory_readonly_percentage
         if readonly and 100 * in_use > readonly * budget:
             self.refused += 1
@@ -110,6 +118,16 @@ class MemoryAccountant:
                 "Send it again later, or give more memory (resources.memory_budget_bytes)"
             )
         self._warn(in_use)
+
+    def _could_give_back(self) -> bool:
+        """Ask the allocator for freed memory before a write is refused, once in `GIVE_BACK_S`."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._gave_back_s < GIVE_BACK_S:
+            return False
+        self._gave_back_s = now_s
+        self._give_back()
+        self._sampled_s = float("-inf")
+        return True
 
     def _in_use(self) -> int:
         now_s = self._clock.monotonic_s()

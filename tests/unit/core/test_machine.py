@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from weftdb.core.limits import MiB
-from weftdb.core.machine import DiskUse, memory_limit_bytes, memory_used_bytes, read_disk_use
+from weftdb.core.machine import (
+    DiskUse,
+    give_back_memory,
+    memory_limit_bytes,
+    memory_used_bytes,
+    read_disk_use,
+)
 
 NONE_V1 = str(2**63 - 4096)
 
@@ -74,3 +80,7 @@ def test_a_disk_as_df_shows_it(tmp_path: Path) -> None:
     assert DiskUse(30, 10).percentage == 75.0
     assert DiskUse(0, 0).percentage == 0.0
     assert 0.0 < read_disk_use(tmp_path).percentage <= 100.0
+
+
+def test_memory_can_be_given_back() -> None:
+    give_back_memory()

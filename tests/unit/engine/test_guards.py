@@ -22,7 +22,12 @@ from weftdb.engine.admission import Admission, write_bytes
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
 from weftdb.engine.disk_guard import LOOK_S, DiskGuard
-from weftdb.engine.memory_accountant import SAMPLE_S, Consumption, MemoryAccountant
+from weftdb.engine.memory_accountant import (
+    GIVE_BACK_S,
+    SAMPLE_S,
+    Consumption,
+    MemoryAccountant,
+)
 from weftdb.storage.object_codec import stored_id
 
 
@@ -64,6 +69,28 @@ def test_running_writes_and_those_since_the_last_look_count() -> None:
     machine.coming = 20 * MiB
     clock.advance(int(SAMPLE_S * 1000) + 1)
     assert memory.used_bytes == 70 * MiB
+
+
+def test_freed_memory_is_asked_for_before_a_write_is_refused() -> None:
+    machine, clock, asked = Machine(used=95 * MiB), ManualClock(), []
+
+    def give_back() -> None:
+        asked.append(clock.monotonic_s())
+        machine.used = 60 * MiB
+
+    memory = MemoryAccountant(
+        ResourcesConfig(memory_budget_bytes=100 * MiB), clock, lambda: Consumption({}),
+        used=lambda: machine.used, limit=lambda: None, give_back=give_back,
+    )  # fmt: skip
+    with memory.grant(30 * MiB):
+        assert memory.refused == 0
+    with pytest.raises(Overloaded):
+        memory.grant(30 * MiB).__enter__()
+    assert len(asked) == 1, "not at every write"
+    clock.advance(int(GIVE_BACK_S * 1000))
+    with memory.grant(30 * MiB):
+        pass
+    assert (len(asked), memory.refused) == (1, 1), "not where there is room"
 
 
 def test_a_failed_write_gives_its_grant_back() -> None:
