@@ -24,6 +24,7 @@ from weftdb.index.kernels import _native
 
 MEASURE = """
 import json, os, sys
+from pathlib import Path
 import numpy as np
 from weftdb.core.config import IndexConfig
 from weftdb.core.definition.json_fields import Fields
@@ -45,6 +46,8 @@ random = np.random.default_rng(7)
 
 def fill(count):
     index = make_index(config, IndexConfig(threads=2))
+    if parsed.quantizer is not None:
+        index.keep_rows_in(Path(sys.argv[2]))
     for start in range(0, count, 1000):
         rows = random.random((1000, dim), dtype=np.float32)
         index.add(np.arange(start, start + 1000, dtype=np.uint32), rows)
@@ -53,7 +56,8 @@ def fill(count):
 
 def resident():
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+        resident, mapped = map(int, file.read().split()[1:3])
+    return (resident - mapped) * os.sysconf("SC_PAGESIZE")
 
 fill(3000).close()  # Threads, scratch memory and libraries are there from here on.
 before = resident()
@@ -70,13 +74,14 @@ SETTINGS = {"efConstruction": 16, "distance": "l2-squared"}
         (40_000, 128, SETTINGS, "hnsw"),
         (40_000, 32, {**SETTINGS, "maxConnections": 64}, "hnsw"),
         (80_000, 100, {"distance": "l2-squared"}, "flat"),
+        (120_000, 128, {"rq": {"enabled": True}}, "flat"),
     ],
 )
 def test_estimate_is_near_the_measured(
-    count: int, dim: int, settings: dict[str, Any], kind: str
+    count: int, dim: int, settings: dict[str, Any], kind: str, tmp_path: Path
 ) -> None:
     case = json.dumps([count, dim, settings, kind])
-    command = [sys.executable, "-c", MEASURE, case]
+    command = [sys.executable, "-c", MEASURE, case, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True)
     measured, reported = json.loads(done.stdout)
     estimate = weftdb.estimate_memory(count, dim, settings, kind=kind).total
