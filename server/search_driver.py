@@ -16,14 +16,12 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from weftdb.core.errors import Closed, DimensionMismatch, Fault, InvalidRequest, WeftError
+from weftdb.core.errors import Closed, WeftError
 from weftdb.core.query import Hits, Search
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.steps import Call, Steps, VectorCall
 from weftdb.index.hnsw.graph import HnswIndex
-from weftdb.index.kernels import _native
+from weftdb.index.hnsw.search_pool import SearchPool
 from weftdb.index.ports import Neighbours
 
 T = TypeVar("T")
@@ -45,8 +43,8 @@ class SearchDriver:
         """`threads` search natively; `slow` runs what must not hold up the loop."""
         self._loop = loop
         self._slow = slow
-        self._pool = _native.SearchPool(threads)
-        self._waiting: dict[int, tuple[asyncio.Future[Neighbours], VectorCall]] = {}
+        self._pool = SearchPool(threads)
+        self._waiting: dict[int, asyncio.Future[Neighbours]] = {}
         self._tickets = 0
         self._running = 0
         self._ended_s = 0.0
@@ -85,7 +83,7 @@ class SearchDriver:
         """Stop the native threads; searches under way fail with Closed."""
         self._loop.remove_reader(self._pool.descriptor)
         self._pool.close()
-        for future, _ in self._waiting.values():
+        for future in self._waiting.values():
             if not future.done():
                 future.set_exception(Closed("the server is stopping"))
         self._waiting.clear()
@@ -108,28 +106,27 @@ class SearchDriver:
     def _submit(self, call: VectorCall, index: HnswIndex) -> asyncio.Future[Neighbours]:
         self._tickets += 1
         future: asyncio.Future[Neighbours] = self._loop.create_future()
-        self._waiting[self._tickets] = (future, call)
+        self._waiting[self._tickets] = future
         self._pool.submit(
-            index.native,
+            self._tickets,
+            index,
             call.query,
             call.k,
-            call.ef or index.ef_for(call.query, call.k, call.allow),
-            None if call.allow is None else call.allow.words(),
-            index.bounds,
-            np.inf if call.distance_max is None else call.distance_max,
-            self._tickets,
+            allow=call.allow,
+            ef=call.ef,
+            distance_max=call.distance_max,
         )
         return future
 
     def _collect(self) -> None:
-        for done in self._pool.drain():
-            future, call = self._waiting.pop(done[0])
+        for ticket, result in self._pool.drain():
+            future = self._waiting.pop(ticket)
             if future.done():
                 continue  # Its caller has gone away.
-            if len(done) == 3:
-                future.set_exception(_error(done[1], done[2], call))
+            if isinstance(result, WeftError):
+                future.set_exception(result)
             else:
-                future.set_result(Neighbours(done[1], done[2], done[3]))
+                future.set_result(result)
 
 
 def _is_short(query: Search) -> bool:
@@ -137,16 +134,3 @@ def _is_short(query: Search) -> bool:
     depth = (query.limit or 0) + query.offset
     is_search = query.near is not None or query.keyword is not None or query.hybrid is not None
     return depth <= INLINE_DEPTH_MAX and not query.sort and (is_search or query.filter is None)
-
-
-def _error(kind: str, message: str, call: VectorCall) -> WeftError:
-    match kind:
-        case "dimensions":
-            known = call.index.dimensions
-            return DimensionMismatch(f"vector lengths don't match: {known} vs {len(call.query)}")
-        case "invalid":
-            return InvalidRequest(message)
-        case "closed":
-            return Closed(message)
-        case _:
-            return Fault(f"native search failed: {message}")

@@ -49,13 +49,12 @@ class SearchPool:
 
         Raises Closed after `close`; every other error comes out of `drain` too.
         """
-        settings = index.settings
         try:
             self._native.submit(
                 index.native,
                 query,
                 k,
-                ef or settings.ef_for(k),
+                ef or index.ef_for(query, k, allow),
                 None if allow is None else allow.words(),
                 index.bounds,
                 np.inf if distance_max is None else distance_max,

@@ -70,8 +70,8 @@ struct Found {
 // A vector of another length than those in the index.
 struct DimensionError : std::invalid_argument {
     DimensionError(size_t given, size_t stored)
-        : std::invalid_argument("vector has " + std::to_string(given) + " dimensions, the index " +
-                                std::to_string(stored)) {}
+        : std::invalid_argument("vector lengths don't match: " + std::to_string(stored) + " vs " +
+                                std::to_string(given)) {}
 };
 
 // Use after close.
