@@ -23,7 +23,8 @@ from weftdb.engine.steps import Steps, run
 from weftdb.engine.tally import Tally, check_grouping, group_values
 from weftdb.engine.vector_search import search_vectors
 from weftdb.modules.ports import Vectorizers
-from weftdb.storage.object_codec import decode_object
+from weftdb.storage.object_codec import stored_properties
+from weftdb.storage.property_codec import decode_properties
 
 ROWS_PER_CHUNK = 1_000
 HELD_DOCS_MAX = 10_000
@@ -68,7 +69,8 @@ def _answer(
         return Aggregated(groups=_groups(shard, query, grouped, docs, is_strict=is_strict))
     tallies = _tallies(shard, query)
     if tallies:
-        for properties in _rows(shard, docs, is_strict=is_strict):
+        names = frozenset(tally.name for tally in tallies)
+        for properties in _rows(shard, docs, names, is_strict=is_strict):
             _add(tallies, properties)
     return Aggregated(total=Group(None, len(docs), tuple(tally.summary() for tally in tallies)))
 
@@ -78,7 +80,8 @@ def _groups(
 ) -> tuple[Group, ...]:
     counts: dict[GroupValue, int] = {}
     tallies: dict[GroupValue, list[Tally]] = {}
-    for properties in _rows(shard, docs, is_strict=is_strict):
+    names = frozenset((item.name, *(tally.name for tally in _tallies(shard, query))))
+    for properties in _rows(shard, docs, names, is_strict=is_strict):
         for value in group_values(item, properties.get(item.name)):
             counts[value] = counts.get(value, 0) + 1
             if query.properties:
@@ -107,12 +110,14 @@ def _add(tallies: Sequence[Tally], properties: dict[str, Any]) -> None:
         tally.add(properties.get(tally.name))
 
 
-def _rows(shard: Shard, docs: list[DocId], *, is_strict: bool) -> Iterator[dict[str, Any]]:
-    """The properties of each doc. Raises _Moved if one is gone, and that matters."""
+def _rows(
+    shard: Shard, docs: list[DocId], names: frozenset[str], *, is_strict: bool
+) -> Iterator[dict[str, Any]]:
+    """The properties `names` of each doc. Raises _Moved if one is gone, and that matters."""
     for start in range(0, len(docs), ROWS_PER_CHUNK):
         for row in shard.objects.get_many(docs[start : start + ROWS_PER_CHUNK]):
             if row is not None:
-                yield decode_object(row).properties
+                yield decode_properties(stored_properties(row), names)
             elif is_strict:
                 raise _Moved
 

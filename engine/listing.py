@@ -46,7 +46,8 @@ def sort_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) 
 
 
 def _values(keys: Sequence[SortKey], stored: bytes) -> list[Any]:
-    properties = decode_properties(stored_properties(stored))
+    names = frozenset(key.name for key in keys)
+    properties = decode_properties(stored_properties(stored), names)
     created_ms, updated_ms = stored_times(stored)
     own = {OBJECT_ID: stored_id(stored), CREATED: created_ms, UPDATED: updated_ms}
     return [own[key.name] if key.name in own else properties.get(key.name) for key in keys]

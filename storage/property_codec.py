@@ -173,10 +173,15 @@ class PropertyEncoder:
             raise InvalidRequest(f"a text cannot be written as UTF-8: {error}") from error
 
 
-def decode_properties(message: bytes) -> dict[str, PropertyValue]:
-    """Read a `Properties` message back into JSON values. Raises CorruptData."""
+def decode_properties(
+    message: bytes, names: frozenset[str] | None = None
+) -> dict[str, PropertyValue]:
+    """Read a `Properties` message back into JSON values, or only those of `names`.
+
+    Raises CorruptData.
+    """
     try:
-        return _properties(message, 0, len(message))
+        return _properties(message, 0, len(message), names)
     except (IndexError, struct.error, UnicodeDecodeError, KeyError, ValueError) as error:
         raise CorruptData(f"stored properties do not follow their format: {error}") from error
 
@@ -204,7 +209,9 @@ def _span(data: bytes, at: int, end: int) -> tuple[int, int]:
     return start, start + size
 
 
-def _properties(data: bytes, at: int, end: int) -> dict[str, PropertyValue]:
+def _properties(
+    data: bytes, at: int, end: int, names: frozenset[str] | None = None
+) -> dict[str, PropertyValue]:
     values: dict[str, PropertyValue] = {}
     while at < end:
         if data[at] != 0x0A:
@@ -214,7 +221,9 @@ def _properties(data: bytes, at: int, end: int) -> dict[str, PropertyValue]:
         value_start, value_end = _span(data, name_end + 1, stop)
         if data[at] != 0x0A or data[name_end] != 0x12 or value_end != stop:
             raise ValueError("an entry is not a name and a value")
-        values[data[name_start:name_end].decode()] = _value(data, value_start, value_end)
+        name = data[name_start:name_end].decode()
+        if names is None or name in names:
+            values[name] = _value(data, value_start, value_end)
         at = stop
     return values
 

@@ -19,6 +19,7 @@ from weftdb.storage.object_codec import (
     stored_properties,
     stored_times,
 )
+from weftdb.storage.property_codec import decode_properties
 from weftdb.storage.vector_codec import decode_rows, decode_vector, encode_vector
 from weftdb.storage.versions import VersionClock, decode_version, encode_version
 
@@ -32,6 +33,15 @@ STORED = encode_object(
     version=Version(1_700_000_000_001, 3, 9),
     properties=PROPERTIES,
 )
+
+
+def test_chosen_properties_are_read_alone() -> None:
+    two = PROPERTIES + PROPERTIES.replace(b"a", b"b")
+    assert decode_properties(two) == {"a": 5, "b": 5}
+    assert decode_properties(two, frozenset("b")) == {"b": 5}
+    assert decode_properties(two, frozenset("c")) == {}
+    with pytest.raises(CorruptData):
+        decode_properties(two[:-1], frozenset("a"))
 
 
 def test_object() -> None:
