@@ -252,6 +252,17 @@ class GroupBy:
 
 
 @dataclass(frozen=True, slots=True)
+class RecallTarget:
+    """The share of the true neighbours that a search is to find, 0 to 1, both excluded."""
+
+    recall: float
+
+
+Reach = int | RecallTarget | None
+"""How far a vector search looks: its ef, the recall it has to reach, or None: as configured."""
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """One read of one collection. At most one of `near`, `keyword`, `hybrid`; none is a list.
 
@@ -273,7 +284,7 @@ class Search:
     group_by: GroupBy | None = None
     vectors: tuple[VectorName, ...] = ()
     explain: bool = False
-    ef: int | None = None
+    ef: Reach = None
 
 
 @dataclass(slots=True)

@@ -226,11 +226,12 @@ class LocalCollection:
         """Vectors that wait to be linked into their graphs (they are found all the same)."""
         return self.queues.pending
 
-    def recalls(self, k: int) -> Mapping[VectorName, RecallReport]:
-        """Where searches for `k` results stand, by vector that has a `targetRecall`."""
+    def recalls(self, k: int, target: float | None = None) -> Mapping[VectorName, RecallReport]:
+        """Where searches for `k` results stand, by vector: all with a `target`, else those that
+        have a `targetRecall`."""
         found = {}
         for name, index in self.shard.vectors.items():
-            report = index.recall(k) if isinstance(index, Tunable) else None
+            report = index.recall(k, target) if isinstance(index, Tunable) else None
             if report is not None:
                 found[name] = report
         return found

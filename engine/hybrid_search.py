@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from weftdb.core.errors import Unsupported
-from weftdb.core.query import Fusion, Hybrid, Keyword, NearText, NearVector, Target, Threshold
+from weftdb.core.query import (
+    Fusion,
+    Hybrid,
+    Keyword,
+    NearText,
+    NearVector,
+    Reach,
+    Target,
+    Threshold,
+)
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, format_object_id
 from weftdb.engine.near import embed_query, resolve_near, resolve_targets
@@ -63,7 +72,7 @@ def search_hybrid(
     depth: int,
     allow: AllowList | None,
     *,
-    ef: int | None,
+    ef: Reach,
     is_explained: bool,
 ) -> Steps[Ranked]:
     """The `depth` best of the fused ranking; each leg is searched as deep, or a set minimum."""
@@ -88,7 +97,7 @@ def search_legs(
     leg_depth: int,
     allow: AllowList | None,
     *,
-    ef: int | None = None,
+    ef: Reach = None,
     is_ordered: bool,
 ) -> Steps[list[Leg]]:
     """What each leg finds by itself, `leg_depth` docs at most: by vector, then by words."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from weftdb.core.query import Combination, NearVector, Target
+from weftdb.core.query import Combination, NearVector, Reach, RecallTarget, Target
 from weftdb.core.schema import Collection
 from weftdb.core.search_explanation import SearchExplanation
 from weftdb.core.types import DocId, DocIds, VectorName
@@ -16,7 +16,7 @@ from weftdb.engine.near import distance_limit
 from weftdb.engine.ranked import Ranked
 from weftdb.engine.steps import Steps, VectorCall
 from weftdb.index.allow_list import AllowList
-from weftdb.index.ports import Neighbours, VectorIndex
+from weftdb.index.ports import Neighbours, Tunable, VectorIndex
 from weftdb.index.targets import combine_distances
 
 
@@ -39,7 +39,7 @@ def search_vectors(
     near: NearVector,
     depth: int,
     allow: AllowList | None,
-    ef: int | None,
+    ef: Reach,
 ) -> Steps[Ranked]:
     """The `depth` closest docs. `near` is resolved (engine/near.py)."""
     if len(near.targets) == 1:
@@ -59,11 +59,16 @@ def _call(
     target: Target,
     k: int,
     allow: AllowList | None,
-    ef: int | None,
+    ef: Reach,
     distance_max: float | None,
 ) -> VectorCall:
     assert target.vector is not None, target.name
-    return VectorCall(shard.vectors[target.name], target.vector, k, allow, ef, distance_max)
+    index = shard.vectors[target.name]
+    if isinstance(ef, RecallTarget):
+        wanted, ef = ef.recall, None
+        if isinstance(index, Tunable):
+            ef = index.ef_reaching(wanted, target.vector, k, allow)
+    return VectorCall(index, target.vector, k, allow, ef, distance_max)
 
 
 def _search_several(
@@ -71,7 +76,7 @@ def _search_several(
     near: NearVector,
     depth: int,
     allow: AllowList | None,
-    ef: int | None,
+    ef: Reach,
 ) -> Steps[Ranked]:
     """Join the targets exactly: deepen every list until no unseen doc can be among the best.
 

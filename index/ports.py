@@ -182,8 +182,12 @@ class Tunable(Protocol):
         """Do a bit of measuring if it is time; tell whether there was anything to do."""
         ...
 
-    def recall(self, k: int) -> RecallReport | None:
-        """Where it stands; None where no recall was asked for."""
+    def ef_reaching(self, target: float, query: Row, k: int, allow: AllowList | None) -> int | None:
+        """The ef by which one search reaches a recall; None before enough was measured."""
+        ...
+
+    def recall(self, k: int, target: float | None = None) -> RecallReport | None:
+        """Where it stands; None where neither `target` nor the settings ask for a recall."""
         ...
 
 

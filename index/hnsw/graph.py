@@ -100,30 +100,35 @@ class HnswIndex:
 
         Without a filter the query is remembered for tuning.
         """
+        settings = self._settings
         if not self._is_tuned:
-            return self._settings.ef_for(k)
+            return settings.ef_for(k)
+        tuned = self.ef_reaching(settings.target_recall, query, k, allow)
+        return tuned or settings.ef_for(k)
+
+    def ef_reaching(self, target: float, query: Row, k: int, allow: AllowList | None) -> int | None:
+        """The ef by which one search reaches a recall; None before enough was measured."""
         if allow is None:
             self._tuner.note(query, k)
-        return self._tuned_ef(k)
+        return self._tuner.table.ef_for(k, target)
 
     @property
     def _is_tuned(self) -> bool:
         return self._settings.target_recall > 0 and self._settings.ef <= 0
 
-    def _tuned_ef(self, k: int) -> int:
-        settings = self._settings
-        return self._tuner.table.ef_for(k, settings.target_recall) or settings.ef_for(k)
-
     def tune(self, now_s: float) -> bool:
         """Measure recall for a while, if it is time; tell whether there was anything to do."""
-        return self._is_tuned and self._tuner.step(now_s)
+        return self._tuner.step(now_s)
 
-    def recall(self, k: int) -> RecallReport | None:
-        """Where searches for `k` results stand; None where no recall was asked for."""
-        if not self._is_tuned:
+    def recall(self, k: int, target: float | None = None) -> RecallReport | None:
+        """Where searches for `k` results stand; None where neither `target` nor the settings ask
+        for a recall."""
+        if target is None and self._is_tuned:
+            target = self._settings.target_recall
+        if target is None:
             return None
-        ef, table = self._tuned_ef(k), self._tuner.table
-        target = self._settings.target_recall
+        table = self._tuner.table
+        ef = table.ef_for(k, target) or self._settings.ef_for(k)
         return RecallReport(k, target, table.recall_at(k, ef), ef, table.queries(k))
 
     def configure(self, settings: HnswSettings) -> None:

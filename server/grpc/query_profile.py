@@ -4,15 +4,15 @@ The details of a vector search are `vector_search_plan`, `_reason`, `_ef`, `_vis
 `_distance_computations`; `_overrides` names a setting that could not be obeyed, `_gave_up` tells
 that the walk did not do. A second search of the same read has `vector_search_2_plan`, and so on.
 
-Where a collection has a `targetRecall`: `target_recall`, `tuned_ef` and, once it was measured,
-`achieved_recall`; of named vectors with the name behind.
+Where a collection has a `targetRecall`, or the request asks for one: `target_recall`, `tuned_ef`
+and, once it was measured, `achieved_recall`; of named vectors with the name behind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weftdb.core.query import Hits, Search
+from weftdb.core.query import Hits, RecallTarget, Search
 from weftdb.core.search_explanation import SearchExplanation
 from weftdb.engine.collection import LocalCollection
 from weftdb.proto.v1 import search_pb2
@@ -41,7 +41,8 @@ def query_profile(local: LocalCollection, query: Search, hits: Hits, took_s: flo
 
 def _recalls(local: LocalCollection, query: Search) -> Iterator[tuple[str, str]]:
     k = (query.limit or 0) + query.offset or 1
-    for name, found in local.recalls(k).items():
+    target = query.ef.recall if isinstance(query.ef, RecallTarget) else None
+    for name, found in local.recalls(k, target).items():
         of_vector = f"_{name}" if name else ""
         yield f"target_recall{of_vector}", f"{found.target:g}"
         yield f"tuned_ef{of_vector}", str(found.ef)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from weftdb.core.config import QueryConfig
 from weftdb.core.errors import InvalidRequest, Malformed, Unsupported
 from weftdb.core.limits import BATCH_OBJECTS_MAX
+from weftdb.core.query import RecallTarget
 from weftdb.engine.catalogue import Catalogue
 from weftdb.proto.v1 import (
     aggregate_pb2,
@@ -43,6 +44,9 @@ from weftdb.server.search_driver import SearchDriver
 
 PUBLIC = "/weaviate.v1.Weaviate/"
 HEALTH = "/grpc.health.v1.Health/"
+RECALL_HEADER = "weft-target-recall"
+"""An extension: the recall that a search is to reach, where its collection says nothing or less.
+Clients of the public API can send headers, and have no field for it."""
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -117,7 +121,7 @@ class Service:
         """The table of streams for the door."""
         return {PUBLIC + "BatchStream": self.batch_stream}
 
-    async def search(self, raw: bytes, _call: Call) -> bytes:
+    async def search(self, raw: bytes, call: Call) -> bytes:
         """Answer `SearchRequest`."""
         begun = time.perf_counter()
         request = decode(search_pb2.SearchRequest, raw)
@@ -126,6 +130,9 @@ class Service:
         group_by = request.group_by.path[0] if request.group_by.path else None
         shape = self._shapes.shape(request, schema, group_by)
         query = parse_search(request, schema, self._limits, shape.vectors)
+        wanted = call.header(RECALL_HEADER)
+        if wanted:
+            query = replace(query, ef=_recall_target(wanted))
         hits = await self._driver.search(local, query)
         took_s = time.perf_counter() - begun
         reply = assemble_reply(hits, shape, took_s)
@@ -228,3 +235,13 @@ class Service:
 
     async def _run(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _recall_target(text: str) -> RecallTarget:
+    try:
+        recall = float(text)
+    except ValueError:
+        recall = 0.0
+    if not 0.0 < recall < 1.0:
+        raise InvalidRequest(f"{RECALL_HEADER}: {text!r} is no recall between 0 and 1")
+    return RecallTarget(recall)

@@ -13,8 +13,8 @@ from weftdb.core.definition import parse_collection, update_collection
 from weftdb.core.env import ManualClock
 from weftdb.core.errors import SchemaViolation
 from weftdb.core.objects import ObjectDraft
-from weftdb.core.query import NearVector, Search, Target
-from weftdb.core.types import UNNAMED
+from weftdb.core.query import NearVector, RecallTarget, Search, Target
+from weftdb.core.types import UNNAMED, Row
 from weftdb.engine.database import Database
 
 DIM, COUNT = 16, 3_000
@@ -60,3 +60,31 @@ def test_a_collection_measures_itself(database: Database, clock: ManualClock) ->
     assert report.achieved is not None
     assert report.achieved >= 0.9
     assert (report.k, report.target) == (10, 0.9)
+
+
+def test_a_single_search_may_ask(database: Database, clock: ManualClock) -> None:
+    settings = {"ef": 20, "maxConnections": 8, "efConstruction": 32}
+    docs = database.create_collection(parse_collection(definition(**settings)))
+    rows = np.random.default_rng(1).standard_normal((COUNT, DIM)).astype(np.float32)
+    docs.put([ObjectDraft(uid(n), {}, {UNNAMED: row}) for n, row in enumerate(rows)])
+    assert docs.wait_indexed(60)
+
+    def search(row: Row) -> int:
+        near = NearVector((Target(UNNAMED, row),))
+        hits = docs.search(Search("Doc", near=near, limit=10, ef=RecallTarget(0.98)))
+        (how,) = hits.vector_searches
+        return how.ef
+
+    assert search(rows[0]) == 20, "nothing is known yet: as configured"
+    for row in rows[:64] + np.float32(0.3):
+        search(row)
+    until = time.monotonic() + 60
+    while docs.recalls(10, 0.98)[UNNAMED].queries < 64:
+        clock.advance(60_000)
+        for chore in docs.chores:
+            if chore.name.startswith("recall of"):
+                chore.run_if_due()
+        time.sleep(0.002)
+        assert time.monotonic() < until
+    assert search(rows[0]) == docs.recalls(10, 0.98)[UNNAMED].ef > 20
+    assert docs.recalls(10) == {}

@@ -30,8 +30,8 @@ class Shards:
     shard_name: str = "north"
     reports: Mapping[str, RecallReport] = field(default_factory=dict)
 
-    def recalls(self, k: int) -> Mapping[str, RecallReport]:
-        assert k == 25
+    def recalls(self, k: int, target: float | None) -> Mapping[str, RecallReport]:
+        assert (k, target) == (25, None)
         return self.reports
 
 
