@@ -112,6 +112,11 @@ def _vector(
         async_indexing=around is None or around.async_indexing,
     )
     index, rendered = parse_index(fields.child("vectorIndexConfig"), kind, rules.index)
+    if index.multi_vector and vectorizer != "none" and "2multivec" not in vectorizer:
+        raise SchemaViolation(
+            f"parse vector config for {name}: multi vector index configured but vectorizer: "
+            f'"{vectorizer}" doesn\'t support multi vectors'
+        )
     sources = settings.get("properties")
     if sources is not None and not (
         isinstance(sources, list) and all(isinstance(item, str) for item in sources)

@@ -150,6 +150,9 @@ void bind_multi_vector(nb::module_& m) {
         .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
              nb::arg("allow").none(), nb::arg("distance_max"), nb::arg("route") = "cheapest")
         .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
+        .def("set_codes", &MultiVectorIndex::set_codes, nb::arg("settings").none(),
+             nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("codes_fault", &MultiVectorIndex::codes_fault)
         .def("wait_indexed", &MultiVectorIndex::wait_indexed, nb::arg("timeout_s"),
              nb::call_guard<nb::gil_scoped_release>())
         .def("close", &MultiVectorIndex::close, nb::call_guard<nb::gil_scoped_release>())

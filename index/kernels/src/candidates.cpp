@@ -31,6 +31,8 @@ IndexSettings with_products(IndexSettings settings) {
 double Candidates::walk_cost(size_t dimensions, size_t ef, double share) const {
     size_t pending = graph_->pending();
     double linked = double(graph_->count() - std::min(graph_->count(), pending));
+    std::shared_ptr<const Codes> codes = graph_->codes();
+    if (codes != nullptr) dimensions = codes->words();  // of four bytes, as a float
     double visits = double(ef) * kVisitsPerPlace / std::max(share, 1e-9);
     double walk = std::min(visits * kFarFloat, linked * share * kNearFloat + linked / 64);
     return (walk + double(pending) * kNearFloat) * double(dimensions);

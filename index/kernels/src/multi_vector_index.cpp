@@ -67,10 +67,27 @@ void MultiVectorIndex::check_new(const TokenRows* table, const uint32_t* docs, c
     }
 }
 
-std::shared_ptr<Candidates> MultiVectorIndex::make_candidates(size_t dimensions) const {
+std::shared_ptr<Candidates> MultiVectorIndex::make_candidates(size_t dimensions) {
+    std::shared_ptr<Candidates> made;
     if (settings_.muvera)
-        return std::make_shared<MuveraCandidates>(*settings_.muvera, settings_.graph, dimensions);
-    return std::make_shared<TokenCandidates>(settings_.graph, dimensions);
+        made = std::make_shared<MuveraCandidates>(*settings_.muvera, settings_.graph, dimensions);
+    else
+        made = std::make_shared<TokenCandidates>(settings_.graph, dimensions);
+    made->graph().set_codes(codes_);  // The graph is empty: its dimensions come later.
+    return made;
+}
+
+void MultiVectorIndex::set_codes(const std::optional<CodeSettings>& codes) {
+    std::lock_guard guard(writer_mutex_);
+    State state = this->state();
+    if (codes) check_codes(*codes, Metric::dot, 0);
+    if (state.candidates != nullptr) state.candidates->graph().set_codes(codes);
+    codes_ = codes;
+}
+
+std::string MultiVectorIndex::codes_fault() const {
+    State state = this->state();
+    return state.candidates == nullptr ? "" : state.candidates->graph().codes_fault();
 }
 
 // Sees to it that `count` more rows get tokens: when the numbers are used up, they start again.

@@ -56,6 +56,12 @@ class MultiVectorIndex {
     Found search(const MultiVectorRequest& request) const;
     void distances(const float* query, size_t rows, size_t dimensions, const uint32_t* docs,
                    size_t count, float* out) const;
+    // Asks for codes of what candidates are walked over, or for none. Distances stay exact: hits
+    // are measured by their rows. Raises std::invalid_argument where the dimensions do not allow
+    // them.
+    void set_codes(const std::optional<CodeSettings>& codes);
+    // Why the codes that were asked for are not there; empty where they are, or will be.
+    std::string codes_fault() const;
     size_t dimensions() const;  // 0 while there are no docs
     size_t count() const;       // docs
     size_t row_count() const;
@@ -75,7 +81,7 @@ class MultiVectorIndex {
     void set_state(State state);
     void check_new(const TokenRows* table, const uint32_t* docs, const float* rows, size_t count,
                    size_t dimensions) const;
-    std::shared_ptr<Candidates> make_candidates(size_t dimensions) const;
+    std::shared_ptr<Candidates> make_candidates(size_t dimensions);
     void make_room(State& state, size_t count);
     std::vector<float> prepared_query(const TokenRows& table, const float* query, size_t rows,
                                       size_t dimensions) const;
@@ -91,7 +97,8 @@ class MultiVectorIndex {
     State state_;
     bool closed_ = false;
     std::mutex writer_mutex_;
-    uint32_t next_token_ = 0;  // under writer_mutex_
+    uint32_t next_token_ = 0;            // under writer_mutex_
+    std::optional<CodeSettings> codes_;  // under writer_mutex_
 };
 
 }  // namespace weft

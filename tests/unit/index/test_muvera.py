@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pyroaring import BitMap
 
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import InvalidRequest
-from weftdb.core.schema import Metric, Muvera, VectorConfig
+from weftdb.core.schema import Compression, Metric, Muvera, Quantizer, VectorConfig
 from weftdb.core.types import Rows, VectorName
 from weftdb.index.allow_list import AllowList
 
@@ -126,6 +127,30 @@ def test_deleted_docs_are_no_candidates(kind: str, corpus: Corpus) -> None:
     assert recall(index, corpus.queries, None) >= 0.95
     index.delete(np.arange(0, 2 * DOCS, dtype=np.uint32))
     assert (index.count, index.pending, index.dimensions) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "compression"),
+    [("rows", 100, Compression.ROTATIONAL), *(("muvera", 1_100, kind) for kind in Compression)],
+)
+def test_quantizers_change_no_distance(
+    kind: str, count: int, compression: Compression, corpus: Corpus
+) -> None:
+    """They are switched on and off while the index lives; hits are measured by their rows."""
+    index = make(KINDS[kind])
+    add(index, corpus.docs[:count])
+    quantizer = Quantizer(compression, segments=64 if kind == "muvera" else 0)
+    config = VectorConfig(
+        VectorName("m"), multi_vector=True, muvera=KINDS[kind], quantizer=quantizer
+    )
+    index.quantize(config)
+    assert index.wait_indexed(120)
+    assert index.quantizer_fault == ""
+    assert recall(index, corpus.queries[:20], None) >= 0.9
+    index.quantize(replace(config, quantizer=None))
+    add(index, corpus.docs[count : count + 20], first=count)
+    assert index.wait_indexed(120)
+    assert recall(index, corpus.queries[:20], None) >= 0.95
 
 
 def test_few_docs_keep_no_graph() -> None:

@@ -20,6 +20,7 @@ from weftdb.core.errors import FormatViolation, Malformed, SchemaViolation, Unsu
 from weftdb.core.schema import Compression, IndexKind
 
 TEXT = {"name": "title", "dataType": ["text"]}
+MULTI = {"vectorIndexConfig": {"multivector": {"enabled": True}}}
 
 
 def made(**more: Any) -> Any:
@@ -123,6 +124,7 @@ def test_another_json_type(body: Any) -> None:
         ({"properties": [{"name": "s", "dataType": ["string"], "tokenization": "trigram"}]}, "str"),
         ({"vectorConfig": {"a": {"vectorizer": {"none": {"properties": "x"}}}}}, "list of"),
         ({"vectorConfig": {"a": {"vectorizer": {"none": 5}}}}, "object"),
+        ({"vectorConfig": {"a": {"vectorizer": {"text2vec-x": {}}, **MULTI}}}, "support multi vec"),
     ],
 )
 def test_refused_settings(body: dict[str, Any], message: str) -> None:
