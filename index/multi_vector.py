@@ -103,7 +103,7 @@ class MultiVectorIndex:
 
     @property
     def pending(self) -> int:
-        """Encodings (with MUVERA) or rows (without) that wait to be linked."""
+        """Docs that wait to be linked; without MUVERA by the share of rows that wait."""
         return self._native.pending
 
     def configure(self, settings: HnswSettings) -> None:

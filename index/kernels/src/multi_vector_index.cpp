@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kDeadRowsMin = 4096;  // fewer are not worth a new table
 
 void scan(const TokenRows& table, const MaxSimQuery& query, Nearest& nearest) {
-    uint32_t slots = table.slots();
-    for (uint32_t slot = 0; slot < slots; ++slot) {
+    // The end is read again and again: what takes the place of a doc that goes meanwhile is met.
+    for (uint32_t slot = 0; slot < table.slots(); ++slot) {
         if (table.is_deleted(slot)) continue;
         TokenRows::Matrix matrix = table.matrix_of(slot);
         nearest.push(query.distance(matrix.rows, matrix.count), slot);
@@ -267,7 +267,11 @@ size_t MultiVectorIndex::row_count() const {
 
 size_t MultiVectorIndex::pending() const {
     State state = this->state();
-    return state.candidates == nullptr ? 0 : state.candidates->graph().pending();
+    if (state.candidates == nullptr) return 0;
+    size_t nodes = state.candidates->graph().pending();
+    if (settings_.muvera) return nodes;
+    double rows = double(std::max<size_t>(state.table->live_rows(), 1));
+    return size_t(std::ceil(double(nodes) * double(state.table->live()) / rows));
 }
 
 size_t MultiVectorIndex::memory_bytes() const {

@@ -65,7 +65,7 @@ class MultiVectorIndex {
     size_t dimensions() const;  // 0 while there are no docs
     size_t count() const;       // docs
     size_t row_count() const;
-    size_t pending() const;  // vectors that wait to be linked
+    size_t pending() const;  // docs that wait to be linked, all of them or in part
     size_t memory_bytes() const;
     // Raises std::runtime_error where linking has failed.
     bool wait_indexed(double timeout_s) const;

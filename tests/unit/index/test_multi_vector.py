@@ -85,6 +85,7 @@ def test_distance_of_the_search_is_that_of_the_lookup(kind: str) -> None:
 def test_deletions_give_the_memory_back_and_free_the_dimensions(kind: str) -> None:
     index, docs = make(kind), matrices(4_000)
     add(index, 0, docs)
+    assert index.wait_indexed(60)
     full = index.memory_bytes()
     index.delete(np.arange(0, 3_000, dtype=np.uint32))
     assert index.wait_indexed(60)
