@@ -35,6 +35,7 @@ from benchmarks.vector import (
 from weftdb.index.kernels import _native
 
 EF = 64
+BOUNDS = _native.SearchBounds(None, "")
 QUERIES = 500
 ROUNDS = 5
 REWRITES = 10
@@ -104,9 +105,9 @@ def start(material: Rows) -> Life:
 
 def found_rows(life: Life, queries: Rows) -> Ids:
     """Row numbers that a search finds, int[queries, K]; -1 where it finds fewer."""
-    found = life.index.search_many(queries, K, EF, None, 0, float("inf"))
+    found = life.index.search_many(queries, K, EF, None, BOUNDS, float("inf"))
     result = np.full((len(queries), K), -1, dtype=np.int64)
-    for at, (docs, _) in enumerate(found):
+    for at, (docs, *_) in enumerate(found):
         result[at, : len(docs)] = [life.rows_by_doc[doc] for doc in docs.tolist()]
     return result
 
@@ -123,7 +124,7 @@ def measure_rate(life: Life, queries: Rows) -> float:
     best = 0.0
     for _ in range(ROUNDS):
         begin = time.perf_counter()
-        life.index.search_many(queries, K, EF, None, 0, float("inf"))
+        life.index.search_many(queries, K, EF, None, BOUNDS, float("inf"))
         best = max(best, len(queries) / (time.perf_counter() - begin))
     return best
 

@@ -92,8 +92,10 @@ def build_weftdb(rows: Rows, queries: Rows, threads: int) -> Subject:
     cpu_us = (time.process_time() - cpu) / len(rows) * 1e6
 
     def search_all(ef: int) -> Ids:
-        found = index.search_many(queries, K, ef, None, 0, float("inf"))
-        return np.array([ids for ids, _ in found], dtype=np.int64)
+        found = index.search_many(
+            queries, K, ef, None, _native.SearchBounds(None, ""), float("inf")
+        )
+        return np.array([ids for ids, *_ in found], dtype=np.int64)
 
     return Subject("weftdb", rate, cpu_us, resident_bytes() - before, search_all)
 

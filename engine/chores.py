@@ -10,6 +10,7 @@ from weftdb.core.env import Env
 from weftdb.core.errors import WeftError
 from weftdb.core.schema import IndexKind
 from weftdb.core.types import VectorName
+from weftdb.engine.compaction import CompactionChore
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.recovery import snapshot_path
 from weftdb.engine.shard import Shard
@@ -38,6 +39,7 @@ class SnapshotChore:
         self._saved_doc_id = shard.docs.next_doc_id if self._path.exists() else 0
         self._saved_at_s = env.clock.monotonic_s()
         self._saved_index = self._index
+        self._saved_pending = 0
 
     @property
     def name(self) -> str:
@@ -74,7 +76,9 @@ class SnapshotChore:
             return 0  # There is nothing to save yet.
         # An index that was built since then has never been saved.
         saved = self._saved_doc_id if self._index is self._saved_index else 0
-        return self._shard.docs.next_doc_id - saved
+        # Vectors that waited for their links then and have them now.
+        linked = max(self._saved_pending - self._index.pending, 0)
+        return self._shard.docs.next_doc_id - saved + linked
 
     @property
     def _index(self) -> VectorIndex:
@@ -88,7 +92,9 @@ class SnapshotChore:
         mark = self._shard.docs.next_doc_id
         self._path.parent.mkdir(parents=True, exist_ok=True)
         index = self._index
+        pending = index.pending
         index.save(self._path)
+        self._saved_pending = pending
         self._saved_index = index
         self._saved_doc_id = mark
         self._saved_at_s = self._env.clock.monotonic_s()
@@ -163,6 +169,7 @@ def shard_chores(shard: Shard, env: Env, known: Sequence[Chore] = ()) -> Sequenc
     for vector in shard.schema.vectors:
         if not vector.multi_vector:
             chores.append(SnapshotChore(shard, vector.name, env))
+            chores.append(CompactionChore(shard, vector.name, env))
         if vector.index is IndexKind.DYNAMIC:
             chores.append(UpgradeChore(shard, vector.name))
     by_name = {chore.name: chore for chore in known}

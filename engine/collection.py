@@ -32,6 +32,7 @@ from weftdb.engine.admission import Admission
 from weftdb.engine.aggregation import aggregate
 from weftdb.engine.change import PutMode, in_slices
 from weftdb.engine.chores import shard_chores
+from weftdb.engine.compaction import GraphUpkeep, graph_upkeep
 from weftdb.engine.expiry import ExpiryChore, SweepCall
 from weftdb.engine.link_queue import LinkQueues
 from weftdb.engine.maintenance import Chore
@@ -235,6 +236,11 @@ class LocalCollection:
             if report is not None:
                 found[name] = report
         return found
+
+    @property
+    def graph_upkeep(self) -> GraphUpkeep:
+        """Deleted vectors that graphs hold, repairs, logs."""
+        return graph_upkeep(self.shard)
 
     @property
     def vector_bytes(self) -> int:

@@ -18,7 +18,7 @@ from weftdb.engine.shard import Shard
 from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.upgrades import restore_upgrade
 from weftdb.index.allow_list import AllowList
-from weftdb.index.ports import VectorIndex
+from weftdb.index.ports import Compactable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 
 log = logging.getLogger("weftdb.recovery")
@@ -46,10 +46,13 @@ def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> DocIds
     if not path.exists():
         return live.doc_ids()
     try:
-        return index.load(path, live)
+        missing = index.load(path, live)
     except (CorruptData, OSError) as error:
         log.warning("snapshot %s is not used, the index is rebuilt: %s", path, error)
         return live.doc_ids()
+    if isinstance(index, Compactable) and index.log_fault:
+        log.warning("the log of %s is cut: %s", path, index.log_fault)
+    return missing
 
 
 def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: DocIds) -> None:

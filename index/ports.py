@@ -1,7 +1,7 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, `BatchIndex`, `Upgradable`, `Quantizable`, `Tunable`, and
-`FieldReader` (read side of the inverted index).
+Offered to the engine: `VectorIndex`, `Compactable`, `BatchIndex`, `Upgradable`, `Quantizable`,
+`Tunable`, and `FieldReader` (read side of the inverted index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
 """
@@ -94,7 +94,7 @@ class VectorIndex(Protocol):
         ...
 
     def save(self, path: Path) -> None:
-        """Write a checksummed snapshot beside `path` and rename it into place (derived data)."""
+        """Bring the files at `path` (a snapshot, a log beside it) up to date; derived data."""
         ...
 
     def load(self, path: Path, live: AllowList) -> DocIds:
@@ -111,6 +111,35 @@ class VectorIndex(Protocol):
 
     def close(self) -> None:
         """Stop background work and give the memory back."""
+        ...
+
+
+@runtime_checkable
+class Compactable(Protocol):
+    """An index that keeps the slots of deleted vectors for a while, and files with a log."""
+
+    @property
+    def deleted(self) -> int:
+        """Slots of deleted vectors that are still held."""
+        ...
+
+    @property
+    def compactions(self) -> int:
+        """How often they were given back."""
+        ...
+
+    @property
+    def log_bytes(self) -> int:
+        """Length of the commit log beside the snapshot."""
+        ...
+
+    @property
+    def log_fault(self) -> str:
+        """Why the log was cut when it was loaded; empty where it was not."""
+        ...
+
+    def compact(self, share: float) -> None:
+        """Begin to give deleted slots back if they are more than this share of all."""
         ...
 
 

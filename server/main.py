@@ -198,7 +198,13 @@ def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
     ]
     queues = local.queues
     return CollectionFigures(
-        name, local.shard.count, queues.pending, queues.oldest_s(), queues.slowed_s, recalls
+        name,
+        local.shard.count,
+        queues.pending,
+        queues.oldest_s(),
+        queues.slowed_s,
+        recalls,
+        local.graph_upkeep,
     )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from weftdb.engine.compaction import GraphUpkeep
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -39,6 +41,7 @@ class CollectionFigures:
     pending_oldest_s: float = 0.0
     slowed_s: float = 0.0
     recalls: Sequence[RecallFigures] = ()
+    graphs: GraphUpkeep = field(default_factory=GraphUpkeep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class _FiguresCollector(Collector):
         """The figures now."""
         collections = list(self._figures.collections())
         yield from _queues(collections)
+        yield from _graphs(collections)
         yield from _recalls(collections)
         for name, value in self._figures.store().items():
             yield GaugeMetricFamily(f"weftdb_store_{name}", f"RocksDB: {name}.", value=value)
@@ -169,6 +173,29 @@ def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
     yield pending
     yield oldest
     yield slowed
+
+
+def _graphs(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
+    deleted = GaugeMetricFamily(
+        "weftdb_vectors_deleted",
+        "Deleted vectors whose slots the graphs still hold.",
+        labels=("collection",),
+    )
+    compactions = CounterMetricFamily(
+        "weftdb_graph_compactions",
+        "Times that a graph was repaired and gave the slots of deleted vectors back.",
+        labels=("collection",),
+    )
+    logs = GaugeMetricFamily(
+        "weftdb_graph_log_bytes",
+        "Length of the commit logs beside the snapshots.",
+        labels=("collection",),
+    )
+    for collection in collections:
+        deleted.add_metric((collection.name,), collection.graphs.deleted)
+        compactions.add_metric((collection.name,), collection.graphs.compactions)
+        logs.add_metric((collection.name,), collection.graphs.log_bytes)
+    yield from (deleted, compactions, logs)
 
 
 def _recalls(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from weftdb.engine.compaction import GraphUpkeep
 from weftdb.server.logging import start_logging
 from weftdb.server.metrics import (
     CollectionFigures,
@@ -59,13 +60,17 @@ def test_requests_and_figures_are_in_the_metrics() -> None:
     door.observe("Search", "OK", 0.001)
     door.observe("Search", "OK", 0.2)
     door.observe("Search", "UNKNOWN", 0.1)
-    metrics.watch(Figures(lambda: iter([CollectionFigures("Book", 7, 2)]), lambda: {"syncs": 5}))
+    book = CollectionFigures("Book", 7, 2, graphs=GraphUpkeep(3, 4, 600))
+    metrics.watch(Figures(lambda: iter([book]), lambda: {"syncs": 5}))
     text = metrics.render().decode()
     assert 'weftdb_requests_total{code="OK",door="grpc",method="Search"} 2.0' in text
     assert 'weftdb_requests_total{code="UNKNOWN",door="grpc",method="Search"} 1.0' in text
     assert 'weftdb_request_seconds_count{door="grpc",method="Search"} 3.0' in text
     assert 'weftdb_objects{collection="Book"} 7.0' in text
     assert 'weftdb_vectors_pending{collection="Book"} 2.0' in text
+    assert 'weftdb_vectors_deleted{collection="Book"} 3.0' in text
+    assert 'weftdb_graph_compactions_total{collection="Book"} 4.0' in text
+    assert 'weftdb_graph_log_bytes{collection="Book"} 600.0' in text
     assert "weftdb_store_syncs 5.0" in text
     assert 'weftdb_build{version="1.2.3"} 1.0' in text
 
