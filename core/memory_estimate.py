@@ -132,7 +132,7 @@ def _rounded(value: int, unit: int) -> int:
 def _codes_bytes(count: int, dim: int, quantizer: Quantizer) -> int:
     book = 0
     if quantizer.kind is Compression.PRODUCT:
-        book = quantizer.centroids * dim * _FLOAT_BYTES
+        book = 2 * quantizer.centroids * dim * _FLOAT_BYTES  # by centroid, and by axis
     return count * code_bytes(quantizer, dim) + book
 
 

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstring>
+#include <limits>
 
 namespace weft {
 namespace {
@@ -62,7 +63,24 @@ void sum_tables(const float* tables, size_t width, const float* const* codes, si
     }
 }
 
-const CodeSums kPortable = {sum_bytes, sum_halves, sum_bits, sum_tables};
+size_t nearest(const float* point, const float* centroids, size_t count, size_t width) {
+    size_t best = 0;
+    float least = std::numeric_limits<float>::infinity();
+    for (size_t number = 0; number < count; ++number) {
+        float square = 0.0f;
+        for (size_t axis = 0; axis < width; ++axis) {
+            float gap = centroids[axis * count + number] - point[axis];
+            square += gap * gap;
+        }
+        if (square < least) {
+            least = square;
+            best = number;
+        }
+    }
+    return best;
+}
+
+const CodeSums kPortable = {sum_bytes, sum_halves, sum_bits, sum_tables, nearest};
 
 }  // namespace
 

@@ -1,7 +1,8 @@
 // CodeSums: the inner loops over codes, for the instruction set of this CPU.
 //
 // Each takes one question and many codes; `skip` is the number of floats before the bytes of a
-// code. All of them are whole-number sums, so every instruction set gives the same.
+// code. All of them are whole-number sums, so every instruction set gives the same;
+// `tables` and `nearest` work on floats.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +26,9 @@ struct CodeSums {
     // Sum of table[i][byte i], tables of `width` floats one after the other.
     void (*tables)(const float* tables, size_t width, const float* const* codes, size_t count,
                    size_t segments, float* out);
+    // The number of the centroid nearest to a point. Centroids come axis by axis: their `count`
+    // first values, then their second ones.
+    size_t (*nearest)(const float* point, const float* centroids, size_t count, size_t width);
 };
 
 const CodeSums& code_sums_for(Simd simd);

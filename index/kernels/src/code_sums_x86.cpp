@@ -12,10 +12,12 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <limits>
 
-#define WEFT_AVX512                                                                        \
-    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512vpopcntdq," \
-                          "popcnt")))
+#define WEFT_AVX512                                                             \
+    __attribute__((                                                             \
+        target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512vpopcntdq," \
+               "popcnt")))
 #define WEFT_AVX2 __attribute__((target("avx2,fma,popcnt")))
 #define WEFT_INLINE inline __attribute__((always_inline))
 
@@ -125,6 +127,68 @@ WEFT_AVX512 void tables_avx512(const float* tables, size_t width, const float* c
     }
 }
 
+// The lane with the least value; of several, the one with the least number.
+inline size_t least_of(const float* values, const int32_t* numbers, size_t lanes) {
+    size_t best = 0;
+    for (size_t lane = 1; lane < lanes; ++lane)
+        if (values[lane] < values[best] ||
+            (values[lane] == values[best] && numbers[lane] < numbers[best]))
+            best = lane;
+    return size_t(numbers[best]);
+}
+
+WEFT_AVX512 size_t nearest_avx512(const float* point, const float* centroids, size_t count,
+                                  size_t width) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512 least = _mm512_set1_ps(std::numeric_limits<float>::infinity());
+    __m512i numbers = _mm512_setzero_si512();
+    for (size_t at = 0; at < count; at += 16) {
+        size_t rest = count - at;
+        __mmask16 mask = rest >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << rest) - 1u);
+        __m512 square = _mm512_setzero_ps();
+        for (size_t axis = 0; axis < width; ++axis) {
+            __m512 gap = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, centroids + axis * count + at),
+                                       _mm512_set1_ps(point[axis]));
+            square = _mm512_fmadd_ps(gap, gap, square);
+        }
+        __mmask16 nearer = _mm512_mask_cmp_ps_mask(mask, square, least, _CMP_LT_OQ);
+        least = _mm512_mask_mov_ps(least, nearer, square);
+        numbers = _mm512_mask_mov_epi32(numbers, nearer,
+                                        _mm512_add_epi32(lanes, _mm512_set1_epi32(int(at))));
+    }
+    alignas(64) float values[16];
+    alignas(64) int32_t places[16];
+    _mm512_store_ps(values, least);
+    _mm512_store_si512(places, numbers);
+    return least_of(values, places, 16);
+}
+
+WEFT_AVX2 size_t nearest_avx2(const float* point, const float* centroids, size_t count,
+                              size_t width) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256 least = _mm256_set1_ps(std::numeric_limits<float>::infinity());
+    __m256i numbers = _mm256_setzero_si256();
+    for (size_t at = 0; at < count; at += 8) {
+        __m256i inside = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(count - at)), lanes);
+        __m256 square = _mm256_setzero_ps();
+        for (size_t axis = 0; axis < width; ++axis) {
+            __m256 gap = _mm256_sub_ps(_mm256_maskload_ps(centroids + axis * count + at, inside),
+                                       _mm256_set1_ps(point[axis]));
+            square = _mm256_fmadd_ps(gap, gap, square);
+        }
+        __m256 nearer =
+            _mm256_and_ps(_mm256_cmp_ps(square, least, _CMP_LT_OQ), _mm256_castsi256_ps(inside));
+        least = _mm256_blendv_ps(least, square, nearer);
+        __m256i places = _mm256_add_epi32(lanes, _mm256_set1_epi32(int(at)));
+        numbers = _mm256_blendv_epi8(numbers, places, _mm256_castps_si256(nearer));
+    }
+    alignas(32) float values[8];
+    alignas(32) int32_t places[8];
+    _mm256_store_ps(values, least);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(places), numbers);
+    return least_of(values, places, 8);
+}
+
 WEFT_AVX2 WEFT_INLINE int32_t total(__m256i sum) {
     __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
@@ -206,8 +270,8 @@ WEFT_AVX2 void tables_avx2(const float* tables, size_t width, const float* const
     }
 }
 
-const CodeSums kAvx512 = {bytes_avx512, halves_avx512, bits_avx512, tables_avx512};
-const CodeSums kAvx2 = {bytes_avx2, halves_avx2, bits_avx2, tables_avx2};
+const CodeSums kAvx512 = {bytes_avx512, halves_avx512, bits_avx512, tables_avx512, nearest_avx512};
+const CodeSums kAvx2 = {bytes_avx2, halves_avx2, bits_avx2, tables_avx2, nearest_avx2};
 
 }  // namespace
 

@@ -18,26 +18,13 @@ uint32_t words_for(uint32_t segments) {
     return (segments + 15) / 16 * 4;
 }
 
-float square_between(const float* left, const float* right, size_t width) {
-    float sum = 0;
-    for (size_t at = 0; at < width; ++at) {
-        float gap = left[at] - right[at];
-        sum += gap * gap;
-    }
-    return sum;
-}
-
-size_t nearest_of(const float* point, const float* centroids, size_t count, size_t width) {
-    size_t best = 0;
-    float least = std::numeric_limits<float>::infinity();
-    for (size_t number = 0; number < count; ++number) {
-        float square = square_between(point, centroids + number * width, width);
-        if (square < least) {
-            least = square;
-            best = number;
-        }
-    }
-    return best;
+// Axis by axis instead of centroid by centroid.
+std::vector<float> turned_over(const float* centroids, size_t count, size_t width) {
+    std::vector<float> out(count * width);
+    for (size_t number = 0; number < count; ++number)
+        for (size_t axis = 0; axis < width; ++axis)
+            out[axis * count + number] = centroids[number * width + axis];
+    return out;
 }
 
 // The value below which a share of the normal distribution lies (Acklam's rational functions,
@@ -96,10 +83,16 @@ ProductCodes::ProductCodes(const CodeSettings& settings, Metric metric, uint32_t
       sums_(&sums) {
     if (centroids_.size() != size_t(dimensions) * settings.centroids)
         throw std::invalid_argument("product codes with these settings have other centroids");
+    const size_t cells = size_t(settings.centroids) * width_;
+    for (size_t segment = 0; segment < segments_; ++segment) {
+        std::vector<float> part =
+            turned_over(centroids_.data() + segment * cells, settings.centroids, width_);
+        by_axis_.insert(by_axis_.end(), part.begin(), part.end());
+    }
 }
 
 size_t ProductCodes::memory_bytes() const {
-    return sizeof(ProductCodes) + centroids_.size() * sizeof(float);
+    return sizeof(ProductCodes) + 2 * centroids_.size() * sizeof(float);
 }
 
 void ProductCodes::encode(const float* row, float* code, CodeQuestion&) const {
@@ -107,24 +100,23 @@ void ProductCodes::encode(const float* row, float* code, CodeQuestion&) const {
     uint8_t* numbers = reinterpret_cast<uint8_t*>(code);
     for (size_t segment = 0; segment < segments_; ++segment)
         numbers[segment] = uint8_t(
-            nearest_of(row + segment * width_, centroid(segment, 0), settings().centroids, width_));
+            sums_->nearest(row + segment * width_, axes(segment), settings().centroids, width_));
 }
 
 void ProductCodes::ask(const float* query, CodeQuestion& out) const {
     const size_t count = settings().centroids;
     out.is_code = false;
     out.values.resize(segments_ * count);
+    std::fill(out.values.begin(), out.values.end(), 0.0f);
+    const bool is_square = metric() == Metric::l2_squared;
     for (size_t segment = 0; segment < segments_; ++segment) {
-        const float* part = query + segment * width_;
         float* table = out.values.data() + segment * count;
-        for (size_t number = 0; number < count; ++number) {
-            const float* centre = centroid(segment, number);
-            if (metric() == Metric::l2_squared) {
-                table[number] = square_between(part, centre, width_);
-            } else {
-                float product = 0;
-                for (size_t at = 0; at < width_; ++at) product += part[at] * centre[at];
-                table[number] = -product;
+        for (size_t axis = 0; axis < width_; ++axis) {
+            const float value = query[segment * width_ + axis];
+            const float* centres = axes(segment) + axis * count;
+            for (size_t number = 0; number < count; ++number) {
+                float gap = value - centres[number];
+                table[number] += is_square ? gap * gap : -value * centres[number];
             }
         }
     }
@@ -202,14 +194,16 @@ void ProductTraining::find_means(const std::vector<float>& points, float* centro
         std::copy(point, point + width, centroids + number * width);
     }
     if (count <= wanted) return;
+    const CodeSums& kernel = code_sums_for(simds_of_this_cpu().front());
     std::vector<double> sums(wanted * width);
     std::vector<size_t> sizes(wanted);
     for (size_t round = 0; round < kRounds; ++round) {
+        std::vector<float> by_axis = turned_over(centroids, wanted, width);
         std::fill(sums.begin(), sums.end(), 0.0);
         std::fill(sizes.begin(), sizes.end(), size_t{0});
         for (size_t at = 0; at < count; ++at) {
             const float* point = points.data() + at * width;
-            size_t best = nearest_of(point, centroids, wanted, width);
+            size_t best = kernel.nearest(point, by_axis.data(), wanted, width);
             ++sizes[best];
             for (size_t axis = 0; axis < width; ++axis) sums[best * width + axis] += point[axis];
         }

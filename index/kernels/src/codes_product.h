@@ -35,11 +35,15 @@ class ProductCodes : public Codes {
     const float* centroid(size_t segment, size_t number) const {
         return centroids_.data() + (segment * settings().centroids + number) * width_;
     }
+    const float* axes(size_t segment) const {
+        return by_axis_.data() + segment * settings().centroids * width_;
+    }
     void decode(const float* code, float* out) const;
 
     uint32_t segments_;
     uint32_t width_;  // dimensions of a segment
     std::vector<float> centroids_;
+    std::vector<float> by_axis_;  // the same: f32[segments][width][centroids]
     const CodeSums* sums_;
 };
 

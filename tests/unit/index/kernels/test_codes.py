@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from weftdb.core.memory_estimate import code_bytes
 from weftdb.core.schema import Compression, Metric, Quantizer
 from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.kernels import _native
@@ -152,3 +155,12 @@ def test_other_metrics_are_refused(name: str, metric: str) -> None:
 def test_settings_that_cannot_be_are_refused(quantizer: Quantizer, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _native.make_codes(code_settings(quantizer), "dot", np.eye(8, dtype=np.float32), None)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("dimensions", [1, 7, 25, 96, 100, 300, 1_000])
+def test_the_estimate_of_memory_knows_the_length_of_a_code(name: str, dimensions: int) -> None:
+    quantizer = replace(KINDS[name], centroids=4)
+    rows = rows_of(4, dimensions, Metric.DOT)
+    native = _native.make_codes(code_settings(quantizer), "dot", rows, None)
+    assert native.code_bytes == code_bytes(quantizer, dimensions)
