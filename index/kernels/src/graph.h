@@ -186,6 +186,7 @@ class Graph {
     void reserve_upper(uint32_t slot, int level);
     Near descend(const Measure& measure, Near from, int level_from, int level_to,
                  Scratch& scratch) const;
+    void prefetch_links(uint32_t slot) const;
     void search_layer(const Measure& measure, Near from, size_t ef, int level,
                       Scratch& scratch) const;
     size_t gather(const Measure& measure, uint32_t slot, int level, Scratch& scratch) const;

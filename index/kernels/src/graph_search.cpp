@@ -52,6 +52,15 @@ Near Graph::descend(const Measure& measure, Near from, int level_from, int level
     return from;
 }
 
+// Starts loading the links that are read next; 32 of them are two lines.
+void Graph::prefetch_links(uint32_t slot) const {
+    constexpr uint32_t kLineLinks = 16;
+    constexpr uint32_t kLinksMax = 64;  // then the hardware has seen the stream
+    const Link* links = base_.row(slot);
+    for (uint32_t at = 0; at < std::min(settings_.links, kLinksMax); at += kLineLinks)
+        prefetch_line(links + at);
+}
+
 // Leaves the `ef` nearest nodes of a layer in scratch.beam. Requires: `visited` is reset.
 void Graph::search_layer(const Measure& measure, Near from, size_t ef, int level,
                          Scratch& scratch) const {
@@ -61,7 +70,7 @@ void Graph::search_layer(const Measure& measure, Near from, size_t ef, int level
     beam.insert(from.distance, from.slot);
     while (beam.has_next()) {
         size_t met = gather(measure, beam.pop_next(), level, scratch);
-        if (level == 0 && beam.has_next()) prefetch_line(base_.row(beam.peek_next()));
+        if (level == 0 && beam.has_next()) prefetch_links(beam.peek_next());
         measure.many(scratch.rows.data(), met, scratch.distances.data());
         for (size_t at = 0; at < met; ++at) beam.insert(scratch.distances[at], scratch.slots[at]);
     }
