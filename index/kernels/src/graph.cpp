@@ -22,6 +22,7 @@ uint64_t mixed(uint64_t value) {  // splitmix64
 }
 
 constexpr size_t kScanBlock = 64;
+constexpr int kScanRoundsMax = 64;  // each is far shorter than what was written meanwhile took
 
 }  // namespace
 
@@ -111,8 +112,8 @@ void Graph::encode(CodeTable& table, uint32_t slot) const {
 bool Graph::erase(uint32_t doc) {
     uint32_t slot = slot_of(doc);
     if (slot == kNoSlot) return false;
-    nodes_.row(slot)->flags.fetch_or(kDeleted | kChanged, std::memory_order_relaxed);
-    deleted_.fetch_add(1, std::memory_order_relaxed);
+    nodes_.row(slot)->flags.fetch_or(kDeleted | kChanged, std::memory_order_release);
+    deleted_.fetch_add(1, std::memory_order_release);
     return true;
 }
 
@@ -146,12 +147,25 @@ void Graph::scan(const Measure& measure, uint32_t begin, uint32_t end, const All
     scratch.slots.clear();
     for (uint32_t slot = begin; slot < end; ++slot) {
         const Node* node = nodes_.row(slot);
-        if ((node->flags.load(std::memory_order_relaxed) & kDeleted) != 0) continue;
+        // Acquire: who sees a deletion sees the vector in its place, too (`scan_from`).
+        if ((node->flags.load(std::memory_order_acquire) & kDeleted) != 0) continue;
         if (allow != nullptr && !allow->has(node->doc)) continue;
         scratch.slots.push_back(slot);
         if (scratch.slots.size() == kScanBlock) scan_rows(measure, scratch);
     }
     scan_rows(measure, scratch);
+}
+
+void Graph::scan_from(const Measure& measure, uint32_t begin, const AllowWords* allow,
+                      Scratch& scratch) const {
+    uint32_t end = count();
+    scan(measure, begin, end, allow, scratch);
+    for (int round = 0; round < kScanRoundsMax; ++round) {
+        uint32_t now = count();
+        if (now == end) return;
+        scan(measure, end, now, allow, scratch);
+        end = now;
+    }
 }
 
 void Graph::scan_allowed(const Measure& measure, const AllowWords& allow, Scratch& scratch) const {

@@ -98,8 +98,12 @@ class Graph {
     const GraphSettings& settings() const { return settings_; }
     uint32_t count() const { return count_.load(std::memory_order_acquire); }
     uint32_t linked() const { return linked_.load(std::memory_order_acquire); }
-    uint32_t deleted() const { return deleted_.load(std::memory_order_relaxed); }
-    uint32_t live() const { return count() - deleted(); }
+    uint32_t deleted() const { return deleted_.load(std::memory_order_acquire); }
+    uint32_t live() const {
+        // In this order: a writer that replaces every doc between the two would leave none.
+        uint32_t gone = deleted();
+        return count() - gone;
+    }
     size_t memory_bytes() const;
 
     // --- the writer -------------------------------------------------------------------------
@@ -137,7 +141,7 @@ class Graph {
     uint32_t slot_of(uint32_t doc) const;  // kNoSlot where there is none or it is deleted
     uint32_t doc_of(uint32_t slot) const { return nodes_.row(slot)->doc; }
     bool is_deleted(uint32_t slot) const {
-        return (nodes_.row(slot)->flags.load(std::memory_order_relaxed) & kDeleted) != 0;
+        return (nodes_.row(slot)->flags.load(std::memory_order_acquire) & kDeleted) != 0;
     }
     const float* vector_of(uint32_t slot) const { return rows_.row(slot); }
     // Walks the links into scratch.nearest. False where it gave up because more than
@@ -150,6 +154,10 @@ class Graph {
     // Scans slots [begin, end) into scratch.nearest.
     void scan(const Measure& measure, uint32_t begin, uint32_t end, const AllowWords* allow,
               Scratch& scratch) const;
+    // Scans from `begin` to the end, which moves while vectors come in: a doc that is replaced
+    // meanwhile is met with its old vector or with its new one.
+    void scan_from(const Measure& measure, uint32_t begin, const AllowWords* allow,
+                   Scratch& scratch) const;
     // Measures scratch.slots into scratch.distances, as searches do.
     void measure_slots(const Measure& measure, Scratch& scratch) const;
     // Whether every doc in scratch.nearest is allowed.

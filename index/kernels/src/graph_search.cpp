@@ -135,7 +135,7 @@ bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uin
     auto is_live = [this](uint32_t slot) { return !is_deleted(slot); };
     auto is_allowed = [this, allow](uint32_t slot) {
         const Node* node = nodes_.row(slot);
-        return (node->flags.load(std::memory_order_relaxed) & kDeleted) == 0 &&
+        return (node->flags.load(std::memory_order_acquire) & kDeleted) == 0 &&
                allow->has(node->doc);
     };
     bool done = allow == nullptr

@@ -125,7 +125,7 @@ bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measu
         done = graph.walk(measure, plan.ef, plan.way == Way::plain ? nullptr : allow, extent.linked,
                           extent.eligible, scratch);
     if (!done) return false;
-    graph.scan(measure, extent.linked, extent.count, allow, scratch);
+    graph.scan_from(measure, extent.linked, allow, scratch);
     if (plan.way == Way::plain && allow != nullptr && !graph.all_allowed(scratch, *allow))
         return false;  // As many docs are allowed as live, but not the same ones.
     // Fewer than asked for, although there are more: parts of the graph were not reached.
@@ -186,7 +186,7 @@ Explanation VectorIndex::search_by(const Measure& measure, const Graph& graph,
         if (allow != nullptr)
             graph.scan_allowed(measure, *allow, scratch);
         else
-            graph.scan(measure, 0, extent.count, nullptr, scratch);
+            graph.scan_from(measure, 0, nullptr, scratch);
     } else {
         scratch.nearest.drop_beyond(request.distance_max);
     }

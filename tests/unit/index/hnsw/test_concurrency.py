@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,3 +178,36 @@ def test_many_small_indexes_share_the_pool() -> None:
         assert index.wait_indexed(60)
         assert index.search(rows[7], 1).doc_ids.tolist() == [7]
         index.close()
+
+
+@pytest.mark.parametrize(("count", "k"), [(20, 40), (500, 1_000), (2_000, 10)])
+def test_a_search_beside_replacements_finds_each_old_or_new(count: int, k: int) -> None:
+    """Every vector is replaced again and again: the new one comes in before the old one goes. A
+    search that saw the one missing and the other not yet would answer with fewer."""
+    index = make()
+    rows = np.random.default_rng(9).normal(size=(count, 8)).astype(np.float32)
+    index.add(np.arange(count, dtype=np.uint32), rows)
+    stop, short, asked = threading.Event(), [], [0]
+
+    def look() -> None:
+        while not stop.is_set():
+            found = len(index.search(rows[0], k).doc_ids)
+            asked[0] += 1
+            if found < min(k, count):
+                short.append(found)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    first, until_s = count, time.monotonic() + 1.0
+    try:
+        while time.monotonic() < until_s:
+            index.add(np.arange(first, first + count, dtype=np.uint32), rows)
+            index.delete(np.arange(first - count, first, dtype=np.uint32))
+            first += count
+    finally:
+        stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert asked[0] > 10
+    assert not short, f"{len(short)} of {asked[0]} searches"
