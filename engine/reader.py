@@ -71,6 +71,8 @@ def _attempt(request: _Request) -> Generator[Any, Any, Hits]:
     shard, query = request.shard, request.query
     allow = None if query.filter is None else shard.allow(query.filter)
     page = yield from _page(request, allow)
+    if allow is not None and _may_lack(request.plan, len(page.doc_ids), allow, shard):
+        raise _Moved
     stored = shard.fetch(page.doc_ids)
     if None in stored:
         raise _Moved
@@ -85,6 +87,13 @@ def _attempt(request: _Request) -> Generator[Any, Any, Hits]:
     if query.vectors:
         hits.vectors = {name: shard.objects.vectors(name, page.doc_ids) for name in query.vectors}
     return hits
+
+
+def _may_lack(plan: Plan, found: int, allow: AllowList, shard: Shard) -> bool:
+    """Whether a short page lacks a doc that matched when the filter was read and was replaced
+    before it could be found: its new state has a doc id that the filter did not give."""
+    is_short = found < min(plan.limit, allow.count - plan.offset)
+    return is_short and not allow.bitmap.issubset(shard.live)
 
 
 def _page(request: _Request, allow: AllowList | None) -> Steps[Ranked]:

@@ -7,13 +7,14 @@ import threading
 import numpy as np
 
 from tests.unit.engine.samples import draft, uid
-from weftdb.core.query import Keyword, NearVector, Search, Target
+from weftdb.core.query import Comparison, Keyword, NearVector, Operator, Search, Target, ValueKind
 from weftdb.core.types import UNNAMED
 from weftdb.engine.collection import LocalCollection
 from weftdb.storage.object_codec import decode_object
 
 OBJECTS = 20
 ROUNDS = 60
+_COMMON = Comparison(Operator.EQUAL, ("title",), "common", ValueKind.TEXT)
 
 
 def test_readers_see_every_object_once_and_whole(docs: LocalCollection) -> None:
@@ -32,6 +33,8 @@ def test_readers_see_every_object_once_and_whole(docs: LocalCollection) -> None:
         Search("Doc", near=_near([0.0, 1.0]), limit=OBJECTS * 2),
         Search("Doc", keyword=Keyword("common"), limit=OBJECTS * 2),
         Search("Doc", limit=OBJECTS * 2),
+        Search("Doc", near=_near([0.0, 1.0]), filter=_COMMON, limit=OBJECTS * 2),
+        Search("Doc", filter=_COMMON, limit=OBJECTS * 2),
     ]
 
     def look() -> None:

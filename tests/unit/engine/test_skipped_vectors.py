@@ -182,7 +182,7 @@ def test_a_build_without_room_is_refused_and_changes_nothing(
     database: Database, skipped: LocalCollection
 ) -> None:
     memory = database.admission.memory
-    memory.budget_bytes = memory._in_use() + 100_000
+    memory.budget_bytes = 1
     wanted = update_collection(skipped.schema, settings(skip=False))
     with pytest.raises(Overloaded):
         database.update_collection(wanted)
