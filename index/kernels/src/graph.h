@@ -52,7 +52,8 @@ struct Effort {
     size_t visited = 0;    // nodes that a walk has met, measured or passed through
     size_t distances = 0;  // between the query and a vector
     size_t tests = 0;      // whether a node is allowed
-    size_t ef_raised = 0;  // places of the beam where a walk needed more than asked for
+    size_t places = 0;     // in the beam of a filtered walk
+    bool is_far = false;   // what is allowed lies far from the query
 
     // For walks that measure every node they meet.
     void count_visits(size_t count) {

@@ -15,6 +15,7 @@
 
 #include "graph.h"
 #include "prefetch.h"
+#include "search_plan.h"
 
 namespace weft {
 namespace {
@@ -114,7 +115,6 @@ template <class Allowed>
 void Graph::gather_allowed(const Measure& measure, uint32_t slot, const Allowed& allowed,
                            Scratch& scratch) const {
     const uint32_t width = width_of(0);
-    const size_t enough = width / 2 + width / 4;
     size_t seen = 0;
     size_t tests = 0;
     scratch.slots.clear();
@@ -138,6 +138,8 @@ void Graph::gather_allowed(const Measure& measure, uint32_t slot, const Allowed&
             scratch.passed.push_back(word - 1);
         }
     }
+    // Where most neighbours are allowed they lead on as they would without the filter.
+    const size_t enough = seen * 4 >= tests * 3 ? 0 : size_t(width) * 5 / 8;
     for (uint32_t through : scratch.passed) {
         if (seen >= enough) break;
         if (!scratch.visited.mark(through)) continue;
@@ -186,14 +188,15 @@ bool Graph::walk_allowed(const Measure& measure, const FilteredWalk& walk, Scrat
     scratch.visited.reset(count());
     auto run = [&](auto allowed) {
         const double share = double(walk.allow.allowed) / double(std::max(walk.tail_begin, 1u));
-        size_t places = walk.ef;
+        size_t places = two_hop_places(walk.ef, share);
         if (share_around(near.slot, allowed, scratch) < share * kFarRatio) {
+            scratch.effort.is_far = true;
             places = std::min(std::max(walk.ef * kFarBeamFactor, kFarBeamMin),
                               std::max(walk.ef, kFarBeamMax));
-            scratch.effort.ef_raised = places;
             // Such a walk costs several plain ones; what is scanned for less is scanned.
             if (walk.budget < double(walk.ef) * kFarVisitsPerPlace) return false;
         }
+        scratch.effort.places = places;
         scratch.beam.reset(places);
         sample_allowed(measure, walk.allow, near.slot, walk.tail_begin, scratch);
         scratch.slots.clear();
@@ -204,7 +207,9 @@ bool Graph::walk_allowed(const Measure& measure, const FilteredWalk& walk, Scrat
                 gather_allowed(measure, near.slot, allowed, scratch);
             insert_measured(measure, scratch);
         }
-        return walk_through(measure, walk, allowed, scratch);
+        FilteredWalk widened = walk;
+        if (!scratch.effort.is_far) widened.ef = places;
+        return walk_through(measure, widened, allowed, scratch);
     };
     const bool any_deleted = deleted() > 0;
     bool done = slots_are_docs()

@@ -48,6 +48,9 @@ struct SearchPlan {
     const char* overrides = "";  // the setting that is passed over
 };
 
+// Places in the beam of a two-hop walk where this share is allowed.
+size_t two_hop_places(size_t ef, double share);
+
 SearchPlan plan_search(const PlanInput& input);
 
 }  // namespace weft

@@ -191,9 +191,11 @@ Explanation VectorIndex::search_by(const Measure& measure, const Graph& graph,
         scratch.nearest.drop_beyond(request.distance_max);
     }
     explanation.effort = scratch.effort;
-    if (scratch.effort.ef_raised > 0) {
-        explanation.plan.ef = scratch.effort.ef_raised;
-        explanation.plan.overrides = "ef: what is allowed lies far from the query";
+    if (scratch.effort.places > explanation.plan.ef) {
+        explanation.plan.ef = scratch.effort.places;
+        explanation.plan.overrides = scratch.effort.is_far
+                                         ? "ef: what is allowed lies far from the query"
+                                         : "ef: so few are allowed that the walk needs more places";
     }
     return explanation;
 }
