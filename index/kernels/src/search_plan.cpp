@@ -65,8 +65,6 @@ SearchPlan scan(const char* reason, size_t ef, const char* overrides = "") {
 SearchPlan plan_filtered(const PlanInput& input, size_t ef) {
     const Costs costs = costs_of(input, ef);
     const double share = double(input.eligible) / double(std::max<size_t>(input.slots, 1));
-    if (input.is_cutoff_set && input.eligible < input.flat_search_cutoff)
-        return scan("fewer docs are allowed than flatSearchCutoff", ef);
     const bool may_scan = !input.is_cutoff_set;
     const bool may_hop = input.strategy != FilterStrategy::sweeping && ef <= kBeamMax;
     if (!may_hop) {
@@ -113,6 +111,8 @@ SearchPlan plan_search(const PlanInput& input) {
     if (input.eligible == 0) return scan("nothing is allowed", ef);
     if (input.linked == 0) return scan("nothing is linked yet", ef);
     if (input.eligible <= input.k) return scan("everything allowed is asked for", ef);
+    if (input.is_filtered && input.is_cutoff_set && input.eligible < input.flat_search_cutoff)
+        return scan("fewer docs are allowed than flatSearchCutoff", ef);
     if (input.is_filtered && input.eligible < input.live) return plan_filtered(input, ef);
     const Costs costs = costs_of(input, ef);
     if (costs.exact <= costs.plain) return scan("scanning costs less than a walk", ef);

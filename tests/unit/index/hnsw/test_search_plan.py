@@ -63,6 +63,7 @@ def plan(
         # flatSearchCutoff binds on both sides.
         (39_999, {"cutoff": 50_000}, "exact"),
         (900_000, {"cutoff": 950_000}, "exact"),
+        (MILLION, {"cutoff": 2 * MILLION}, "exact"),
         (50_000, {"cutoff": 50_000}, "two-hop"),
         (3_000, {"cutoff": 1_000}, "two-hop"),
         (999, {"cutoff": 1_000}, "exact"),
