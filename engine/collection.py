@@ -108,7 +108,7 @@ class LocalCollection:
         Overloaded, DiskFull and ReadOnly before anything is written.
         """
         self._check_write(tenant)
-        self.queues.wait_for_room()
+        self.queues.wait_for_room(len(drafts))
         with self._admission.admit(self.shard, drafts):
             errors = fill_vectors(drafts, self.schema, self._vectorizers)
             ready = [i for i, error in enumerate(errors) if error is None]

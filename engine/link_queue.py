@@ -24,8 +24,11 @@ from weftdb.index.ports import VectorIndex
 
 SCAN_BYTES_PER_S = 3e9
 """One thread of a small server over rows of 32 to 1,536 dimensions: 2.6 to 5.5 measured."""
-TAIL_MIN = 2_048
+TAIL_MIN = 1_024
 """A tail this short is never too long: it keeps the linking threads busy between two batches."""
+WAIT_S_PER_OBJECT = 0.03
+"""Many times what linking one vector takes. A single insert is not held up by a long tail, as there
+is after a start without snapshot; a batch of 1,000 is."""
 MARK_S = 0.1
 """Ages are told to this precision."""
 MARKS_MAX = 4_096
@@ -81,10 +84,12 @@ class LinkQueue:
                 return 0.0
             return max(self.clock.monotonic_s() - self._marks[0].time_s, 0.0)
 
-    def wait_for_room(self, config: IndexConfig) -> None:
-        """Hold a writer back while too many vectors wait, for `tail_wait_s_max` at most."""
+    def wait_for_room(self, config: IndexConfig, objects: int) -> None:
+        """Hold back a writer of `objects` while too many vectors wait; not for longer than it could
+        take to link what it brings, nor than `tail_wait_s_max`."""
+        wait_s_max = min(objects * WAIT_S_PER_OBJECT, config.tail_wait_s_max)
         waited_s, pause_s = 0.0, _PAUSE_S_MIN
-        while waited_s < config.tail_wait_s_max and self._is_too_long(config):
+        while waited_s < wait_s_max and self._is_too_long(config):
             self._pause.wait(pause_s)
             waited_s += pause_s
             pause_s = min(pause_s * 2, _PAUSE_S_MAX)
@@ -117,10 +122,10 @@ class LinkQueues:
         self._clock = clock
         self._queues: dict[VectorName, LinkQueue] = {}
 
-    def wait_for_room(self) -> None:
-        """Hold a writer back while any queue is too long."""
+    def wait_for_room(self, objects: int) -> None:
+        """Hold a writer of `objects` back while any queue is too long."""
         for queue in self._all():
-            queue.wait_for_room(self._config)
+            queue.wait_for_room(self._config, objects)
 
     def note(self, drafts: Sequence[ObjectDraft]) -> None:
         """Say that `drafts` were just written."""

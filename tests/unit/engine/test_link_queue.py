@@ -13,7 +13,7 @@ from weftdb.core.config import IndexConfig
 from weftdb.core.env import ManualClock
 from weftdb.core.types import UNNAMED
 from weftdb.engine.collection import LocalCollection
-from weftdb.engine.link_queue import TAIL_MIN, LinkQueue, LinkQueues, tail_max
+from weftdb.engine.link_queue import TAIL_MIN, WAIT_S_PER_OBJECT, LinkQueue, LinkQueues, tail_max
 
 
 @dataclass
@@ -65,7 +65,7 @@ def test_writes_in_quick_succession_are_one_mark() -> None:
 
 @pytest.mark.parametrize(
     ("dim", "scan_s", "most"),
-    [(100, 0.002, 13_392), (1536, 0.002, TAIL_MIN), (100, 0.0, 2**62)],
+    [(100, 0.0005, 3_348), (1536, 0.0005, TAIL_MIN), (100, 0.0, 2**62)],
 )
 def test_how_long_a_tail_may_be(dim: int, scan_s: float, most: int) -> None:
     assert tail_max(dim, IndexConfig(tail_scan_s_max=scan_s)) == most
@@ -74,16 +74,22 @@ def test_how_long_a_tail_may_be(dim: int, scan_s: float, most: int) -> None:
 def test_a_writer_waits_until_there_is_room() -> None:
     index = Index(pending=20_000)
     queue = make(index, ManualClock())
-    threading.Timer(0.05, lambda: setattr(index, "pending", 13_000)).start()
-    queue.wait_for_room(IndexConfig())
-    assert index.pending == 13_000
+    threading.Timer(0.05, lambda: setattr(index, "pending", 3_000)).start()
+    queue.wait_for_room(IndexConfig(), 1000)
+    assert index.pending == 3_000
     assert queue.slowed_s > 0
 
 
 def test_the_wait_has_an_end() -> None:
     queue = make(Index(pending=20_000), ManualClock())
-    queue.wait_for_room(IndexConfig(tail_wait_s_max=0.02))
+    queue.wait_for_room(IndexConfig(tail_wait_s_max=0.02), 1000)
     assert 0.02 <= queue.slowed_s < 0.05
+
+
+def test_a_single_object_waits_for_a_moment_only() -> None:
+    queue = make(Index(pending=10**6), ManualClock())
+    queue.wait_for_room(IndexConfig(), 1)
+    assert WAIT_S_PER_OBJECT <= queue.slowed_s < WAIT_S_PER_OBJECT + 0.03
 
 
 def test_collections_wait_before_they_write(docs: LocalCollection) -> None:
