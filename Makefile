@@ -79,7 +79,7 @@ bench: setup $(VENV)/.bench  ## benchmarks beside hnswlib and tantivy; SCALE=sma
 	@$(BIN)/python -m benchmarks --scale $(SCALE)
 
 bench-vector: setup $(VENV)/.bench  ## the vector index beside hnswlib, faiss, usearch, in-process
-	@$(BIN)/python -m benchmarks.vector_contest --scale $(SCALE)
+	@$(BIN)/python -m benchmarks.vector_contest --scale $(SCALE) $(KEPT)
 
 bench-vector-server: setup $(VENV)/.bench  ## 400k real vectors behind gRPC beside hnswlib in-process
 	@$(BIN)/python -m benchmarks.vector_contest.server --scale $(SCALE)

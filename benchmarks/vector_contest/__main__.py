@@ -49,7 +49,7 @@ def tell(text: str) -> None:
 
 
 def run_dataset(
-    source: str, count: int, rounds: int, cache: Path, names: list[str]
+    source: str, count: int, rounds: int, cache: Path, names: list[str], *, kept_only: bool
 ) -> tuple[str, int, list[Entry]]:
     """One dataset: its title, rows, and what everyone reached."""
     data = load_dataset(cache, source, count)
@@ -59,9 +59,10 @@ def run_dataset(
     title = f"{source} {len(data.rows):,} x {data.rows.shape[1]} ({data.metric})"
     print(f"{title}:", flush=True)
     if rounds == 0:
-        Contest(data, cache, Settings(0, frozenset()), names, tell).prepare()
+        Contest(data, cache, Settings(0, RIVALS), names, tell).prepare()
         return title, len(data.rows), []
-    settings = Settings(rounds=rounds, fresh=frozenset(names) if is_small else RIVALS)
+    fresh = frozenset(names) if is_small else RIVALS
+    settings = Settings(rounds, fresh, kept_only=kept_only)
     entries = Contest(data, cache, settings, names, tell).run()
     return title, len(data.rows), entries
 
@@ -76,6 +77,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=None, help="of which the best counts")
     parser.add_argument("--name", default=None, help="name of the page")
     parser.add_argument("--prepare", action="store_true", help="make what is kept, no page")
+    parser.add_argument("--kept-only", action="store_true", help="build no peer but hnswlib")
     arguments = parser.parse_args()
     scale = SCALES[arguments.scale]
     machine = describe_machine()
@@ -87,7 +89,12 @@ def main() -> int:
         began = time.perf_counter()
         try:
             title, rows, entries = run_dataset(
-                source, scale.rows[source], rounds, arguments.cache, names
+                source,
+                scale.rows[source],
+                rounds,
+                arguments.cache,
+                names,
+                kept_only=arguments.kept_only,
             )
         except MaterialMissing as missing:
             print(f"{source} is left out: {missing}", file=sys.stderr)

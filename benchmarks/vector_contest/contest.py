@@ -45,6 +45,8 @@ class Settings:
     fresh: frozenset[str]
     """Engines that are built anew; others come from the cache where they are in it."""
     knob_limit: int = 1024
+    kept_only: bool = False
+    """Leave out peers that would have to be built first, so that a run has a known length."""
     one_thread_rows: int = ONE_THREAD_ROWS_MAX
 
 
@@ -95,9 +97,9 @@ class Contest:
         return list(self._entries.values())
 
     def prepare(self) -> None:
-        """Build and keep the peers' graphs that are not in the cache yet, one after the other."""
+        """Build and keep what is not in the cache and not built anew by every run."""
         for name in self._entries:
-            if name == OURS or self._record(name) is not None:
+            if name in self._settings.fresh or self._record(name) is not None:
                 continue
             self._guarded(name, self._start)
             worker = self._workers.pop(name, None)
@@ -119,10 +121,13 @@ class Contest:
     # --- builds -------------------------------------------------------------------------------
 
     def _start(self, name: str) -> None:
+        entry = self._entries[name]
+        is_fresh = name in self._settings.fresh
+        if not is_fresh and self._settings.kept_only and self._record(name) is None:
+            raise WorkerFailed(f"{name} is left out: no kept graph (--prepare makes it)")
         worker = Worker(self._folder, self._data.metric, name)
         self._workers[name] = worker
-        entry = self._entries[name]
-        if name not in self._settings.fresh and self._take_kept(name, worker):
+        if not is_fresh and self._take_kept(name, worker):
             return
         count = len(self._data.rows)
         load = os.getloadavg()[0]
@@ -133,7 +138,7 @@ class Contest:
             f"({entry.build_two.cpu_s:.0f} s of processor), {entry.memory_bytes / 1e6:,.0f} MB"
         )
         self._keep(name, worker, load)
-        if name in self._settings.fresh:
+        if is_fresh:
             entry.build_one = self._build_alone(name, min(count, self._settings.one_thread_rows))
 
     def _build_alone(self, name: str, count: int) -> Build:

@@ -265,7 +265,8 @@ FAISS_KINDS: dict[str, Callable[[Any, int, int, int], Any]] = {
     "faiss IVFPQ": _ivf_pq,
     "faiss IVFPQ refined": _ivf_pq_refined,
 }
-PEERS = ("hnswlib", "usearch", *FAISS_KINDS)
+PEERS = ("hnswlib", "faiss HNSWSQ", "faiss HNSWFlat", "usearch", "faiss IVFPQ", "faiss HNSWPQ",
+         "faiss IVFPQ refined")  # fmt: skip
 TRAINED = frozenset({"faiss HNSWPQ", "faiss IVFPQ", "faiss IVFPQ refined"})
 TRAINING_ROWS_MIN = 20_000
 """Fewer rows do not make a codebook of 256 centroids (faiss asks for 39 rows each)."""

@@ -29,6 +29,8 @@ def search_floors(data: str, entries: Sequence[Entry]) -> list[Floor]:
     """Searches per second at equal recall, with one and two threads, beside the best peer."""
     floors = []
     ours = entry_of(entries, OURS)
+    absent = [item.name for item in entries if item.failure and item.name not in UNLISTED]
+    without = f", without {', '.join(absent)}" if absent else ""
     for recall in RECALLS:
         for threads in (1, 2):
             rates = {
@@ -46,9 +48,8 @@ def search_floors(data: str, entries: Sequence[Entry]) -> list[Floor]:
             value = mine / peers[best] if mine is not None and best else math.nan
             if ours is not None and mine is not None and not best:
                 value = math.inf  # no peer gets there
-            detail = (
-                f"{mine or math.nan:,.0f}/s against {peers.get(best, math.nan):,.0f}/s of {best}"
-            )
+            against = peers.get(best, math.nan)
+            detail = f"{mine or math.nan:,.0f}/s against {against:,.0f}/s of {best}{without}"
             name = f"{data}: searches/s at recall {recall}, {threads} thread{'s' * (threads > 1)}"
             floors.append(Floor(name, value, SEARCH_RATIO, detail=detail))
     return floors

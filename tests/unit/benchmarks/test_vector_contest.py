@@ -164,3 +164,13 @@ def test_a_worker_that_cannot_says_why_and_goes(tmp_path: Path) -> None:
 def test_sweeps_end_where_they_are_told() -> None:
     assert max(knobs(OURS, limit=64)) == 64
     assert max(knobs("faiss IVFPQ", limit=64)) == 64
+
+
+def test_a_peer_without_a_kept_graph_is_left_out_by_name(tmp_path: Path) -> None:
+    rows = np.zeros((20, 4), dtype=np.float32)
+    data = datasets.Dataset("d", "l2", rows, rows[:1], np.zeros((1, 10), int), rows[:1, 0])
+    settings = Settings(rounds=1, fresh=frozenset(), kept_only=True)
+    (found,) = Contest(data, tmp_path, settings, ["usearch"], lambda _: None).run()
+    assert "--prepare" in found.failure
+    floors = search_floors("d", [entry(OURS, 1200, 1), entry("hnswlib", 1000, 1), found])
+    assert all("without usearch" in floor.detail for floor in floors)
