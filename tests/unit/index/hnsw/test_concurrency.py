@@ -211,3 +211,32 @@ def test_a_search_beside_replacements_finds_each_old_or_new(count: int, k: int) 
         thread.join(30)
     assert asked[0] > 10
     assert not short, f"{len(short)} of {asked[0]} searches"
+
+
+def test_filtered_walks_beside_adds_and_deletes() -> None:
+    # The cutoff makes every filtered search walk; the gap of a doc id takes docs off their slots.
+    index = make(flat_search_cutoff=0)
+    rows = np.random.default_rng(12).normal(size=(7000, DIMENSIONS)).astype(np.float32)
+    index.add(ids(0, 3000), rows[:3000])
+    assert index.wait_indexed(60)
+    allow = AllowList(BitMap(range(0, 3000, 3)))
+    random = np.random.default_rng(13)
+    walked = [0]
+    crew = Crew()
+
+    def search() -> None:
+        found = index.search(rows[int(random.integers(0, 3000))], 5, allow=allow)
+        assert len(found.doc_ids) == 5
+        assert all(doc % 3 == 0 and doc < 3000 for doc in found.doc_ids.tolist())
+        assert found.explanation is not None
+        walked[0] += found.explanation.plan == "two-hop"
+
+    crew.start(search)
+    crew.start(search)
+    for at in range(3000, 7000, 100):
+        index.add(ids(at + 1, at + 101), rows[at : at + 100])
+        index.delete(ids((at - 3000) // 2, (at - 3000) // 2 + 3))
+    assert index.wait_indexed(120)
+    crew.join()
+    assert walked[0] > 0
+    index.close()
