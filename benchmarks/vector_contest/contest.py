@@ -151,14 +151,15 @@ class Contest:
         self._tell(f"{name}: built {count:,} in {build.seconds:.1f} s with one thread")
         return build
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """Where the graph of an engine is kept, by the version of its library."""
         package = PACKAGES.get(name.split()[0])
         version = metadata.version(package) if package else "ours"
         return self._folder / f"{name.replace(' ', '-')}-{version}.index"
 
     def _keep(self, name: str, worker: Worker, load: float) -> None:
         entry = self._entries[name]
-        path = self._path(name)
+        path = self.path(name)
         entry.file_bytes = worker.ask("save", str(path), timeout_s=ANSWER_TIMEOUT_S)
         if name == OURS:
             return
@@ -174,11 +175,12 @@ class Contest:
         path.with_suffix(".json").write_text(json.dumps(record), encoding="utf-8")
 
     def _record(self, name: str) -> dict[str, Any] | None:
-        path = self._path(name).with_suffix(".json")
-        if not path.exists() or not self._path(name).exists():
+        path = self.path(name).with_suffix(".json")
+        if not path.exists() or not self.path(name).exists():
             return None
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        # One that an earlier form of this benchmark wrote counts as none.
+        return found if {"build", "on", "load", "file_bytes"} <= found.keys() else None
 
     def _take_kept(self, name: str, worker: Worker) -> bool:
         record = self._record(name)
@@ -189,7 +191,7 @@ class Contest:
         entry.build_two = Build(**record["build"])
         entry.built_on = f"{record['on']}, load {record['load']}"
         entry.file_bytes = record["file_bytes"]
-        entry.open_s, grown = worker.ask("load", str(self._path(name)), timeout_s=ANSWER_TIMEOUT_S)
+        entry.open_s, grown = worker.ask("load", str(self.path(name)), timeout_s=ANSWER_TIMEOUT_S)
         entry.memory_bytes = entry.build_two.memory_bytes or grown
         self._tell(f"{name}: opened, built in {entry.build_two.seconds:.1f} s ({entry.built_on})")
         return True
@@ -253,7 +255,7 @@ class Contest:
         fresh = Worker(self._folder, self._data.metric, name)
         try:
             found = [
-                fresh.ask("load", str(self._path(name)), timeout_s=ANSWER_TIMEOUT_S)[0]
+                fresh.ask("load", str(self.path(name)), timeout_s=ANSWER_TIMEOUT_S)[0]
                 for _ in range(2)
             ]
         finally:

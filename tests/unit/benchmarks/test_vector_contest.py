@@ -174,3 +174,15 @@ def test_a_peer_without_a_kept_graph_is_left_out_by_name(tmp_path: Path) -> None
     assert "--prepare" in found.failure
     floors = search_floors("d", [entry(OURS, 1200, 1), entry("hnswlib", 1000, 1), found])
     assert all("without usearch" in floor.detail for floor in floors)
+
+
+def test_a_record_of_an_earlier_form_counts_as_none(tmp_path: Path) -> None:
+    rows = np.zeros((20, 4), dtype=np.float32)
+    data = datasets.Dataset("d", "l2", rows, rows[:1], np.zeros((1, 10), int), rows[:1, 0])
+    (tmp_path / "d").mkdir()
+    contest = Contest(data, tmp_path, Settings(1, frozenset(), kept_only=True), ["usearch"], print)
+    path = contest.path("usearch")
+    path.write_bytes(b"")
+    path.with_suffix(".json").write_text('{"one": {}, "two": {}}')
+    (found,) = contest.run()
+    assert "--prepare" in found.failure
