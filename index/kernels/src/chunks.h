@@ -87,6 +87,11 @@ class Chunks {
     }
     bool has_file() const { return has_file_.load(std::memory_order_relaxed); }
 
+    // Whether the first `count` rows are so many that a file is worth it.
+    bool can_leave(size_t count) const {
+        return count > 0 && can_move(chunk_of(count - 1 + kFirst));
+    }
+
     // A chunk of the first `count` rows that is not where `keep_in` wants it.
     std::optional<size_t> misplaced(size_t count) const {
         for (size_t chunk = 0; count > 0 && chunk <= chunk_of(count - 1 + kFirst); ++chunk)

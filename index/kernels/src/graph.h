@@ -115,6 +115,7 @@ class Graph {
     void encode(CodeTable& table, uint32_t slot) const;
     // Rows that are to leave memory, or come back: the table they are in.
     Chunks<float>& rows() { return rows_; }
+    bool can_rows_leave() const { return rows_.can_leave(count()); }
     bool has_rows_in_file() const { return rows_.has_file(); }
     bool has_misplaced_rows() const { return rows_.misplaced(count()).has_value(); }
     // Marks a doc as deleted; false where there is none or it was deleted before.

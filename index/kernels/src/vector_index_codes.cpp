@@ -81,7 +81,6 @@ void VectorIndex::begin_codes(Graph& fresh) {
         const GraphSettings& settings = fresh.settings();
         fresh.set_code_table(std::make_shared<CodeTable>(
             Codes::restore(*wanted, settings.metric, settings.dimensions, {})));
-        place_rows(fresh);
     } catch (const std::invalid_argument& error) {
         give_up_codes(error.what());
     }
@@ -212,6 +211,8 @@ void VectorIndex::set_row_directory(const std::string& directory) {
 bool VectorIndex::rows_are_due(const Graph& graph) const {
     if (!moves_rows_.load()) return false;
     bool has_codes = graph.code_table() != nullptr;
+    // A file each for thousands of small indexes would be too many.
+    if (has_codes && !graph.has_rows_in_file()) return graph.can_rows_leave();
     return has_codes != graph.has_rows_in_file() || graph.has_misplaced_rows();
 }
 

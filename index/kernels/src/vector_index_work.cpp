@@ -83,7 +83,7 @@ void VectorIndex::begin_compaction_if_due(double share) {
             auto codes = std::make_shared<CodeTable>(table->codes);
             codes->learned_from = table->learned_from;
             compaction_->target()->set_code_table(std::move(codes));
-            place_rows(*compaction_->target());
+            if (graph->has_rows_in_file()) place_rows(*compaction_->target());
         }
         compacting_.store(true);
     }
