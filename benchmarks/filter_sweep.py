@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from weftdb.core.config import IndexConfig
+from weftdb.core.errors import CorruptData
 from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import UNNAMED
 from weftdb.index.allow_list import AllowList
@@ -179,9 +180,7 @@ def make_ours(vectors: Vectors, keep: Path | None) -> HnswIndex:
     config = VectorConfig(UNNAMED, metric=Metric.COSINE)
     index = HnswIndex(config, IndexConfig(threads=2))
     path = None if keep is None else keep / f"{_slug(vectors)}.graph"
-    if path is not None and path.exists():
-        index.load(path, AllowList(BitMap(range(len(vectors.rows)))))
-    else:
+    if path is None or not _load(index, path, len(vectors.rows)):
         index.add(np.arange(len(vectors.rows), dtype=np.uint32), vectors.rows)
     begun = time.perf_counter()
     while not index.wait_indexed(0.5):
@@ -189,6 +188,18 @@ def make_ours(vectors: Vectors, keep: Path | None) -> HnswIndex:
     if path is not None and not path.exists():
         index.save(path)
     return index
+
+
+def _load(index: HnswIndex, path: Path, count: int) -> bool:
+    try:
+        index.load(path, AllowList(BitMap(range(count))))
+    except FileNotFoundError:
+        return False
+    except CorruptData as error:
+        tell(f"built anew: {error}")
+        path.unlink()
+        return False
+    return True
 
 
 def _slug(vectors: Vectors) -> str:
