@@ -242,11 +242,10 @@ def measure_restarts(
 
 
 def wait_for_snapshot(data: Path, bytes_min: int, timeout_s: float = 300.0) -> None:
-    """Wait until a graph snapshot of about the whole index lies beside the store."""
+    """Wait until about the whole graph lies beside the store: in its snapshot and the log of it."""
     began = time.perf_counter()
     while time.perf_counter() - began < timeout_s:
-        sizes = [path.stat().st_size for path in data.rglob("*.snapshot")]
-        if sizes and max(sizes) >= bytes_min * 0.9:
+        if sum(path.stat().st_size for path in data.rglob("*.snapshot*")) >= bytes_min * 0.9:
             return
         time.sleep(1.0)
     raise NeverIndexed(f"no snapshot of {bytes_min} bytes below {data} after {timeout_s} s")
