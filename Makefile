@@ -1,5 +1,5 @@
 # The commands of this repository; CI calls only these. Everything they need is installed into .venv.
-# A fresh machine needs Python 3.11 (with venv), a C++20 compiler and PyPI; nothing else.
+# A fresh machine needs Python 3.11 (with venv), a C and C++20 compiler and PyPI; nothing else.
 SHELL  := bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3

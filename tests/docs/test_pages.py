@@ -73,7 +73,7 @@ def test_the_start_page_runs_as_it_stands(tmp_path: Path) -> None:
     pytest.importorskip("tokenizers")
     from tests.server_process import ServerProcess
 
-    library, client = python_blocks(DOCS / "index.md")
+    library, client = python_blocks(ROOT / "README.md")
     answer = subprocess.run(
         [sys.executable, "-c", library],
         capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False,
