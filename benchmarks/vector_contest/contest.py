@@ -99,9 +99,9 @@ class Contest:
     def prepare(self) -> None:
         """Build and keep what is not in the cache and not built anew by every run."""
         for name in self._entries:
-            if name in self._settings.fresh or self._record(name) is not None:
+            if name in self._settings.fresh:
                 continue
-            self._guarded(name, self._start)
+            self._guarded(name, self._start_unless_kept)
             worker = self._workers.pop(name, None)
             if worker is not None:
                 worker.close()
@@ -119,6 +119,10 @@ class Contest:
             return None
 
     # --- builds -------------------------------------------------------------------------------
+
+    def _start_unless_kept(self, name: str) -> None:
+        if self._record(name) is None:
+            self._start(name)
 
     def _start(self, name: str) -> None:
         entry = self._entries[name]
@@ -154,7 +158,12 @@ class Contest:
     def path(self, name: str) -> Path:
         """Where the graph of an engine is kept, by the version of its library."""
         package = PACKAGES.get(name.split()[0])
-        version = metadata.version(package) if package else "ours"
+        try:
+            version = metadata.version(package) if package else "ours"
+        except metadata.PackageNotFoundError:
+            raise WorkerFailed(
+                f"{name} is left out: {package} is not installed (pip install 'weftdb[bench]')"
+            ) from None
         return self._folder / f"{name.replace(' ', '-')}-{version}.index"
 
     def _keep(self, name: str, worker: Worker, load: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,13 @@ def test_sweeps_end_where_they_are_told() -> None:
     assert max(knobs("faiss IVFPQ", limit=64)) == 64
 
 
+@pytest.fixture
+def usearch_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peers come with the extra `bench`, which tests do without."""
+    monkeypatch.setattr("benchmarks.vector_contest.contest.metadata.version", lambda _: "2.0")
+
+
+@pytest.mark.usefixtures("usearch_is_known")
 def test_a_peer_without_a_kept_graph_is_left_out_by_name(tmp_path: Path) -> None:
     rows = np.zeros((20, 4), dtype=np.float32)
     data = datasets.Dataset("d", "l2", rows, rows[:1], np.zeros((1, 10), int), rows[:1, 0])
@@ -176,6 +184,24 @@ def test_a_peer_without_a_kept_graph_is_left_out_by_name(tmp_path: Path) -> None
     assert all("without usearch" in floor.detail for floor in floors)
 
 
+def test_a_peer_that_is_not_installed_is_left_out_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(package: str) -> str:
+        raise metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr("benchmarks.vector_contest.contest.metadata.version", version)
+    rows = np.zeros((20, 4), dtype=np.float32)
+    data = datasets.Dataset("d", "l2", rows, rows[:1], np.zeros((1, 10), int), rows[:1, 0])
+    for is_kept_only in (True, False):
+        settings = Settings(1, frozenset(), kept_only=is_kept_only)
+        contest = Contest(data, tmp_path, settings, ["usearch"], lambda _: None)
+        (found,) = contest.run()
+        assert "weftdb[bench]" in found.failure
+        contest.prepare()
+
+
+@pytest.mark.usefixtures("usearch_is_known")
 def test_a_record_of_an_earlier_form_counts_as_none(tmp_path: Path) -> None:
     rows = np.zeros((20, 4), dtype=np.float32)
     data = datasets.Dataset("d", "l2", rows, rows[:1], np.zeros((1, 10), int), rows[:1, 0])
