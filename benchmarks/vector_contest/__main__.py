@@ -18,14 +18,14 @@ from benchmarks.machine import describe_machine
 
 from .contest import Contest, Entry, Settings
 from .datasets import SOURCES, MaterialMissing, load_dataset
-from .engines import OURS, PEERS, TRAINED, TRAINING_ROWS_MIN
+from .engines import OWN, PEERS, TRAINED, TRAINING_ROWS_MIN
 from .page import write_contest
 from .verdict import all_floors
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "bench-vector"
 SMALL_ROWS_MAX = 50_000
 """Datasets of fewer rows are built anew by every engine."""
-RIVALS = frozenset({OURS, "hnswlib"})
+RIVALS = frozenset({*OWN, "hnswlib"})
 """Built anew whatever the size: ours, and the peer that builds fastest."""
 
 
@@ -72,7 +72,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.vector_contest")
     parser.add_argument("--scale", choices=sorted(SCALES), default="full")
     parser.add_argument("--data", choices=sorted(SOURCES), action="append", help="only these")
-    parser.add_argument("--engine", choices=(OURS, *PEERS), action="append", help="only these")
+    parser.add_argument("--engine", choices=(*OWN, *PEERS), action="append", help="only these")
     parser.add_argument("--cache", type=Path, default=CACHE, help="datasets and peers' graphs")
     parser.add_argument("--rounds", type=int, default=None, help="of which the best counts")
     parser.add_argument("--name", default=None, help="name of the page")
@@ -83,7 +83,7 @@ def main() -> int:
     machine = describe_machine()
     contests: dict[str, list[Entry]] = {}
     floors: list[Floor] = []
-    names = arguments.engine or [OURS, *PEERS]
+    names = arguments.engine or [*OWN, *PEERS]
     rounds = 0 if arguments.prepare else arguments.rounds or scale.rounds
     for source in arguments.data or scale.rows:
         began = time.perf_counter()

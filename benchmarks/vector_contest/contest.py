@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from .curve import Point, knobs_around
 from .datasets import Dataset
-from .engines import GRAPHS, OURS, knobs
+from .engines import GRAPHS, OWN, knobs
 from .worker import Build, Worker, WorkerFailed
 
 RECALLS = (0.95, 0.99)
@@ -170,7 +170,7 @@ class Contest:
         entry = self._entries[name]
         path = self.path(name)
         entry.file_bytes = worker.ask("save", str(path), timeout_s=ANSWER_TIMEOUT_S)
-        if name == OURS:
+        if name in OWN:
             return
         assert entry.build_two is not None, name
         record = {
@@ -219,7 +219,7 @@ class Contest:
             is_flat = len(values) > 3 and values[-1] - values[-4] < 0.001
             if knob < SWEPT_AT_LEAST and name in GRAPHS:
                 continue
-            if recall_of[knob] >= RECALL_END or (is_flat and name not in (OURS, "hnswlib")):
+            if recall_of[knob] >= RECALL_END or (is_flat and name not in (*OWN, "hnswlib")):
                 break
         return recall_of
 
@@ -259,7 +259,7 @@ class Contest:
         """Open from the file, in a process that has not held the index before."""
         entry = self._entries[name]
         self._workers.pop(name).close()
-        if entry.open_s is not None and name != OURS:
+        if entry.open_s is not None and name not in OWN:
             return
         fresh = Worker(self._folder, self._data.metric, name)
         try:

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.vector_contest import datasets
 from benchmarks.vector_contest.contest import Contest, Entry, Settings
 from benchmarks.vector_contest.curve import Point, best_at, knobs_around
-from benchmarks.vector_contest.engines import OURS, knobs
+from benchmarks.vector_contest.engines import OURS, OURS_RQ8, knobs
 from benchmarks.vector_contest.page import floor_lines, point_lines, summary_lines
 from benchmarks.vector_contest.sentences import pieces, read_sentences, year_of
 from benchmarks.vector_contest.verdict import build_floors, open_floors, search_floors
@@ -61,6 +61,16 @@ def test_searches_are_compared_with_the_best_named_peer() -> None:
     floors = search_floors("d", entries)
     assert [round(floor.value, 3) for floor in floors] == [1.2] * 4
     assert all("hnswlib" in floor.detail for floor in floors)
+
+
+def test_the_faster_of_ours_counts_and_each_of_ours_has_to_build_in_time() -> None:
+    entries = [entry(OURS, 900, 1), entry(OURS_RQ8, 1500, 3), entry("hnswlib", 1000, 2)]
+    floors = search_floors("d", entries)
+    assert [round(floor.value, 3) for floor in floors] == [1.5] * 4
+    assert all(f"of {OURS_RQ8} against" in floor.detail for floor in floors)
+    builds = {floor.name: floor.is_met for floor in build_floors("d", entries)}
+    assert len(builds) == 4
+    assert all(met == (f"of {OURS}," in name) for name, met in builds.items())
 
 
 def test_a_build_is_compared_with_graphs_of_equal_worth_only() -> None:
