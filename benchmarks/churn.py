@@ -2,8 +2,9 @@
 
     python -m benchmarks.churn --scale small|full [--data rows.npy]
 
-Three lives of an index: half of the docs deleted; every doc rewritten ten times (deleted, and
-inserted with another vector under a new doc id); a steady churn of small rewrites between searches.
+Four lives of an index: half of the docs deleted; four in five deleted, little by little; every doc
+rewritten ten times (deleted, and inserted with another vector under a new doc id); a steady churn
+of small rewrites between searches.
 After each, a fresh index of the same live vectors is built in the same process. Recall is against
 exact neighbours, at the same ef; memory is what the index reports and, at full scale, the growth
 of the process (for small ones it drowns in the allocator's noise); `peak` is its highest growth
@@ -38,6 +39,7 @@ EF = 64
 BOUNDS = _native.SearchBounds(None, "")
 QUERIES = 500
 ROUNDS = 5
+THINNING_STEPS = 8
 REWRITES = 10
 CHURN_STEPS = 40
 CHURN_SHARE = 0.02
@@ -105,10 +107,10 @@ def start(material: Rows) -> Life:
 
 def found_rows(life: Life, queries: Rows) -> Ids:
     """Row numbers that a search finds, int[queries, K]; -1 where it finds fewer."""
-    found = life.index.search_many(queries, K, EF, None, BOUNDS, float("inf"))
+    docs, _, counts, _ = life.index.search_many(queries, K, EF, None, BOUNDS, float("inf"))
     result = np.full((len(queries), K), -1, dtype=np.int64)
-    for at, (docs, *_) in enumerate(found):
-        result[at, : len(docs)] = [life.rows_by_doc[doc] for doc in docs.tolist()]
+    for at, filled in enumerate(counts.tolist()):
+        result[at, :filled] = [life.rows_by_doc[doc] for doc in docs[at, :filled].tolist()]
     return result
 
 
@@ -135,6 +137,16 @@ def halve(life: Life, count: int, random: np.random.Generator, queries: Rows) ->
     life.settle()
     life.remove(random.permutation(life.docs)[: count // 2])
     life.settle()
+
+
+def thin(life: Life, count: int, random: np.random.Generator, queries: Rows) -> None:
+    """Delete four in five, in steps between which repairs may run or not."""
+    life.insert(np.arange(count))
+    life.settle()
+    docs = random.permutation(life.docs)[: count * 4 // 5]
+    for part in np.array_split(docs, THINNING_STEPS):
+        life.remove(part)
+        life.settle()
 
 
 def rewrite(life: Life, count: int, random: np.random.Generator, queries: Rows) -> None:
@@ -166,6 +178,7 @@ def churn(life: Life, count: int, random: np.random.Generator, queries: Rows) ->
 
 LIVES: dict[str, Callable[[Life, int, np.random.Generator, Rows], None]] = {
     "half deleted": halve,
+    "thinned out": thin,
     "ten rewrites": rewrite,
     "steady churn": churn,
 }

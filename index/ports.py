@@ -32,6 +32,50 @@ class Neighbours:
     explanation: SearchExplanation | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NeighbourTable:
+    """Results of a batch, a row a query, closest first.
+
+    Of row `i` the first `counts[i]` places are filled; the others hold `NO_DOC` and infinity.
+    """
+
+    doc_ids: DocIds
+    """uint32[queries, width]; the width is k, or the number of vectors where that is less."""
+    distances: NDArray[np.float32]
+    """float32[queries, width]."""
+    counts: NDArray[np.uint32]
+    explanations: Explanations
+
+    def __len__(self) -> int:
+        """Queries."""
+        return len(self.counts)
+
+    def __getitem__(self, at: int) -> Neighbours:
+        """The neighbours of one query, without a copy. Raises IndexError."""
+        filled = self.counts[at]
+        return Neighbours(
+            self.doc_ids[at, :filled],
+            self.distances[at, :filled],
+            self.explanations[at % len(self.counts)],
+        )
+
+    def __iter__(self) -> Iterator[Neighbours]:
+        """The neighbours of each query in turn."""
+        return (self[at] for at in range(len(self)))
+
+
+NO_DOC = 2**32 - 1
+"""In a place of a `NeighbourTable` that is not filled; no doc has this id."""
+
+
+class Explanations(Protocol):
+    """How the searches of a batch went, one a query."""
+
+    def __getitem__(self, at: int, /) -> SearchExplanation | None:
+        """That of one query."""
+        ...
+
+
 class VectorIndex(Protocol):
     """One vector space of one shard.
 
@@ -155,8 +199,9 @@ class BatchIndex(Protocol):
         allow: AllowList | None = None,
         ef: int | None = None,
         distance_max: float | None = None,
-    ) -> Sequence[Neighbours]:
-        """`VectorIndex.search` for each row of `queries`."""
+        threads: int = 1,
+    ) -> NeighbourTable:
+        """`VectorIndex.search` for each row of `queries`, on so many threads."""
         ...
 
 

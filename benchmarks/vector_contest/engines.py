@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,17 +82,12 @@ class Weftdb:
             raise TimeoutError(f"not linked after {BUILD_TIMEOUT_S} s")
 
     def search(self, queries: Floats, knob: int, threads: int) -> Ints:
-        """One native call a thread; the threads are Python's."""
-        if threads == 1:
-            return self._batch(queries, knob)
-        with ThreadPoolExecutor(threads) as pool:
-            parts = np.array_split(queries, threads)
-            return np.concatenate(list(pool.map(lambda part: self._batch(part, knob), parts)))
+        """One call, with its own threads."""
+        from weftdb.index.ports import NO_DOC
 
-    def _batch(self, queries: Floats, knob: int) -> Ints:
-        ids = np.full((len(queries), K), -1, dtype=np.int64)
-        for row, found in zip(ids, self._index.search_many(queries, K, ef=knob), strict=True):
-            row[: len(found.doc_ids)] = found.doc_ids
+        found = self._index.search_many(queries, K, ef=knob, threads=threads)
+        ids = found.doc_ids.astype(np.int64)
+        ids[ids == NO_DOC] = -1
         return ids
 
     def save(self, path: Path) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from weftdb.index.allow_list import AllowList
 from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.hnsw.recall_tuner import RecallTuner
 from weftdb.index.kernels import _native
-from weftdb.index.ports import Neighbours, RecallReport
+from weftdb.index.ports import Neighbours, NeighbourTable, RecallReport
 
 log = logging.getLogger("weftdb.index")
 
@@ -256,8 +255,9 @@ class HnswIndex:
         allow: AllowList | None = None,
         ef: int | None = None,
         distance_max: float | None = None,
-    ) -> Sequence[Neighbours]:
-        """Search for each row of `queries`, in one native call."""
+        threads: int = 1,
+    ) -> NeighbourTable:
+        """Search for each row of `queries`, in one native call on so many threads."""
         try:
             found = self._native.search_many(
                 queries,
@@ -266,10 +266,11 @@ class HnswIndex:
                 None if allow is None else allow.words(),
                 self._bounds,
                 np.inf if distance_max is None else distance_max,
+                threads,
             )
         except (ValueError, RuntimeError) as error:
             raise self._search_error(error, queries.shape[1]) from error
-        return [Neighbours(*one) for one in found]
+        return NeighbourTable(*found)
 
     def _ef_for_many(self, queries: Rows, k: int, allow: AllowList | None) -> int:
         """One ef for all of them; the first one is remembered."""

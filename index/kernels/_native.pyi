@@ -43,6 +43,10 @@ class Explanation:
     @property
     def tests(self) -> int: ...
 
+class Explanations:
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int) -> Explanation: ...
+
 def plan_search(
     *,
     is_filtered: bool,
@@ -88,7 +92,8 @@ class VectorIndex:
         allow: NDArray[np.uint64] | None,
         bounds: SearchBounds,
         distance_max: float,
-    ) -> list[tuple[NDArray[np.uint32], NDArray[np.float32], Explanation]]: ...
+        threads: int = 1,
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.uint32], Explanations]: ...
     def distances(
         self, query: NDArray[np.float32], doc_ids: NDArray[np.uint32]
     ) -> NDArray[np.float32]: ...

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "bindings.h"
-#include "vector_index.h"
+#include "search_batch.h"
 
 namespace nb = nanobind;
 
@@ -41,6 +41,12 @@ void bind_search_plan(nb::module_& m) {
         .def_prop_ro("visited", [](const Explanation& self) { return self.effort.visited; })
         .def_prop_ro("distances", [](const Explanation& self) { return self.effort.distances; })
         .def_prop_ro("tests", [](const Explanation& self) { return self.effort.tests; });
+    nb::class_<Explanations>(m, "Explanations")
+        .def("__len__", [](const Explanations& self) { return self.items.size(); })
+        .def("__getitem__", [](const Explanations& self, size_t at) {
+            if (at >= self.items.size()) throw nb::index_error();
+            return self.items[at];
+        });
     m.def(
         "plan_search",
         [](bool is_filtered, size_t eligible, size_t live, size_t slots, size_t linked, size_t k,

@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "index_handle.h"
+#include "search_batch.h"
 #include "snapshot.h"
 
 namespace nb = nanobind;
@@ -65,31 +67,35 @@ nb::object search(const IndexHandle& self, const FloatRow& query, size_t k, size
     return nb::make_tuple(numpy_of(found.docs), numpy_of(found.distances), found.explanation);
 }
 
-// All queries in one call; a list of (doc ids, distances, explanation), one a query.
+// All queries in one call: doc ids and distances, a row of equal width each, the number of places
+// that are filled in each row, and the explanations.
 nb::object search_many(const IndexHandle& self, const FloatMatrix& queries, size_t k, size_t ef,
                        const std::optional<WordArray>& allow, const SearchBounds& bounds,
-                       float distance_max) {
-    std::vector<Found> found(queries.shape(0));
+                       float distance_max, size_t threads) {
+    const size_t count = queries.shape(0);
+    if (threads == 0) throw std::invalid_argument("a batch needs at least one thread");
+    SearchRequest each;
+    each.dimensions = queries.shape(1);
+    each.k = k;
+    each.ef = ef;
+    each.bounds = bounds;
+    each.distance_max = distance_max;
+    if (allow) each.allow = AllowWords{allow->data(), allow->shape(0), 0};
+    // A search finds no more than there is; what comes later need not be found.
+    const size_t width = std::min(k, self.index->count());
+    Owned<uint32_t> docs(count * width);
+    Owned<float> distances(count * width);
+    Owned<uint32_t> counts(count);
+    Explanations explanations{std::vector<Explanation>(count)};
     {
         nb::gil_scoped_release free;
-        SearchRequest request;
-        request.dimensions = queries.shape(1);
-        request.k = k;
-        request.ef = ef;
-        request.bounds = bounds;
-        request.distance_max = distance_max;
-        if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
-        if (request.allow) request.allow->allowed = count_bits(*request.allow);
-        for (size_t at = 0; at < found.size(); ++at) {
-            request.query = queries.data() + at * request.dimensions;
-            found[at] = self.index->search(request);
-        }
+        if (each.allow) each.allow->allowed = count_bits(*each.allow);
+        const BatchTables into{width, docs.data(), distances.data(), counts.data(),
+                               explanations.items.data()};
+        search_batch(*self.index, each, queries.data(), count, threads, into);
     }
-    nb::list results;
-    for (const Found& one : found)
-        results.append(
-            nb::make_tuple(numpy_of(one.docs), numpy_of(one.distances), one.explanation));
-    return results;
+    return nb::make_tuple(docs.to_numpy({count, width}), distances.to_numpy({count, width}),
+                          counts.to_numpy({count}), std::move(explanations));
 }
 
 nb::object distances(const IndexHandle& self, const FloatRow& query, const IdArray& docs) {
@@ -178,7 +184,8 @@ void bind_vector_index(nb::module_& m) {
         .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
              nb::arg("allow").none(), nb::arg("bounds"), nb::arg("distance_max"))
         .def("search_many", &search_many, nb::arg("queries"), nb::arg("k"), nb::arg("ef"),
-             nb::arg("allow").none(), nb::arg("bounds"), nb::arg("distance_max"))
+             nb::arg("allow").none(), nb::arg("bounds"), nb::arg("distance_max"),
+             nb::arg("threads") = 1)
         .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
         .def("vector", &vector, nb::arg("doc_id"))
         .def("wait_indexed", &wait_indexed, nb::arg("timeout_s"))

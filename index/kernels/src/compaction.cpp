@@ -14,19 +14,25 @@ constexpr size_t kDeadMax = 48;       // deleted nodes looked through for them
 constexpr uint32_t kLoneLinks = 3;    // with fewer a node is linked anew
 constexpr uint32_t kRoundMin = 1024;  // fewer vectors are linked again rather than copied
 constexpr int kRoundsMax = 64;
-constexpr double kRelinkShare = 0.6;  // above this share of deleted slots, all links are new
-
-uint32_t slots_worth_copying(const Graph& source) {
-    return source.deleted() > source.count() * kRelinkShare ? 0 : source.linked();
-}
+constexpr double kWearMax = 0.6;  // above it little is left to repair: all links are new
 
 }  // namespace
 
 Compaction::Compaction(std::shared_ptr<Graph> source)
     : source_(std::move(source)),
       target_(std::make_shared<Graph>(source_->settings())),
-      linked_(slots_worth_copying(*source_)),
+      wear_(wear_after_repair(*source_)),
+      linked_(wear_ > kWearMax ? 0 : source_->linked()),
       target_slots_(linked_, kNoSlot) {}
+
+// The part of a node's surroundings at its build that is gone, on average, once the deleted ones
+// are. Two repairs of half of the nodes each wear a graph as one of three quarters would; vectors
+// that are linked in between are new.
+double Compaction::wear_after_repair(const Graph& source) {
+    const double count = std::max(1.0, double(source.count()));
+    const double wear = std::min(1.0, source.worn_nodes_ / count);
+    return 1.0 - (1.0 - wear) * (1.0 - double(source.deleted()) / count);
+}
 
 bool Compaction::run_slice() {
     std::unique_lock lock(mutex_, std::try_to_lock);
@@ -220,7 +226,10 @@ void Compaction::add_backlinks(size_t begin, size_t end) {
 // Requires: mutex_ is held, nothing runs.
 void Compaction::end_round() {
     const uint32_t count = uint32_t(source_slots_.size());
-    if (rounds_ == 0) set_entry(count);
+    if (rounds_ == 0) {
+        set_entry(count);
+        target_->worn_nodes_ = wear_ * count;
+    }
     for (uint32_t slot : lone_) {
         if (slot == target_->entry().slot) continue;
         for (int level = target_->nodes_.row(slot)->level; level >= 0; --level)

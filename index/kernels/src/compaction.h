@@ -5,8 +5,9 @@
 // those are deleted too), chosen by the heuristic of the build, and what it takes links back to it.
 // That is the repair of FreshDiskANN (Singh et al., 2021, algorithm 4) with the two-way links of
 // IP-DiskANN (Xu et al., 2025). The offers that are left out for their direction fill a list up to
-// the number of links that a new node gets. Where most nodes are deleted, so little is left of the
-// lists that the others are linked anew.
+// the number of links that a new node gets. Where most of the nodes that a graph was built with are
+// deleted, at once or from repair to repair, so little is left of the lists that all are linked
+// anew.
 //
 // Why a copy and not slots that are used again: readers of the old graph never see a slot change,
 // walks need no epochs, memory really goes back, and snapshots stay simple
@@ -57,6 +58,7 @@ class Compaction {
         int level;
     };
 
+    static double wear_after_repair(const Graph& source);
     void take_rows();
     void copy_row(uint32_t slot, std::vector<uint32_t>& docs, std::vector<float>& rows);
     void end_rows();
@@ -73,6 +75,7 @@ class Compaction {
 
     const std::shared_ptr<Graph> source_;
     const std::shared_ptr<Graph> target_;
+    const double wear_;   // of the target's nodes, in 0..1
     uint32_t linked_;     // slots of the source that this round ends with
     uint32_t first_ = 0;  // slot of the target that this round begins with
     int rounds_ = 0;

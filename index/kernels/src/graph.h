@@ -67,6 +67,7 @@ struct Scratch {
     Effort effort;
     Visited visited;
     Beam beam;
+    SiftedBeam sifted;
     Nearest nearest;
     std::vector<Near> heap;
     std::vector<Near> results;
@@ -201,6 +202,9 @@ class Graph {
                       Scratch& scratch) const;
     size_t gather(const Measure& measure, uint32_t slot, int level, Scratch& scratch) const;
     template <class Accept>
+    bool walk_sifting(const Measure& measure, Near from, size_t ef, const Accept& accept,
+                      size_t visits_max, Scratch& scratch) const;
+    template <class Accept>
     bool walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
                         size_t visits_max, Scratch& scratch) const;
     std::vector<std::shared_ptr<CodeTable>> code_tables();
@@ -252,6 +256,7 @@ class Graph {
     std::mutex finish_mutex_;
     mutable std::mutex upper_mutex_;
     uint32_t upper_count_ = 0;
+    double worn_nodes_ = 0;  // sum of the nodes' wear (compaction.cpp); set before it is shared
 };
 
 }  // namespace weft

@@ -6,6 +6,11 @@
 #include "prefetch.h"
 
 namespace weft {
+namespace {
+
+constexpr size_t kBeamMax = 2048;  // beyond it, moving the sorted array costs more than heaps
+
+}  // namespace
 
 // Collects the neighbours that were not met yet into scratch.slots and scratch.rows, and starts
 // loading their rows.
@@ -77,7 +82,36 @@ void Graph::search_layer(const Measure& measure, Near from, size_t ef, int level
 }
 
 // The walk for searches that may not return every node: nodes that are not accepted lead on, but
-// take no place among the results.
+// take no place among the results. It leaves `ef` of them in scratch.results.
+template <class Accept>
+bool Graph::walk_sifting(const Measure& measure, Near from, size_t ef, const Accept& accept,
+                         size_t visits_max, Scratch& scratch) const {
+    SiftedBeam& beam = scratch.sifted;
+    beam.reset(ef);
+    scratch.visited.mark(from.slot);
+    beam.insert(from.distance, from.slot, accept(from.slot));
+    while (beam.has_next()) {
+        if (scratch.visited.count() > visits_max) return false;
+        if (beam.size() > kBeamMax) {
+            scratch.visited.reset(count());
+            return walk_accepting(measure, from, ef, accept, visits_max, scratch);
+        }
+        size_t met = gather(measure, beam.pop_next(), 0, scratch);
+        if (beam.has_next()) prefetch_links(beam.peek_next());
+        measure.many(scratch.rows.data(), met, scratch.distances.data());
+        for (size_t at = 0; at < met; ++at) {
+            const float distance = scratch.distances[at];
+            const uint32_t slot = scratch.slots[at];
+            if (beam.takes(distance)) beam.insert(distance, slot, accept(slot));
+        }
+    }
+    scratch.results.clear();
+    for (size_t at = 0; at < beam.size(); ++at)
+        if (beam.is_accepted(at)) scratch.results.push_back(beam.at(at));
+    return true;
+}
+
+// The same with heaps, for results and nodes between them that are too many for an array.
 template <class Accept>
 bool Graph::walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
                            size_t visits_max, Scratch& scratch) const {
@@ -117,7 +151,6 @@ bool Graph::walk_accepting(const Measure& measure, Near from, size_t ef, const A
 
 bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uint32_t tail_begin,
                  size_t visits_max, Scratch& scratch) const {
-    constexpr size_t kBeamMax = 2048;  // beyond it, moving the sorted array costs more than heaps
     Entry top = entry();
     if (top.level < 0) return true;
     Near near{measure.one(measure.row(top.slot)), top.slot};
@@ -138,9 +171,12 @@ bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uin
         return (node->flags.load(std::memory_order_acquire) & kDeleted) == 0 &&
                allow->has(node->doc);
     };
-    bool done = allow == nullptr
-                    ? walk_accepting(measure, near, ef, is_live, visits_max, scratch)
-                    : walk_accepting(measure, near, ef, is_allowed, visits_max, scratch);
+    auto run = [&](const auto& accept) {
+        return ef <= kBeamMax && count() <= SiftedBeam::kSlotsMax
+                   ? walk_sifting(measure, near, ef, accept, visits_max, scratch)
+                   : walk_accepting(measure, near, ef, accept, visits_max, scratch);
+    };
+    bool done = allow == nullptr ? run(is_live) : run(is_allowed);
     scratch.effort.count_visits(scratch.visited.count());
     if (!done) return false;
     for (const Near& found : scratch.results)

@@ -125,6 +125,75 @@ class Beam {
     std::vector<Near> items_;
 };
 
+// The beam of a walk that may not return every node: the best `capacity` accepted ones, and those
+// among them that are not, which lead on but take no place. With all accepted it is a Beam.
+class SiftedBeam {
+  public:
+    static constexpr uint32_t kSlotsMax = (uint32_t{1} << 30) - 1;
+
+    void reset(size_t capacity) {
+        if (items_.size() < capacity + 1) items_.resize(capacity + 1);
+        capacity_ = capacity;
+        size_ = 0;
+        next_ = 0;
+        accepted_ = 0;
+    }
+
+    bool takes(float distance) const {
+        return accepted_ < capacity_ || distance < items_[size_ - 1].distance;
+    }
+
+    // Requires: it takes the distance.
+    void insert(float distance, uint32_t slot, bool is_accepted) {
+        auto after = [](float left, const Near& right) { return left < right.distance; };
+        const auto end = items_.begin() + ptrdiff_t(size_);
+        const size_t place =
+            size_t(std::upper_bound(items_.begin(), end, distance, after) - items_.begin());
+        if (size_ == items_.size()) items_.resize(2 * size_);
+        std::memmove(&items_[place + 1], &items_[place], (size_ - place) * sizeof(Near));
+        items_[place] = {distance, is_accepted ? slot : slot | kPassed};
+        ++size_;
+        next_ = std::min(next_, place);
+        accepted_ += is_accepted ? 1 : 0;
+        if (accepted_ > capacity_) drop_last();
+    }
+
+    bool has_next() const { return next_ < size_; }
+
+    uint32_t pop_next() {
+        const uint32_t slot = peek_next();
+        items_[next_].slot |= kExpanded;
+        while (next_ < size_ && (items_[next_].slot & kExpanded) != 0) ++next_;
+        return slot;
+    }
+
+    uint32_t peek_next() const { return items_[next_].slot & ~kPassed; }
+
+    size_t size() const { return size_; }
+    bool is_accepted(size_t index) const { return (items_[index].slot & kPassed) == 0; }
+    Near at(size_t index) const {
+        return {items_[index].distance, items_[index].slot & ~(kExpanded | kPassed)};
+    }
+
+  private:
+    static constexpr uint32_t kExpanded = uint32_t{1} << 31;
+    static constexpr uint32_t kPassed = uint32_t{1} << 30;
+
+    // A full beam ends with an accepted node: what lies behind it leads nowhere.
+    void drop_last() {
+        --size_;
+        --accepted_;
+        while (!is_accepted(size_ - 1)) --size_;
+        next_ = std::min(next_, size_);
+    }
+
+    size_t capacity_ = 0;
+    size_t size_ = 0;
+    size_t next_ = 0;      // no node before it waits for its expansion
+    size_t accepted_ = 0;  // at most `capacity_`
+    std::vector<Near> items_;
+};
+
 // The nodes a walk has met. One bit a node: for a hundred thousand nodes it stays in the first
 // cache. It is cleared by undoing its marks, or as a whole where that is less work.
 class Visited {

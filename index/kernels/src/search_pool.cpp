@@ -96,12 +96,15 @@ class SearchPool {
         job->request.ef = ef;
         job->request.bounds = bounds;
         job->request.distance_max = distance_max;
+        bool must_wake = false;
         {
             std::lock_guard guard(mutex_);
             if (closed_) throw ClosedError();
             waiting_.push_back(std::move(job));
+            must_wake = begin_wake_locked();
         }
-        changed_.notify_one();  // After the lock, or the thread that wakes waits for it again.
+        // After the lock, or the thread that wakes waits for it again.
+        if (must_wake) changed_.notify_one();
     }
 
     // [(ticket, doc ids, distances, explanation)] of searches that succeeded and
@@ -132,12 +135,14 @@ class SearchPool {
             std::lock_guard guard(mutex_);
             if (closed_) return;
             closed_ = true;
+            bool must_tell = false;
             for (std::unique_ptr<Job>& job : waiting_) {
                 job->fail(Outcome::closed, "the search pool is closed");
-                complete_locked(std::move(job));
+                must_tell |= complete_locked(std::move(job));
             }
             waiting_.clear();
             changed_.notify_all();
+            if (must_tell) wakeup_.signal();
         }
         nb::gil_scoped_release free;
         for (std::thread& thread : threads_) thread.join();
@@ -147,20 +152,39 @@ class SearchPool {
     void run() {
         std::unique_lock lock(mutex_);
         while (true) {
-            changed_.wait(lock, [this] { return closed_ || !waiting_.empty(); });
+            while (waiting_.empty() && !closed_) {
+                ++sleeping_;
+                changed_.wait(lock);
+                --sleeping_;
+                is_waking_ = false;
+            }
             if (waiting_.empty()) return;
             std::unique_ptr<Job> job = std::move(waiting_.front());
             waiting_.pop_front();
+            const bool must_wake = !waiting_.empty() && begin_wake_locked();
             lock.unlock();
+            if (must_wake) changed_.notify_one();
             job->run();
             lock.lock();
-            complete_locked(std::move(job));
+            if (!complete_locked(std::move(job))) continue;
+            lock.unlock();
+            wakeup_.signal();
+            lock.lock();
         }
     }
 
-    void complete_locked(std::unique_ptr<Job> job) {
+    // True where a sleeping thread is to be woken and none is on its way: whoever wakes wakes the
+    // next one. So a burst of searches costs the event loop one wake-up, not one each.
+    bool begin_wake_locked() {
+        if (is_waking_ || sleeping_ == 0) return false;
+        is_waking_ = true;
+        return true;
+    }
+
+    // True where the event loop has to be told, after the lock: it takes it next.
+    bool complete_locked(std::unique_ptr<Job> job) {
         done_.push_back(std::move(job));
-        if (done_.size() == 1) wakeup_.signal();
+        return done_.size() == 1;
     }
 
     Wakeup wakeup_;
@@ -169,6 +193,8 @@ class SearchPool {
     std::deque<std::unique_ptr<Job>> waiting_;
     std::vector<std::unique_ptr<Job>> done_;
     std::vector<std::thread> threads_;
+    size_t sleeping_ = 0;
+    bool is_waking_ = false;  // a thread is told to wake and has not yet
     bool closed_ = false;
 };
 

@@ -1,0 +1,76 @@
+"""Walks over graphs with deleted nodes: as good as without, and a deleted doc is never found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from weftdb.core.config import IndexConfig
+from weftdb.core.schema import Metric, VectorConfig
+from weftdb.core.types import UNNAMED, DocIds, Rows
+
+pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
+
+from weftdb.index.hnsw.graph import HnswIndex
+
+COUNT = 7500
+"""A seventh of it is less than what begins a compaction."""
+RANDOM = np.random.default_rng(8)
+CENTRES = RANDOM.normal(size=(60, 16))
+ROWS: Rows = (
+    CENTRES[RANDOM.integers(0, 60, COUNT)] + 0.5 * RANDOM.normal(size=(COUNT, 16))
+).astype(np.float32)
+QUERIES: Rows = ROWS[RANDOM.permutation(COUNT)[:60]]
+
+
+def filled() -> HnswIndex:
+    index = HnswIndex(VectorConfig(UNNAMED, metric=Metric.L2_SQUARED), IndexConfig())
+    index.add(np.arange(COUNT, dtype=np.uint32), ROWS)
+    assert index.wait_indexed(60)
+    return index
+
+
+def nearest(query: Rows, live: DocIds, k: int) -> DocIds:
+    """The exact neighbours among the live docs."""
+    distances = ((ROWS[live] - query) ** 2).sum(axis=1)
+    return live[np.argsort(distances)[:k]]
+
+
+def recall(index: HnswIndex, live: DocIds, k: int, ef: int) -> float:
+    hits = 0
+    for query, found in zip(QUERIES, index.search_many(QUERIES, k, ef=ef), strict=True):
+        assert len(found.doc_ids) == k
+        assert np.isin(found.doc_ids, live).all()
+        assert (np.diff(found.distances) >= 0).all()
+        hits += len(np.intersect1d(found.doc_ids, nearest(query, live, k)))
+    return hits / (k * len(QUERIES))
+
+
+@pytest.mark.parametrize("ef", [10, 64])
+def test_scattered_deletions_cost_no_recall(ef: int) -> None:
+    index = filled()
+    everything = np.arange(COUNT, dtype=np.uint32)
+    before = recall(index, everything, 10, ef)
+    gone = np.sort(np.random.default_rng(9).permutation(COUNT)[:1000]).astype(np.uint32)
+    index.delete(gone)
+    assert index.deleted == 1000
+    live = np.setdiff1d(everything, gone)
+    assert recall(index, live, 10, ef) >= before - 0.02
+    explanation = index.search(QUERIES[0], 10, ef=ef).explanation
+    assert explanation is not None
+    assert explanation.plan == "plain"
+    assert not explanation.gave_up
+
+
+def test_everything_near_the_query_is_deleted() -> None:
+    index = filled()
+    everything = np.arange(COUNT, dtype=np.uint32)
+    gone = np.sort(nearest(QUERIES[0], everything, 1000))
+    index.delete(gone)
+    assert index.deleted == 1000
+    live = np.setdiff1d(everything, gone)
+    for ef in (10, 40, 500):
+        found = index.search(QUERIES[0], 10, ef=ef).doc_ids
+        assert np.isin(found, live).all()
+        wanted = nearest(QUERIES[0], live, 10)
+        assert len(np.intersect1d(found, wanted)) >= 8
