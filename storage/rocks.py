@@ -46,6 +46,7 @@ from weftdb.storage.group_commit import GroupCommit
 from weftdb.storage.holder import DirectoryHold
 from weftdb.storage.kv import Family, Ticket, WriteBatch
 from weftdb.storage.log_damage import find_damage
+from weftdb.storage.log_sync import IS_SUPPORTED, LogSync
 
 log = logging.getLogger("weftdb.storage")
 
@@ -87,6 +88,7 @@ class RocksStore:
             hold = DirectoryHold(directory, clock)
             undo.callback(hold.release)
             self._db = self._open(directory / _FOLDER, config)
+            self._log = LogSync(directory / _FOLDER) if IS_SUPPORTED else None
             undo.pop_all()
         self._hold = hold
         self._families = {f: self._db.get_column_family(f.value) for f in Family}
@@ -218,6 +220,8 @@ class RocksStore:
             with ExitStack() as last:
                 last.callback(self._hold.release)
                 last.callback(self._let_go)
+                if self._log is not None:
+                    last.callback(self._log.close)
                 self._commit.close()
 
     def _let_go(self) -> None:
@@ -235,7 +239,10 @@ class RocksStore:
 
     def _sync(self) -> None:
         with self._faults:
-            self._db.flush_wal(True)
+            if self._log is None:
+                self._db.flush_wal(True)
+            else:
+                self._log.run()
 
     def _open(self, path: Path, config: StorageConfig) -> Rdict:
         options = Options(raw_mode=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import random
 import shutil
 import subprocess
@@ -290,20 +292,11 @@ def test_after_a_failed_sync_nothing_is_acknowledged(
     store = rocks()
     fill(store, 3)
 
-    class Broken:
-        """A database whose log cannot be synced."""
-
-        def __init__(self, real: object) -> None:
-            self.real = real
-
-        def flush_wal(self, sync: bool) -> None:
-            raise OSError("IO error: While fsync: Input/output error")
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(self.real, name)
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_db", Broken(store._db))
+        patch.setattr(os, "fdatasync", broken)
         ticket = store.write(WriteBatch())
         with pytest.raises(Fault, match="Input/output error"):
             store.wait_durable(ticket)
