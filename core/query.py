@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.errors import InvalidRequest
 from weftdb.core.search_explanation import SearchExplanation
 from weftdb.core.types import ObjectId, VectorName
 
@@ -256,6 +257,17 @@ class RecallTarget:
     """The share of the true neighbours that a search is to find, 0 to 1, both excluded."""
 
     recall: float
+
+
+def recall_target(value: object, name: str) -> RecallTarget:
+    """Read a recall given as a number or as a text under `name`. Raises InvalidRequest."""
+    try:
+        recall = float(value) if isinstance(value, int | float | str) else 0.0
+    except ValueError:
+        recall = 0.0
+    if not 0.0 < recall < 1.0:
+        raise InvalidRequest(f"{name}: {value!r} is no recall between 0 and 1")
+    return RecallTarget(recall)
 
 
 Reach = int | RecallTarget | None

@@ -22,6 +22,8 @@ from weftdb.storage.kv import WriteBatch
 SLICE_BYTES = 512 * KiB
 """Vectors of one write. RocksDB's binding keeps the interpreter's lock while it writes: 7.5 ms for
 1,000 vectors of 768 dimensions in one write, a search waits for 1.3 ms so."""
+SLICE_OBJECTS = 128
+"""Objects of one write, for the same reason."""
 
 
 class PutMode(Enum):
@@ -84,15 +86,16 @@ def last_of_each(ids: Sequence[ObjectId]) -> list[int]:
 def in_slices(
     drafts: Sequence[ObjectDraft], positions: Sequence[int], mode: PutMode
 ) -> Iterator[Sequence[int]]:
-    """Cut `positions` where their vectors take `SLICE_BYTES`, so that no write holds the
-    interpreter for long. Only an upsert is cut: of an id twice, its last still wins."""
+    """Cut `positions` at `SLICE_OBJECTS`, and where their vectors take `SLICE_BYTES`, so that no
+    write holds the interpreter for long. Only an upsert is cut: of an id twice, its last still
+    wins."""
     if mode is not PutMode.UPSERT:
         yield positions
         return
     begin, held = 0, 0
     for at, position in enumerate(positions):
         held += sum(vector.nbytes for vector in drafts[position].vectors.values())
-        if held >= SLICE_BYTES:
+        if held >= SLICE_BYTES or at + 1 - begin == SLICE_OBJECTS:
             yield positions[begin : at + 1]
             begin, held = at + 1, 0
     if begin < len(positions):

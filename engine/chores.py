@@ -1,4 +1,4 @@
-"""The background chores of one shard: snapshots, inverted segments, builds, upgrades, tuning."""
+"""The background chores of one shard: snapshots, segments, builds, upgrades, tuning, links."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from weftdb.core.types import VectorName
 from weftdb.engine.compaction import CompactionChore
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.recovery import snapshot_path
+from weftdb.engine.relinking import LinkChore
 from weftdb.engine.shard import Shard
 from weftdb.engine.upgrades import UpgradeChore
 from weftdb.index.building import BuildingIndex
@@ -167,6 +168,7 @@ def shard_chores(shard: Shard, env: Env, known: Sequence[Chore] = ()) -> Sequenc
     """Everything that is repeated for a shard. Of `known` those that still apply go on."""
     chores: list[Chore] = [SegmentChore(shard), BuildChore(shard), TuningChore(shard, env)]
     for vector in shard.schema.vectors:
+        chores.append(LinkChore(shard, vector.name, env))
         if not vector.multi_vector:
             chores.append(SnapshotChore(shard, vector.name, env))
             chores.append(CompactionChore(shard, vector.name, env))

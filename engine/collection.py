@@ -104,21 +104,22 @@ class LocalCollection:
 
         Drafts are validated already (core/validation.py); here vectors are made where a vectorizer
         is configured and missing, and dimensions are checked. Of the same id twice, the last wins.
-        Waits first where too many vectors are not linked yet (engine/link_queue.py). Raises
-        Overloaded, DiskFull and ReadOnly before anything is written.
+        Waits before each slice where too many vectors are not linked yet (engine/link_queue.py).
+        Raises Overloaded, DiskFull and ReadOnly before anything is written.
         """
         self._check_write(tenant)
-        self.queues.wait_for_room(len(drafts))
         with self._admission.admit(self.shard, drafts):
             errors = fill_vectors(drafts, self.schema, self._vectorizers)
             ready = [i for i, error in enumerate(errors) if error is None]
             ticket: Ticket | None = None
             for part in in_slices(drafts, ready, mode):
-                found, written = self._writer.put([drafts[i] for i in part], mode)
+                chosen = [drafts[i] for i in part]
+                with self.queues.room(len(part)):
+                    found, written = self._writer.put(chosen, mode)
+                    self.queues.note(chosen)
                 ticket = written or ticket
                 for i, error in zip(part, found, strict=True):
                     errors[i] = error
-            self.queues.note(drafts)
             self._settle(ticket)
         return errors
 

@@ -1,7 +1,7 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, `Compactable`, `BatchIndex`, `Upgradable`, `Quantizable`,
-`Tunable`, and `FieldReader` (read side of the inverted index).
+Offered to the engine: `VectorIndex`, `Compactable`, `Linked`, `BatchIndex`, `Upgradable`,
+`Quantizable`, `Tunable`, and `FieldReader` (read side of the inverted index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
 """
@@ -184,6 +184,20 @@ class Compactable(Protocol):
 
     def compact(self, share: float) -> None:
         """Begin to give deleted slots back if they are more than this share of all."""
+        ...
+
+
+@runtime_checkable
+class Linked(Protocol):
+    """An index that makes its links in the background."""
+
+    @property
+    def link_fault(self) -> str:
+        """Why linking rests; empty where it does not. Searches scan what has no links."""
+        ...
+
+    def retry_links(self) -> None:
+        """Go on after a fault; nothing happens where there was none."""
         ...
 
 

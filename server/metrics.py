@@ -42,6 +42,7 @@ class CollectionFigures:
     slowed_s: float = 0.0
     recalls: Sequence[RecallFigures] = ()
     graphs: GraphUpkeep = field(default_factory=GraphUpkeep)
+    link_faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,13 @@ def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
         "Time that writes waited for vectors to be linked.",
         labels=("collection",),
     )
+    faults = GaugeMetricFamily(
+        "weftdb_link_faults",
+        "Vector indexes whose linking rests because it failed; it is tried again.",
+        labels=("collection",),
+    )
     for collection in collections:
+        faults.add_metric((collection.name,), collection.link_faults)
         oldest.add_metric((collection.name,), collection.pending_oldest_s)
         slowed.add_metric((collection.name,), collection.slowed_s)
         objects.add_metric((collection.name,), collection.objects)
@@ -173,6 +180,7 @@ def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
     yield pending
     yield oldest
     yield slowed
+    yield faults
 
 
 def _graphs(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:

@@ -40,10 +40,12 @@ class SearchDriver:
     """Lives in one event loop. Requires: `close` before the loop ends."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, slow: Executor) -> None:
-        """`threads` search natively; `slow` runs what must not hold up the loop."""
+        """`threads` search natively; `slow` runs what must not hold up the loop. Called in the
+        thread of the loop."""
         self._loop = loop
         self._slow = slow
         self._pool = SearchPool(threads)
+        SearchPool.answer_promptly()
         self._waiting: dict[int, asyncio.Future[Neighbours]] = {}
         self._tickets = 0
         self._running = 0

@@ -23,6 +23,7 @@ from weftdb.core.errors import (
     CorruptData,
     DimensionMismatch,
     DiskFull,
+    Fault,
     InvalidRequest,
     WeftError,
 )
@@ -288,14 +289,27 @@ class HnswIndex:
         return self._native.vector(doc_id)
 
     def wait_indexed(self, timeout_s: float) -> bool:
-        """Wait until nothing is pending; False when the time is up."""
+        """Wait until nothing is pending; False when the time is up. Raises Fault where linking
+        rests after it failed."""
         until = time.monotonic() + timeout_s
         while True:
             left = until - time.monotonic()
-            if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
-                return True
+            try:
+                if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
+                    return True
+            except RuntimeError as error:
+                raise Fault(str(error)) from error
             if left <= 0:
                 return False
+
+    @property
+    def link_fault(self) -> str:
+        """Why linking rests; empty where it does not. Searches scan what has no links."""
+        return self._native.link_fault
+
+    def retry_links(self) -> None:
+        """Go on linking after a fault; nothing happens where there was none."""
+        self._native.retry_links()
 
     def save(self, path: Path) -> None:
         """Bring the files at `path` up to date: what changed goes to the commit log beside it.

@@ -51,7 +51,7 @@ class RecallTuner:
         if found is None:
             return False
         self._probe = None
-        recalls, queries, seconds = found
+        recalls, queries, seconds, _ = found
         self.table.add(self._probe_k, recalls, queries)
         is_idle = self._noted == self._noted_before
         self._noted_before = self._noted

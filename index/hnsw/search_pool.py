@@ -29,6 +29,12 @@ class SearchPool:
     def __init__(self, threads: int) -> None:
         self._native = _native.SearchPool(threads)
 
+    @staticmethod
+    def answer_promptly() -> None:
+        """Let the calling thread run soon after it is woken, as the threads of a pool do. For the
+        thread that waits for `descriptor`."""
+        _native.answer_promptly()
+
     @property
     def descriptor(self) -> int:
         """Readable when `drain` has something to give. Valid until the pool is collected."""

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from weftdb.core.config import QueryConfig
 from weftdb.core.errors import InvalidRequest, Malformed, Unsupported
 from weftdb.core.limits import BATCH_OBJECTS_MAX
-from weftdb.core.query import RecallTarget
+from weftdb.core.query import recall_target
 from weftdb.engine.catalogue import Catalogue
 from weftdb.proto.v1 import (
     aggregate_pb2,
@@ -31,6 +31,7 @@ from weftdb.proto.v1 import (
 )
 from weftdb.server.grpc.aggregate_reply import aggregate_reply
 from weftdb.server.grpc.aggregate_request import parse_aggregate
+from weftdb.server.grpc.batch_objects import decode_objects
 from weftdb.server.grpc.batch_request import WireObject, parse_object
 from weftdb.server.grpc.batch_stream import BatchStream
 from weftdb.server.grpc.connection import Call, StreamHandler, UnaryHandler, error_text
@@ -132,7 +133,7 @@ class Service:
         query = parse_search(request, schema, self._limits, shape.vectors)
         wanted = call.header(RECALL_HEADER)
         if wanted:
-            query = replace(query, ef=_recall_target(wanted))
+            query = replace(query, ef=recall_target(wanted, RECALL_HEADER))
         hits = await self._driver.search(local, query)
         took_s = time.perf_counter() - begun
         reply = assemble_reply(hits, shape, took_s)
@@ -143,12 +144,7 @@ class Service:
     async def batch_objects(self, raw: bytes, _call: Call) -> bytes:
         """Answer `BatchObjectsRequest`: errors by index, everything else is stored."""
         begun = time.perf_counter()
-        request = decode(batch_pb2.BatchObjectsRequest, raw)
-        if len(request.objects) > BATCH_OBJECTS_MAX:
-            raise InvalidRequest(
-                f"a batch of {len(request.objects)} objects; at most {BATCH_OBJECTS_MAX} go in one"
-            )
-        failures = await self._import(request.objects)
+        failures = await self._run(self._writers, lambda: self._import_raw(raw))
         errors = [
             batch_pb2.BatchObjectsReply.BatchError(
                 index=failure.index, error=error_text(failure.error)
@@ -174,6 +170,14 @@ class Service:
     async def _import(self, objects: Sequence[batch_pb2.BatchObject]) -> list[Failure]:
         sources = [_BatchSource(wire) for wire in objects]
         return await self._run(self._writers, lambda: import_objects(self._catalogue, sources))
+
+    def _import_raw(self, raw: bytes) -> list[Failure]:
+        objects = decode_objects(raw)
+        if len(objects) > BATCH_OBJECTS_MAX:
+            raise InvalidRequest(
+                f"a batch of {len(objects)} objects; at most {BATCH_OBJECTS_MAX} go in one"
+            )
+        return import_objects(self._catalogue, [_BatchSource(wire) for wire in objects])
 
     async def batch_delete(self, raw: bytes, _call: Call) -> bytes:
         """Answer `BatchDeleteRequest`."""
@@ -235,13 +239,3 @@ class Service:
 
     async def _run(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
-
-
-def _recall_target(text: str) -> RecallTarget:
-    try:
-        recall = float(text)
-    except ValueError:
-        recall = 0.0
-    if not 0.0 < recall < 1.0:
-        raise InvalidRequest(f"{RECALL_HEADER}: {text!r} is no recall between 0 and 1")
-    return RecallTarget(recall)

@@ -121,7 +121,7 @@ async def _nodes(request: Request, collections: list[Collection]) -> Response:
         "name": context.config.node_name,
         "operationalMode": "ReadWrite",
         "shards": None,
-        "status": "HEALTHY",
+        "status": _node_status(context),
         "version": REPORTED_VERSION,
     }
     if output == "verbose":
@@ -133,6 +133,12 @@ async def _nodes(request: Request, collections: list[Collection]) -> Response:
             "shardCount": len(shards),
         }
     return json_reply({"nodes": [node]})
+
+
+def _node_status(context: RestContext) -> str:
+    """UNHEALTHY while vectors get no links because linking failed: searches become slower."""
+    locals_ = [context.catalogue.local(schema.name) for schema in context.catalogue.all()]
+    return "UNHEALTHY" if any(local.queues.faults() for local in locals_) else "HEALTHY"
 
 
 def _batch_stats(context: RestContext) -> dict[str, int]:

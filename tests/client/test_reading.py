@@ -185,3 +185,16 @@ def test_a_collection_that_is_not_there(client: WeftClient) -> None:
     ):
         with pytest.raises(NotFound):
             ask()
+
+
+def test_a_search_may_ask_for_recall(fruits: Collection) -> None:
+    query = fruits.query
+    asked = [
+        query.near_vector([1.0, 0.0], limit=2, target_recall=0.9),
+        query.near_object(IDS[0], limit=2, target_recall=0.9),
+        query.hybrid("apple", vector=[1.0, 0.0], alpha=1, limit=2, target_recall=0.9),
+    ]
+    assert [positions(found.objects) for found in asked] == [[0, 1]] * 3
+    for wrong in (0.0, 1.0, -0.5, 95):
+        with pytest.raises(RequestRefused, match="no recall between 0 and 1"):
+            query.near_vector([1.0, 0.0], target_recall=wrong)

@@ -53,8 +53,15 @@ def core_search(request: SearchRequest, schema: Collection) -> query.Search:
         autocut=_at_least(request.auto_limit, 0, "auto_limit"),
         sort=tuple(query.Sort((key.name,), key.ascending) for key in request.sort),
         vectors=_vector_names(request.vectors, schema),
+        ef=_reach(request),
         explain=request.metadata.explain_score,
     )
+
+
+def _reach(request: SearchRequest) -> query.Reach:
+    if request.target_recall is None:
+        return None
+    return query.recall_target(request.target_recall, "target_recall")
 
 
 def _near(search: requests.NearVector | requests.NearObject | requests.NearText) -> query.Near:

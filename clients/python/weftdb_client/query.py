@@ -54,7 +54,11 @@ def _names(chosen: ReturnProperties) -> tuple[str, ...] | None:
 
 
 class Query:
-    """`collection.query`."""
+    """`collection.query`.
+
+    `target_recall` (ours, not of the public API) asks for a share of the true neighbours, above 0
+    and below 1: the index tunes how far it looks by measuring itself. It goes before `ef`.
+    """
 
     def __init__(self, transport: Transport, collection: str) -> None:
         self._transport = transport
@@ -116,6 +120,7 @@ class Query:
         auto_limit: int | None = None,
         filters: Filters | None = None,
         target_vector: str | None = None,
+        target_recall: float | None = None,
         return_properties: ReturnProperties = None,
         return_metadata: MetadataQuery | None = None,
         include_vector: IncludeVector = False,
@@ -139,6 +144,7 @@ class Query:
             offset=offset or 0,
             auto_limit=auto_limit or 0,
             filters=filters,
+            target_recall=target_recall,
         )
 
     def near_object(
@@ -152,6 +158,7 @@ class Query:
         auto_limit: int | None = None,
         filters: Filters | None = None,
         target_vector: str | None = None,
+        target_recall: float | None = None,
         return_properties: ReturnProperties = None,
         return_metadata: MetadataQuery | None = None,
         include_vector: IncludeVector = False,
@@ -174,6 +181,7 @@ class Query:
             offset=offset or 0,
             auto_limit=auto_limit or 0,
             filters=filters,
+            target_recall=target_recall,
         )
 
     def near_text(
@@ -189,6 +197,7 @@ class Query:
         auto_limit: int | None = None,
         filters: Filters | None = None,
         target_vector: str | None = None,
+        target_recall: float | None = None,
         return_properties: ReturnProperties = None,
         return_metadata: MetadataQuery | None = None,
         include_vector: IncludeVector = False,
@@ -213,6 +222,7 @@ class Query:
             offset=offset or 0,
             auto_limit=auto_limit or 0,
             filters=filters,
+            target_recall=target_recall,
         )
 
     def bm25(
@@ -260,6 +270,7 @@ class Query:
         auto_limit: int | None = None,
         filters: Filters | None = None,
         target_vector: str | None = None,
+        target_recall: float | None = None,
         return_properties: ReturnProperties = None,
         return_metadata: MetadataQuery | None = None,
         include_vector: IncludeVector = False,
@@ -287,6 +298,7 @@ class Query:
             offset=offset or 0,
             auto_limit=auto_limit or 0,
             filters=filters,
+            target_recall=target_recall,
         )
 
     def _run(self, output: Output, **fields: Any) -> QueryReturn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +31,8 @@ BATCH_BYTES_MAX = 32 * 1024 * 1024
 """A batch is sent in pieces of about this size, well below what one message may hold."""
 
 _SERVICE = "/weaviate.v1.Weaviate/"
+_RECALL_HEADER = "weft-target-recall"
+"""Ours; the messages of the public API have no field for it."""
 _NO_COLLECTION = re.compile(r"class \"?\S+\"? not found in schema|could not find class")
 _TAKEN = re.compile(r"already exists")
 _AGAIN = frozenset(
@@ -175,7 +178,11 @@ class RemoteTransport:
 
     def search(self, request: SearchRequest) -> list[Object]:
         """Carry out a read."""
-        reply = self._call("Search", wire_search(request), search_pb2.SearchReply)
+        headers = {}
+        if request.target_recall is not None:
+            headers[_RECALL_HEADER] = str(request.target_recall)
+        message = wire_search(request)
+        reply = self._call("Search", message, search_pb2.SearchReply, headers)
         return objects_of_reply(reply, request)
 
     def count(self, collection: str, filters: Filters | None) -> int:
@@ -217,7 +224,13 @@ class RemoteTransport:
             return response
         raise _rest_error(response)
 
-    def _call(self, method: str, request: Message, reply: type[Reply]) -> Reply:
+    def _call(
+        self,
+        method: str,
+        request: Message,
+        reply: type[Reply],
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Reply:
         """Call over gRPC. Raises the client's errors."""
         call: Any = self._channel.unary_unary(
             _SERVICE + method,
@@ -225,7 +238,8 @@ class RemoteTransport:
             response_deserializer=reply.FromString,
         )
         try:
-            answer: Reply = call(request, timeout=self._timeout_s, metadata=self._metadata)
+            metadata = (*self._metadata, *headers.items())
+            answer: Reply = call(request, timeout=self._timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             raise _grpc_error(error) from error
         return answer

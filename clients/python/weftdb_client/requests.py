@@ -98,3 +98,5 @@ class SearchRequest:
     metadata: MetadataQuery = field(default_factory=MetadataQuery)
     vectors: bool | tuple[str, ...] = False
     """True gives every vector back."""
+    target_recall: float | None = None
+    """Share of the true neighbours that a vector search is to find; None: as configured."""

@@ -27,13 +27,13 @@ ProbeHandle start_probe(const IndexHandle& index, const FloatMatrix& queries, si
     return {std::move(probe)};
 }
 
-// (recalls by ef, queries, seconds), or None while it runs.
+// (recalls by ef, queries, seconds, slices), or None while it runs.
 nb::object result(const ProbeHandle& self) {
     const std::optional<ProbeResult> found = self.probe->result();
     if (!found) return nb::none();
     nb::list recalls;
     for (double recall : found->recalls) recalls.append(recall);
-    return nb::make_tuple(recalls, found->queries, found->seconds);
+    return nb::make_tuple(recalls, found->queries, found->seconds, found->slices);
 }
 
 }  // namespace

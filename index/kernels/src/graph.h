@@ -123,16 +123,21 @@ class Graph {
     bool erase(uint32_t doc);
 
     // --- linkers ----------------------------------------------------------------------------
-    // Takes up to `count` slots that wait, [begin, end); empty where none do.
+    // Takes up to `count` slots that wait, [begin, end); empty where none do. Raises std::bad_alloc
+    // and takes none then.
     struct Span {
         uint32_t begin;
         uint32_t end;
     };
     Span claim(uint32_t count);
-    bool has_unclaimed() const { return claimed_.load(std::memory_order_relaxed) < count(); }
+    bool has_unclaimed() const {
+        return claimed_.load(std::memory_order_relaxed) < count() || has_returned_.load();
+    }
     void link(uint32_t slot);
     // Tells that every slot of a claimed span is linked; moves `linked` on where it can.
     void finish(Span span);
+    // The same of a span whose slots from `at` on could not be linked: they wait again.
+    void give_back(Span span, uint32_t at) noexcept;
 
     // --- searches: `query` is ready for the metric ------------------------------------------
     Measure measure(const float* query) const;
@@ -190,6 +195,7 @@ class Graph {
         int level;  // -1: the graph is empty
     };
 
+    void mark_linked(Span span);
     Entry entry() const;
     int level_for(uint32_t slot) const;
     uint32_t width_of(int level) const { return level == 0 ? settings_.links : upper_links_; }
@@ -253,6 +259,9 @@ class Graph {
     std::mutex entry_mutex_;
     std::mutex claim_mutex_;
     std::atomic<uint32_t> claimed_{0};
+    uint32_t out_ = 0;            // spans that are being linked
+    std::vector<Span> returned_;  // has room for all of them
+    std::atomic<bool> has_returned_{false};
     std::mutex finish_mutex_;
     mutable std::mutex upper_mutex_;
     uint32_t upper_count_ = 0;

@@ -26,16 +26,44 @@ class NodeLock {
 
 Graph::Span Graph::claim(uint32_t count) {
     std::lock_guard guard(claim_mutex_);
+    returned_.reserve(returned_.size() + out_ + 1);
+    if (!returned_.empty()) {
+        const Span span = returned_.back();
+        returned_.pop_back();
+        has_returned_.store(!returned_.empty());
+        ++out_;
+        return span;
+    }
     uint32_t begin = claimed_.load(std::memory_order_relaxed);
     uint32_t end = std::min(begin + count, this->count());
     if (begin == end) return {begin, begin};
     // Lists come to be here, not in `append`: an index that is never linked does not pay for them.
     base_.grow(begin, end - begin);
     claimed_.store(end, std::memory_order_relaxed);
+    ++out_;
     return {begin, end};
 }
 
 void Graph::finish(Span span) {
+    if (span.begin == span.end) return;
+    {
+        std::lock_guard guard(claim_mutex_);
+        --out_;
+    }
+    mark_linked(span);
+}
+
+void Graph::give_back(Span span, uint32_t at) noexcept {
+    {
+        std::lock_guard guard(claim_mutex_);
+        --out_;
+        returned_.push_back({at, span.end});  // there is room since the claim
+        has_returned_.store(true);
+    }
+    mark_linked({span.begin, at});
+}
+
+void Graph::mark_linked(Span span) {
     for (uint32_t slot = span.begin; slot < span.end; ++slot)
         nodes_.row(slot)->flags.fetch_or(kLinked | kChanged, std::memory_order_release);
     std::lock_guard guard(finish_mutex_);

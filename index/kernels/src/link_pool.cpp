@@ -3,25 +3,9 @@
 
 #include <thread>
 
-#if defined(__linux__)
-#include <pthread.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "thread_priority.h"
 
 namespace weft {
-namespace {
-
-// Below the threads that answer searches, which are fewer and shorter.
-void lower_priority([[maybe_unused]] int niceness) {
-#if defined(__linux__)
-    setpriority(PRIO_PROCESS, id_t(syscall(SYS_gettid)), niceness);
-    pthread_setname_np(pthread_self(), "weft-link");
-#endif
-}
-
-}  // namespace
 
 LinkPool& LinkPool::shared() {
     static LinkPool* pool = new LinkPool();
@@ -63,7 +47,7 @@ void LinkPool::start_locked() {
 
 void LinkPool::run(size_t number) {
     std::unique_lock lock(mutex_);
-    lower_priority(niceness_);
+    work_in_background(niceness_);
     while (true) {
         changed_.wait(lock, [&] { return number >= wanted_ || !queue_.empty(); });
         if (number >= wanted_) break;

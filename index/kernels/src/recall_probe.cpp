@@ -12,6 +12,8 @@ namespace {
 // Distances of the walk and of the scan come from the same kernel, but not from the same order of
 // additions on every machine.
 constexpr float kTie = 1e-5f;
+// A scan reads about three gigabytes a second: a millisecond.
+constexpr size_t kScannedBytes = 3 << 20;
 
 }  // namespace
 
@@ -22,59 +24,82 @@ RecallProbe::RecallProbe(std::shared_ptr<VectorIndex> index, const float* querie
       count_(count),
       dimensions_(dimensions),
       k_(k),
-      efs_(std::move(efs)) {
+      efs_(std::move(efs)),
+      scanned_a_slice_(
+          uint32_t(std::max<size_t>(kScannedBytes / (sizeof(float) * dimensions), 1))) {
     sums_.recalls.assign(efs_.size(), 0.0);
+    ended_.store(count == 0);
 }
 
 void RecallProbe::start() {
-    LinkPool::shared().submit(shared_from_this());
+    if (!queued_.exchange(true)) LinkPool::shared().submit(shared_from_this());
+}
+
+void RecallProbe::left_queue() noexcept {
+    // Another thread runs a slice and queues this again when it is done; it may be by now.
+    queued_.exchange(false);
+    if (has_work()) start();
 }
 
 void RecallProbe::run_slice() noexcept {
-    size_t at = next_.fetch_add(1);
-    if (at >= count_) return;
-    auto begun = std::chrono::steady_clock::now();
-    std::vector<double> recalls;
-    try {
-        recalls = measure(queries_.data() + at * dimensions_);
-    } catch (const std::exception&) {
-        // The index was closed, or holds vectors of another length by now: nothing to learn.
-        recalls.clear();
+    if (running_.exchange(true)) return;
+    if (!ended_.load()) {
+        const auto begun = std::chrono::steady_clock::now();
+        try {
+            step();
+        } catch (const std::exception&) {
+            // The index was closed, or holds vectors of another length by now: nothing to learn.
+            end_query(false);
+        }
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+        sums_.seconds += took.count();
+        ++sums_.slices;
+        if (at_ == count_) ended_.store(true, std::memory_order_release);
     }
-    std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
-    std::lock_guard guard(mutex_);
-    ++ended_;
-    sums_.seconds += took.count();
-    if (recalls.empty()) return;
-    ++sums_.queries;
-    for (size_t ef = 0; ef < recalls.size(); ++ef) sums_.recalls[ef] += recalls[ef];
+    running_.store(false);
+    if (has_work()) start();
 }
 
-std::vector<double> RecallProbe::measure(const float* query) const {
+void RecallProbe::step() {
+    if (!scan_) return begin_query();
+    if (!scan_->is_done()) return scan_->step(scanned_a_slice_);
+    if (recalls_.empty()) truth_ = scan_->distances();
+    if (truth_.empty()) return end_query(false);
+    measure_ef();
+    if (recalls_.size() == efs_.size()) end_query(true);
+}
+
+void RecallProbe::begin_query() {
+    scan_.emplace(index_->begin_exact(queries_.data() + at_ * dimensions_, dimensions_, k_));
+    recalls_.clear();
+}
+
+void RecallProbe::measure_ef() {
     SearchRequest request;
-    request.query = query;
+    request.query = queries_.data() + at_ * dimensions_;
     request.dimensions = dimensions_;
     request.k = k_;
-    request.exact = true;
-    const Found exact = index_->search(request);
-    request.exact = false;
-    if (exact.distances.empty()) return {};
-    const float last = exact.distances.back();
+    request.ef = efs_[recalls_.size()];
+    const Found found = index_->search(request);
+    const float last = truth_.back();
     const float bound = last + std::max(kTie, std::abs(last) * kTie);
-    std::vector<double> recalls;
-    for (uint32_t ef : efs_) {
-        request.ef = ef;
-        const Found found = index_->search(request);
-        auto is_true = [bound](float distance) { return distance <= bound; };
-        auto hits = std::count_if(found.distances.begin(), found.distances.end(), is_true);
-        recalls.push_back(double(hits) / double(exact.distances.size()));
+    auto is_true = [bound](float distance) { return distance <= bound; };
+    const auto hits = std::count_if(found.distances.begin(), found.distances.end(), is_true);
+    // More than there were when the scan began, where vectors have come since.
+    recalls_.push_back(std::min(1.0, double(hits) / double(truth_.size())));
+}
+
+void RecallProbe::end_query(bool is_measured) {
+    if (is_measured) {
+        ++sums_.queries;
+        for (size_t ef = 0; ef < recalls_.size(); ++ef) sums_.recalls[ef] += recalls_[ef];
     }
-    return recalls;
+    scan_.reset();
+    ++at_;
 }
 
 std::optional<ProbeResult> RecallProbe::result() const {
-    std::lock_guard guard(mutex_);
-    if (ended_ < count_) return std::nullopt;
+    if (!ended_.load(std::memory_order_acquire)) return std::nullopt;
     ProbeResult result = sums_;
     for (double& recall : result.recalls) recall /= double(std::max<size_t>(result.queries, 1));
     return result;

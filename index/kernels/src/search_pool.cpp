@@ -15,6 +15,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "index_handle.h"
+#include "thread_priority.h"
 #include "wakeup.h"
 
 namespace nb = nanobind;
@@ -150,6 +151,7 @@ class SearchPool {
 
   private:
     void run() {
+        answer_promptly();
         std::unique_lock lock(mutex_);
         while (true) {
             while (waiting_.empty() && !closed_) {
@@ -209,6 +211,8 @@ void bind_search_pool(nb::module_& m) {
              nb::arg("ticket"))
         .def("drain", &SearchPool::drain)
         .def("close", &SearchPool::close);
+    m.def("answer_promptly", &answer_promptly,
+          "Let the calling thread run soon after it is woken.");
 }
 
 }  // namespace weft

@@ -111,6 +111,15 @@ Found VectorIndex::search(const SearchRequest& request) const {
     return found;
 }
 
+ExactScan VectorIndex::begin_exact(const float* query, size_t dimensions, size_t k) const {
+    std::shared_ptr<Graph> graph = this->graph();
+    if (graph != nullptr && graph->live() == 0) graph.reset();
+    if (graph != nullptr && dimensions != graph->settings().dimensions)
+        throw DimensionError(dimensions, graph->settings().dimensions);
+    const float* prepared = prepare_query(query, dimensions, Scratch::of_this_thread());
+    return {std::move(graph), std::vector<float>(prepared, prepared + dimensions), k};
+}
+
 // Goes the planned way. False where that did not bring what a search has to bring.
 bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measure& measure,
                          const SearchRequest& request, const Extent& extent,
@@ -134,11 +143,6 @@ bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measu
 
 Explanation VectorIndex::search_graph(const Graph& graph, const float* query,
                                       const SearchRequest& request, Scratch& scratch) const {
-    if (request.exact) {
-        scratch.nearest.reset(request.k, request.distance_max);
-        graph.scan(graph.measure(query), 0, graph.count(), nullptr, scratch);
-        return {};
-    }
     std::shared_ptr<CodeTable> table = graph.code_table();
     if (table == nullptr) return search_by(graph.measure(query), graph, request, scratch);
     SearchRequest wide = request;

@@ -19,6 +19,7 @@
 
 #include "commit_log.h"
 #include "compaction.h"
+#include "exact_scan.h"
 #include "graph.h"
 #include "link_pool.h"
 #include "search_costs.h"
@@ -51,7 +52,6 @@ struct SearchRequest {
     std::optional<AllowWords> allow;
     SearchBounds bounds;
     float distance_max = std::numeric_limits<float>::infinity();
-    bool exact = false;  // measures all vectors by themselves, whatever a walk would cost
 };
 
 // How a search went, for whoever asks why it was fast or slow.
@@ -89,6 +89,8 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void add(const uint32_t* docs, const float* rows, size_t count, size_t dimensions);
     size_t erase(const uint32_t* docs, size_t count);
     Found search(const SearchRequest& request) const;
+    // The same of all vectors, measured by themselves, in parts that the caller takes.
+    ExactScan begin_exact(const float* query, size_t dimensions, size_t k) const;
     void distances(const float* query, size_t dimensions, const uint32_t* docs, size_t count,
                    float* out) const;
     bool copy_vector(uint32_t doc, std::vector<float>& out) const;
@@ -121,6 +123,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::string log_fault() const;
     // Raises std::runtime_error where linking has failed.
     bool wait_indexed(double timeout_s) const;
+    // Why work in the background rests: a slice of it failed. Searches scan what has no links.
+    std::string link_fault() const;
+    // Lets it go on; nothing where it did not fail.
+    void retry_links();
     void close();
     // 0 where links are made. Setting it moves the threshold of an index that has not passed it.
     uint32_t flat_until() const { return flat_until_.load(std::memory_order_acquire); }
@@ -180,6 +186,7 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void keep_rows_in_memory(const std::string& reason);
     void move_rows(Graph& graph);
     void wake_linkers();
+    void drop_half_done() noexcept;
     void begin_compaction_if_due(double share);
     bool compaction_slice();
     void end_compaction_if_caught_up(Compaction& compaction);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <new>
 
 #include "vector_index.h"
 
@@ -14,8 +15,14 @@ constexpr uint32_t kLag = 2048;           // links that may be missing when the 
 constexpr uint32_t kFollowed = 1024;      // later vectors a compaction takes a slice
 
 void link_span(Graph& graph) {
-    Graph::Span span = graph.claim(kSlice);
-    for (uint32_t slot = span.begin; slot < span.end; ++slot) graph.link(slot);
+    const Graph::Span span = graph.claim(kSlice);
+    uint32_t slot = span.begin;
+    try {
+        for (; slot < span.end; ++slot) graph.link(slot);
+    } catch (...) {
+        graph.give_back(span, slot);
+        throw;
+    }
     graph.finish(span);
 }
 
@@ -55,9 +62,12 @@ void VectorIndex::run_slice() noexcept {
         begin_compaction_if_due(kDeletedShareMax);
     } catch (const ClosedError&) {
         // Nothing to do for a closed index.
+    } catch (const std::bad_alloc&) {
+        fault = "out of memory";
     } catch (const std::exception& error) {
         fault = error.what();
     }
+    if (!fault.empty()) drop_half_done();
     std::lock_guard guard(state_mutex_);
     --slices_;
     if (!fault.empty()) {
@@ -65,6 +75,32 @@ void VectorIndex::run_slice() noexcept {
         failed_.store(true);
     }
     state_changed_.notify_all();
+}
+
+// After a slice that failed: what was being made of the graph is begun anew when work goes on.
+void VectorIndex::drop_half_done() noexcept {
+    {
+        std::lock_guard guard(compaction_mutex_);
+        compaction_.reset();
+        compacting_.store(false);
+    }
+    std::lock_guard guard(encoding_mutex_);
+    encoding_.reset();
+}
+
+std::string VectorIndex::link_fault() const {
+    std::lock_guard guard(state_mutex_);
+    return failed_.load() ? fault_ : std::string();
+}
+
+void VectorIndex::retry_links() {
+    {
+        std::lock_guard guard(state_mutex_);
+        if (!failed_.load()) return;
+        failed_.store(false);
+        fault_.clear();
+    }
+    wake_linkers();
 }
 
 void VectorIndex::compact(double share) {

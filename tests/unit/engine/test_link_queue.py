@@ -75,21 +75,36 @@ def test_a_writer_waits_until_there_is_room() -> None:
     index = Index(pending=20_000)
     queue = make(index, ManualClock())
     threading.Timer(0.05, lambda: setattr(index, "pending", 3_000)).start()
-    queue.wait_for_room(IndexConfig(), 1000)
+    queue.enter(IndexConfig(tail_scan_s_max=0.0005), 1000)
     assert index.pending == 3_000
     assert queue.slowed_s > 0
 
 
 def test_the_wait_has_an_end() -> None:
     queue = make(Index(pending=20_000), ManualClock())
-    queue.wait_for_room(IndexConfig(tail_wait_s_max=0.02), 1000)
+    queue.enter(IndexConfig(tail_wait_s_max=0.02), 1000)
     assert 0.02 <= queue.slowed_s < 0.05
 
 
 def test_a_single_object_waits_for_a_moment_only() -> None:
     queue = make(Index(pending=10**6), ManualClock())
-    queue.wait_for_room(IndexConfig(), 1)
+    queue.enter(IndexConfig(), 1)
     assert WAIT_S_PER_OBJECT <= queue.slowed_s < WAIT_S_PER_OBJECT + 0.03
+
+
+def test_those_who_were_let_in_count_until_they_have_written() -> None:
+    index = Index(pending=200)
+    queue = make(index, ManualClock())
+    config = IndexConfig(tail_scan_s_max=1e-9, tail_wait_s_max=0.01)
+    queue.enter(config, 128)
+    assert queue.slowed_s == 0
+    queue.enter(config, 128)
+    assert queue.slowed_s > 0, "328 are more than a tail may have"
+    for _ in range(2):
+        queue.leave(128)
+    before = queue.slowed_s
+    queue.enter(config, 128)
+    assert queue.slowed_s == before
 
 
 def test_collections_wait_before_they_write(docs: LocalCollection) -> None:

@@ -194,10 +194,30 @@ def test_a_probe_counts_what_the_walk_misses_and_minds_its_share_of_time() -> No
     while (found := probe.result()) is None:
         assert time.monotonic() < until
         time.sleep(0.002)
-    recalls, measured, seconds = found
+    recalls, measured, seconds, slices = found
     assert measured == QUERIES_PER_PROBE
     assert recalls[0] < recalls[1] == 1.0
     assert seconds > 0
+    # A beginning, a part of the scan, two searches.
+    assert slices == QUERIES_PER_PROBE * 4
+
+
+def test_a_probe_takes_the_scan_in_parts_and_minds_deletions_in_between() -> None:
+    # Rows of 16 KiB: a slice of the scan takes 192 of them.
+    rows = clustered(1_000, 4_096, seed=1)
+    index = make(target_recall=0.95)
+    index.add(np.arange(len(rows), dtype=np.uint32), rows)
+    probe = _native.start_recall_probe(index.native, rows[:4], 10, [10])
+    for doc_id in range(4, 1_000):
+        index.delete(np.array([doc_id], dtype=np.uint32))
+    until = time.monotonic() + 30
+    while (found := probe.result()) is None:
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    recalls, measured, _, slices = found
+    assert (measured, recalls[0]) == (4, 1.0), "what was deleted meanwhile is not missed"
+    assert slices == 4 * (1 + 6 + 1)
+    index.close()
 
 
 def test_a_closed_or_empty_index_teaches_nothing() -> None:
