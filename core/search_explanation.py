@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class SearchExplanation(Protocol):
@@ -10,7 +10,8 @@ class SearchExplanation(Protocol):
 
     @property
     def plan(self) -> str:
-        """`plain`, `sweeping`, `two-hop` or `exact`, as the planner names them (search_plan.h)."""
+        """`plain`, `sweeping`, `two-hop` or `exact`, as the planner names them (search_plan.h); of
+        a multi-vector `rows`, `muvera` or `exact`."""
         ...
 
     @property
@@ -41,4 +42,19 @@ class SearchExplanation(Protocol):
     @property
     def distances(self) -> int:
         """Distances that were computed."""
+        ...
+
+
+@runtime_checkable
+class CandidateExplanation(SearchExplanation, Protocol):
+    """How a search went that measures candidates (multi-vectors; `distances` counts matrices)."""
+
+    @property
+    def candidates(self) -> int:
+        """Docs that were ranked."""
+        ...
+
+    @property
+    def expected_recall(self) -> float:
+        """The share of the hits that was to be expected; negative before enough is known."""
         ...

@@ -169,9 +169,8 @@ def shard_chores(shard: Shard, env: Env, known: Sequence[Chore] = ()) -> Sequenc
     chores: list[Chore] = [SegmentChore(shard), BuildChore(shard), TuningChore(shard, env)]
     for vector in shard.schema.vectors:
         chores.append(LinkChore(shard, vector.name, env))
-        if not vector.multi_vector:
-            chores.append(SnapshotChore(shard, vector.name, env))
-            chores.append(CompactionChore(shard, vector.name, env))
+        chores.append(SnapshotChore(shard, vector.name, env))
+        chores.append(CompactionChore(shard, vector.name, env))
         if vector.index is IndexKind.DYNAMIC:
             chores.append(UpgradeChore(shard, vector.name))
     by_name = {chore.name: chore for chore in known}

@@ -7,12 +7,14 @@ reference measures stored rows as they came). The work is native
 (`index/kernels/src/multi_vector_index.h` says how).
 
 A search measures all allowed docs, or candidates out of a graph where that is less work: a graph
-over one encoding a doc with MUVERA, over the rows of all docs without. `ef` is the beam of its
-walks and the least number of docs that are measured.
+over one encoding a doc with MUVERA, over the rows of all docs without. Candidates are measured
+until what is left holds less than 1 - `RECALL` of the hits, by a forecast; where no `ef` is set the
+walks become wider until then. An `ef` that is set is the beam, whatever the forecast says.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from enum import Enum
@@ -22,7 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.config import IndexConfig
-from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest, WeftError
+from weftdb.core.errors import (
+    Closed,
+    CorruptData,
+    DimensionMismatch,
+    DiskFull,
+    InvalidRequest,
+    WeftError,
+)
 from weftdb.core.schema import Compression, HnswSettings, IndexKind, Quantizer, VectorConfig
 from weftdb.core.types import DocIds, Row, Rows
 from weftdb.index.allow_list import AllowList
@@ -41,6 +50,9 @@ CANDIDATE_DOCS_MIN = 1_024
 ENCODING_QUANTIZER = Quantizer(Compression.ROTATIONAL, rescore_limit=0)
 """For encodings where the definition names none. They are approximations: eight bits a value lose
 nothing of their recall, and walks and linking take half the time (docs/decisions)."""
+
+RECALL = 0.98
+"""What a search goes on for where the definition has no `targetRecall`."""
 
 _INTERRUPTIBLE_S = 0.25
 """Longest stay in native code while waiting, so that Ctrl-C is heard."""
@@ -126,6 +138,19 @@ class MultiVectorIndex:
         except RuntimeError as error:
             raise _translated(error) from error
 
+    def keep_rows_in(self, directory: Path) -> None:
+        """Let what candidates are walked over leave memory, for a nameless file there, while codes
+        stand for it. Matrices stay: every search measures some.
+
+        Where the directory takes no file all stays in memory; the log says so.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            log.warning("encodings with codes stay in memory: %s", error)
+            return
+        self._native.set_row_directory(str(directory))
+
     @property
     def quantizer_fault(self) -> str:
         """Why the codes that were asked for could not be made; empty where they could."""
@@ -170,17 +195,19 @@ class MultiVectorIndex:
         DimensionMismatch, InvalidRequest, Closed.
         """
         try:
-            doc_ids, distances = self._native.search(
+            doc_ids, distances, explanation = self._native.search(
                 _matrix(query),
                 k,
                 ef or self._settings.ef_for(k),
+                bool(ef) or self._settings.ef > 0,
                 None if allow is None else allow.words(),
                 np.inf if distance_max is None else distance_max,
+                self._settings.target_recall or RECALL,
                 route.value,
             )
         except (ValueError, RuntimeError) as error:
             raise self._search_error(error, query) from error
-        return Neighbours(doc_ids, distances)
+        return Neighbours(doc_ids, distances, explanation)
 
     def distances(self, query: Rows, doc_ids: DocIds) -> NDArray[np.float32]:
         """Exact distances to given docs, NaN where there is none."""
@@ -200,11 +227,62 @@ class MultiVectorIndex:
                 return False
 
     def save(self, path: Path) -> None:
-        """Do nothing: the matrices are read back from the store."""
+        """Bring the files at `path` up to date: matrices, and beside them the graph of candidates.
+
+        All of it is derived data. Raises DiskFull, OSError.
+        """
+        try:
+            kept = self._native.save(str(path))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(f"no room for {path}: {error.strerror}") from error
+            raise
+        except RuntimeError as error:
+            raise _translated(error) from error
+        for old in path.parent.glob(f"{path.name}.*"):
+            if not kept or not str(old).startswith(kept):
+                old.unlink(missing_ok=True)  # A graph whose numbering of rows has been given up.
 
     def load(self, path: Path, live: AllowList) -> DocIds:
-        """Take nothing over: every live doc comes from the store."""
-        return live.doc_ids()
+        """Take over saved matrices and their graph, without the docs that are not `live` any more.
+
+        Returns the live docs that the files lack, ascending. Where the graph is damaged or missing
+        it is linked again (`log_fault` tells). Requires: nothing was added. Raises CorruptData for
+        a file that is damaged as a whole or was written for other settings, OSError.
+        """
+        try:
+            return self._native.load(str(path), live.words())
+        except _native.SnapshotError as error:
+            raise CorruptData(f"{path}: {error}") from error
+        except RuntimeError as error:
+            raise _translated(error) from error
+
+    @property
+    def deleted(self) -> int:
+        """Slots of deleted entries that the graph of the candidates still holds."""
+        return self._native.deleted
+
+    @property
+    def compactions(self) -> int:
+        """How often those were given back."""
+        return self._native.compactions
+
+    @property
+    def log_bytes(self) -> int:
+        """Length of the commit log of that graph."""
+        return self._native.log_bytes
+
+    @property
+    def log_fault(self) -> str:
+        """What of the files was not used when they were loaded, and why; empty where all was."""
+        return self._native.load_fault
+
+    def compact(self, share: float) -> None:
+        """Begin to give deleted slots back if they are more than this share of all."""
+        try:
+            self._native.compact(share)
+        except RuntimeError as error:
+            raise _translated(error) from error
 
     def memory_bytes(self) -> int:
         """Resident bytes of rows, graph and bookkeeping."""

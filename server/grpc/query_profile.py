@@ -2,7 +2,9 @@
 
 The details of a vector search are `vector_search_plan`, `_reason`, `_ef`, `_visited_nodes` and
 `_distance_computations`; `_overrides` names a setting that could not be obeyed, `_gave_up` tells
-that the walk did not do. A second search of the same read has `vector_search_2_plan`, and so on.
+that the walk did not do. Multi-vectors have `_candidates` (docs that were ranked; distances count
+matrices) and, once it is known, `_expected_recall`. A second search of the same read has
+`vector_search_2_plan`, and so on.
 
 Where a collection has a `targetRecall`, or the request asks for one: `target_recall`, `tuned_ef`
 and, once it was measured, `achieved_recall`; of named vectors with the name behind.
@@ -13,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weftdb.core.query import Hits, RecallTarget, Search
-from weftdb.core.search_explanation import SearchExplanation
+from weftdb.core.search_explanation import CandidateExplanation, SearchExplanation
 from weftdb.engine.collection import LocalCollection
 from weftdb.proto.v1 import search_pb2
 
@@ -60,3 +62,7 @@ def _explained(search: SearchExplanation) -> Iterator[tuple[str, str]]:
     yield "ef", str(search.ef)
     yield "visited_nodes", str(search.visited)
     yield "distance_computations", str(search.distances)
+    if isinstance(search, CandidateExplanation):
+        yield "candidates", str(search.candidates)
+        if search.expected_recall >= 0:
+            yield "expected_recall", f"{search.expected_recall:.4f}"

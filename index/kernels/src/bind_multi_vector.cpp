@@ -103,24 +103,63 @@ size_t erase(MultiVectorIndex& self, const IdArray& docs) {
 }
 
 nb::object search(const MultiVectorIndex& self, const FloatMatrix& query, size_t k, size_t ef,
-                  const std::optional<WordArray>& allow, float distance_max,
-                  const std::string& route) {
+                  bool is_ef_fixed, const std::optional<WordArray>& allow, float distance_max,
+                  double recall, const std::string& route) {
     MultiVectorRequest request;
     request.query = query.data();
     request.rows = query.shape(0);
     request.dimensions = query.shape(1);
     request.k = k;
     request.ef = ef;
+    request.is_ef_fixed = is_ef_fixed;
     request.distance_max = distance_max;
+    request.recall = recall;
     request.route = route_of(route);
     if (allow) request.allow = AllowWords{allow->data(), allow->shape(0), 0};
-    Found found;
+    MultiVectorFound found;
     {
         nb::gil_scoped_release free;
         if (request.allow) request.allow->allowed = count_bits(*request.allow);
         found = self.search(request);
     }
-    return nb::make_tuple(numpy_of(found.docs), numpy_of(found.distances));
+    return nb::make_tuple(numpy_of(found.docs), numpy_of(found.distances), found.explanation);
+}
+
+// The name of the graph's file, empty where there is none.
+std::string save(MultiVectorIndex& self, const std::string& path) {
+    try {
+        nb::gil_scoped_release free;
+        return self.save(path);
+    } catch (const std::system_error& error) {
+        raise_os_error(error, path);
+    }
+}
+
+// The live docs that the files lack.
+nb::object load(MultiVectorIndex& self, const std::string& path, const WordArray& live) {
+    std::vector<uint32_t> missing;
+    try {
+        nb::gil_scoped_release free;
+        missing = self.load(path, AllowWords{live.data(), live.shape(0), 0});
+    } catch (const std::system_error& error) {
+        raise_os_error(error, path);
+    }
+    return numpy_of(missing);
+}
+
+void bind_explanation(nb::module_& m) {
+    using Said = MultiVectorExplanation;
+    nb::class_<Said>(m, "MultiVectorExplanation")
+        .def_ro("plan", &Said::plan)
+        .def_ro("reason", &Said::reason)
+        .def_ro("overrides", &Said::overrides)
+        .def_ro("gave_up", &Said::gave_up)
+        .def_ro("ef", &Said::ef)
+        .def_ro("walks", &Said::walks)
+        .def_ro("visited", &Said::visited)
+        .def_ro("candidates", &Said::candidates)
+        .def_ro("distances", &Said::measured)
+        .def_ro("expected_recall", &Said::recall);
 }
 
 nb::object distances(const MultiVectorIndex& self, const FloatMatrix& query, const IdArray& docs) {
@@ -137,6 +176,7 @@ nb::object distances(const MultiVectorIndex& self, const FloatMatrix& query, con
 }  // namespace
 
 void bind_multi_vector(nb::module_& m) {
+    bind_explanation(m);
     m.def("max_sim", &max_sim, nb::arg("query"), nb::arg("rows"), nb::arg("counts"),
           nb::arg("simd") = nb::none(),
           "MaxSim distances of a query to docs whose rows follow one another, float32[docs].");
@@ -148,11 +188,22 @@ void bind_multi_vector(nb::module_& m) {
         .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
         .def("erase", &erase, nb::arg("doc_ids"))
         .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
-             nb::arg("allow").none(), nb::arg("distance_max"), nb::arg("route") = "cheapest")
+             nb::arg("is_ef_fixed"), nb::arg("allow").none(), nb::arg("distance_max"),
+             nb::arg("recall"), nb::arg("route") = "cheapest")
         .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
         .def("set_codes", &MultiVectorIndex::set_codes, nb::arg("settings").none(),
              nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("codes_fault", &MultiVectorIndex::codes_fault)
+        .def("set_row_directory", &MultiVectorIndex::set_row_directory, nb::arg("directory"),
+             nb::call_guard<nb::gil_scoped_release>())
+        .def("save", &save, nb::arg("path"))
+        .def("load", &load, nb::arg("path"), nb::arg("live"))
+        .def("compact", &MultiVectorIndex::compact, nb::arg("share"),
+             nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("load_fault", &MultiVectorIndex::load_fault)
+        .def_prop_ro("deleted", &MultiVectorIndex::deleted)
+        .def_prop_ro("compactions", &MultiVectorIndex::compactions)
+        .def_prop_ro("log_bytes", &MultiVectorIndex::log_bytes)
         .def("wait_indexed", &MultiVectorIndex::wait_indexed, nb::arg("timeout_s"),
              nb::call_guard<nb::gil_scoped_release>())
         .def("close", &MultiVectorIndex::close, nb::call_guard<nb::gil_scoped_release>())

@@ -114,13 +114,6 @@ nb::object vector(const IndexHandle& self, uint32_t doc) {
     return numpy_of(row);
 }
 
-// Raises Python's OSError with its number, so that a full disk can be told from the rest.
-[[noreturn]] void raise_os_error(const std::system_error& error, const std::string& path) {
-    errno = error.code().value();
-    PyErr_SetFromErrnoWithFilename(PyExc_OSError, path.c_str());
-    throw nb::python_error();
-}
-
 void save(IndexHandle& self, const std::string& path) {
     try {
         nb::gil_scoped_release free;
@@ -166,6 +159,12 @@ void close(IndexHandle& self) {
 IndexHandle::~IndexHandle() {
     // A running slice ends within milliseconds; without the close, the pool would go on linking.
     if (index) index->close();
+}
+
+[[noreturn]] void raise_os_error(const std::system_error& error, const std::string& path) {
+    errno = error.code().value();
+    PyErr_SetFromErrnoWithFilename(PyExc_OSError, path.c_str());
+    throw nb::python_error();
 }
 
 size_t count_bits(const AllowWords& allow) {

@@ -3,23 +3,24 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <unordered_map>
+
+#include "snapshot.h"
 
 namespace weft {
 namespace {
-
-// A walk meets about this many new nodes for each place in its beam (vector_index.cpp), and a float
-// of a node anywhere in memory costs as much as this many products of a scan that stays in cache.
-constexpr double kVisitsPerPlace = 12.0;
-constexpr double kFarFloat = 12.0;
-// A scan of vectors one query at a time waits for memory, too, but in one stream.
-constexpr double kNearFloat = 4.0;
 
 // An encoding only approximates MaxSim, and measuring is cheap beside the walk: on hard data (many
 // docs alike) one place a doc finds 0.76 of the ten nearest, four find 0.89, on usual data 1.0.
 constexpr size_t kEncodingsPerPlace = 4;
 // Docs by the rows they were met by are ranked better: 0.99 on the same data.
 constexpr size_t kDocsPerHit = 4;
+
+void set_bit(std::vector<uint64_t>& words, uint32_t bit) {
+    if (bit / 64 >= words.size()) words.resize(std::max<size_t>(bit / 64 + 1, words.size() * 2));
+    words[bit / 64] |= uint64_t{1} << (bit % 64);
+}
 
 IndexSettings with_products(IndexSettings settings) {
     settings.graph.metric = Metric::dot;
@@ -28,73 +29,103 @@ IndexSettings with_products(IndexSettings settings) {
 
 }  // namespace
 
-double Candidates::walk_cost(size_t dimensions, size_t ef, double share) const {
-    size_t pending = graph_->pending();
-    double linked = double(graph_->count() - std::min(graph_->count(), pending));
-    std::shared_ptr<const Codes> codes = graph_->codes();
-    if (codes != nullptr) dimensions = codes->words();  // of four bytes, as a float
-    double visits = double(ef) * kVisitsPerPlace / std::max(share, 1e-9);
-    double walk = std::min(visits * kFarFloat, linked * share * kNearFloat + linked / 64);
-    return (walk + double(pending) * kNearFloat) * double(dimensions);
-}
-
 MuveraCandidates::MuveraCandidates(const MuveraSettings& muvera, const IndexSettings& settings,
                                    size_t dimensions)
-    : Candidates(with_products(settings)), encoder_(muvera, dimensions) {}
+    : Candidates(with_products(settings)),
+      encoder_(muvera, dimensions),
+      encoding_(encoder_.dimensions()) {}
+
+void MuveraCandidates::encode(const TokenRows& table, uint32_t slot) {
+    TokenRows::Matrix matrix = table.matrix_of(slot);
+    encoder_.encode_doc(matrix.rows, matrix.count, encoding_.data());
+    uint32_t doc = table.doc_of(slot);
+    graph().add(&doc, encoding_.data(), 1, encoding_.size());
+}
 
 void MuveraCandidates::add(const TokenRows& table, uint32_t begin, uint32_t end) {
-    std::vector<float> encoding(encoder_.dimensions());
-    for (uint32_t slot = begin; slot < end; ++slot) {
-        if (table.is_deleted(slot)) continue;
-        TokenRows::Matrix matrix = table.matrix_of(slot);
-        encoder_.encode_doc(matrix.rows, matrix.count, encoding.data());
-        uint32_t doc = table.doc_of(slot);
-        graph().add(&doc, encoding.data(), 1, encoding.size());
-    }
+    for (uint32_t slot = begin; slot < end; ++slot)
+        if (!table.is_deleted(slot)) encode(table, slot);
 }
 
 void MuveraCandidates::erase(uint32_t doc, const TokenRows::Matrix&) {
     graph().erase(&doc, 1);
 }
 
-std::vector<uint32_t> MuveraCandidates::gather(const CandidateRequest& request) const {
+void MuveraCandidates::load(const std::string& path, const TokenRows& table) {
+    std::vector<uint64_t> docs;
+    for (uint32_t slot = 0; slot < table.slots(); ++slot) set_bit(docs, table.doc_of(slot));
+    std::vector<uint32_t> missing =
+        graph().load(path, {docs.data(), docs.size(), size_t(table.live())});
+    if (graph().count() > 0 && graph().dimensions() != encoder_.dimensions())
+        throw SnapshotError("the graph was written for another encoding");
+    for (uint32_t doc : missing) encode(table, table.slot_of(doc));
+}
+
+Gathered MuveraCandidates::gather(const CandidateRequest& request) const {
     std::vector<float> encoding(encoder_.dimensions());
     encoder_.encode_query(request.query, request.rows, encoding.data());
     SearchRequest walk;
     walk.query = encoding.data();
     walk.dimensions = encoding.size();
-    walk.k = request.wanted;
-    walk.ef = std::max(request.ef, request.wanted);
+    walk.k = walk.ef = size_t(places(request));
     if (request.allow != nullptr) walk.allow = *request.allow;
-    return graph().search(walk).docs;
+    Found found = graph().search(walk);
+    Gathered gathered;
+    gathered.visited = found.explanation.effort.visited;
+    for (size_t at = 0; at < found.docs.size(); ++at)
+        gathered.ranked.push_back({found.distances[at], found.docs[at]});
+    return gathered;
 }
 
-size_t MuveraCandidates::wanted(size_t k, size_t ef) const {
+size_t MuveraCandidates::docs_for(size_t k, size_t ef) const {
     return kEncodingsPerPlace * std::max(k, ef);
 }
 
-double MuveraCandidates::cost(const CandidateRequest& request, double share) const {
-    return encoder_.cost(request.rows) +
-           walk_cost(encoder_.dimensions(), std::max(request.ef, request.wanted), share);
+double MuveraCandidates::places(const CandidateRequest& request) const {
+    return double(std::max(request.docs, request.ef));
 }
 
 TokenCandidates::TokenCandidates(const IndexSettings& settings, size_t dimensions)
     : Candidates(with_products(settings)), dimensions_(dimensions), docs_(1, Filling::sparse) {}
 
+// Notes whose rows the tokens of a doc are.
+void TokenCandidates::own(const TokenRows& table, uint32_t slot) {
+    TokenRows::Matrix matrix = table.matrix_of(slot);
+    const uint32_t doc = table.doc_of(slot);
+    docs_.grow(matrix.first_token, matrix.count);
+    for (uint32_t at = 0; at < matrix.count; ++at)
+        docs_.row(matrix.first_token + at)->store(doc, std::memory_order_relaxed);
+    token_end_.store(matrix.first_token + matrix.count, std::memory_order_relaxed);
+}
+
 void TokenCandidates::add(const TokenRows& table, uint32_t begin, uint32_t end) {
     std::vector<uint32_t> tokens;
     for (uint32_t slot = begin; slot < end; ++slot) {
         if (table.is_deleted(slot)) continue;
+        own(table, slot);
         TokenRows::Matrix matrix = table.matrix_of(slot);
-        docs_.grow(matrix.first_token, matrix.count);
-        tokens.clear();
-        for (uint32_t at = 0; at < matrix.count; ++at) {
-            tokens.push_back(matrix.first_token + at);
-            docs_.row(tokens.back())->store(table.doc_of(slot), std::memory_order_relaxed);
-        }
-        uint32_t end_token = matrix.first_token + matrix.count;
-        token_end_.store(end_token, std::memory_order_relaxed);
+        tokens.resize(matrix.count);
+        std::iota(tokens.begin(), tokens.end(), matrix.first_token);
         graph().add(tokens.data(), matrix.rows, matrix.count, dimensions_);
+    }
+}
+
+void TokenCandidates::load(const std::string& path, const TokenRows& table) {
+    std::vector<uint64_t> tokens;
+    for (uint32_t slot = 0; slot < table.slots(); ++slot) {
+        own(table, slot);
+        TokenRows::Matrix matrix = table.matrix_of(slot);
+        for (uint32_t at = 0; at < matrix.count; ++at) set_bit(tokens, matrix.first_token + at);
+    }
+    std::vector<uint32_t> missing =
+        graph().load(path, {tokens.data(), tokens.size(), table.live_rows()});
+    if (graph().count() > 0 && graph().dimensions() != dimensions_)
+        throw SnapshotError("the graph was written for rows of another length");
+    for (uint32_t token : missing) {
+        uint32_t doc = docs_.row(token)->load(std::memory_order_relaxed);
+        TokenRows::Matrix matrix = table.matrix_of(table.slot_of(doc));
+        const float* row = matrix.rows + size_t(token - matrix.first_token) * dimensions_;
+        graph().add(&token, row, 1, dimensions_);
     }
 }
 
@@ -126,7 +157,7 @@ std::vector<uint64_t> TokenCandidates::allowed_tokens(const CandidateRequest& re
     return words;
 }
 
-std::vector<uint32_t> TokenCandidates::gather(const CandidateRequest& request) const {
+Gathered TokenCandidates::gather(const CandidateRequest& request) const {
     struct Met {
         float gain;  // what the rows it was met by bring, against having been missed by all
         size_t row;  // the last of them + 1
@@ -141,9 +172,11 @@ std::vector<uint32_t> TokenCandidates::gather(const CandidateRequest& request) c
         words = allowed_tokens(request, allowed);
         walk.allow = AllowWords{words.data(), words.size(), allowed};
     }
+    Gathered gathered;
     for (size_t row = 0; row < request.rows; ++row) {
         walk.query = request.query + row * dimensions_;
         Found found = graph().search(walk);
+        gathered.visited += found.explanation.effort.visited;
         for (size_t at = 0; at < found.docs.size(); ++at) {
             uint32_t doc = docs_.row(found.docs[at])->load(std::memory_order_relaxed);
             Met& known = met[doc];
@@ -152,24 +185,18 @@ std::vector<uint32_t> TokenCandidates::gather(const CandidateRequest& request) c
             known.gain += found.distances[at] - found.distances.back();
         }
     }
-    std::vector<Near> ranked;
-    ranked.reserve(met.size());
-    for (const auto& [doc, known] : met) ranked.push_back({known.gain, doc});
-    if (ranked.size() > request.wanted) {
-        std::nth_element(ranked.begin(), ranked.begin() + ptrdiff_t(request.wanted), ranked.end());
-        ranked.resize(request.wanted);
-    }
-    std::vector<uint32_t> docs;
-    for (const Near& near : ranked) docs.push_back(near.slot);
-    return docs;
+    gathered.ranked.reserve(met.size());
+    for (const auto& [doc, known] : met) gathered.ranked.push_back({known.gain, doc});
+    std::sort(gathered.ranked.begin(), gathered.ranked.end());
+    return gathered;
 }
 
-size_t TokenCandidates::wanted(size_t k, size_t ef) const {
+size_t TokenCandidates::docs_for(size_t k, size_t ef) const {
     return std::max(ef, kDocsPerHit * k);
 }
 
-double TokenCandidates::cost(const CandidateRequest& request, double share) const {
-    return double(request.rows) * walk_cost(dimensions_, request.ef, share);
+double TokenCandidates::places(const CandidateRequest& request) const {
+    return double(request.rows) * double(std::max<size_t>(request.ef, 1));
 }
 
 size_t TokenCandidates::memory_bytes() const {

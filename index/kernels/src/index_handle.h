@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "vector_index.h"
@@ -18,5 +20,8 @@ struct IndexHandle {
 };
 
 size_t count_bits(const AllowWords& allow);
+
+// Raises Python's OSError with its number, so that a full disk can be told from the rest.
+[[noreturn]] void raise_os_error(const std::system_error& error, const std::string& path);
 
 }  // namespace weft

@@ -1,35 +1,18 @@
-// MultiVectorIndex: writes, searches, lookups.
+// MultiVectorIndex: writes and lookups.
 #include "multi_vector_index.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <string>
+#include <random>
 
 namespace weft {
 namespace {
 
 constexpr size_t kDeadRowsMin = 4096;  // fewer are not worth a new table
 
-void scan(const TokenRows& table, const MaxSimQuery& query, Nearest& nearest) {
-    // The end is read again and again: what takes the place of a doc that goes meanwhile is met.
-    for (uint32_t slot = 0; slot < table.slots(); ++slot) {
-        if (table.is_deleted(slot)) continue;
-        TokenRows::Matrix matrix = table.matrix_of(slot);
-        nearest.push(query.distance(matrix.rows, matrix.count), slot);
-    }
-}
-
-void scan_allowed(const TokenRows& table, const MaxSimQuery& query, const AllowWords& allow,
-                  Nearest& nearest) {
-    for (size_t word = 0; word < allow.word_count; ++word) {
-        for (uint64_t bits = allow.words[word]; bits != 0; bits &= bits - 1) {
-            uint32_t slot = table.slot_of(uint32_t(word * 64 + size_t(std::countr_zero(bits))));
-            if (slot == kNoSlot) continue;
-            TokenRows::Matrix matrix = table.matrix_of(slot);
-            nearest.push(query.distance(matrix.rows, matrix.count), slot);
-        }
-    }
+uint64_t new_generation() {
+    std::random_device random;
+    return uint64_t(random()) << 32 | random();
 }
 
 }  // namespace
@@ -74,6 +57,7 @@ std::shared_ptr<Candidates> MultiVectorIndex::make_candidates(size_t dimensions)
     else
         made = std::make_shared<TokenCandidates>(settings_.graph, dimensions);
     made->graph().set_codes(codes_);  // The graph is empty: its dimensions come later.
+    if (!row_directory_.empty()) made->graph().set_row_directory(row_directory_);
     return made;
 }
 
@@ -83,6 +67,13 @@ void MultiVectorIndex::set_codes(const std::optional<CodeSettings>& codes) {
     if (codes) check_codes(*codes, Metric::dot, 0);
     if (state.candidates != nullptr) state.candidates->graph().set_codes(codes);
     codes_ = codes;
+}
+
+void MultiVectorIndex::set_row_directory(const std::string& directory) {
+    std::lock_guard guard(writer_mutex_);
+    State state = this->state();
+    row_directory_ = directory;
+    if (state.candidates != nullptr) state.candidates->graph().set_row_directory(directory);
 }
 
 std::string MultiVectorIndex::codes_fault() const {
@@ -99,7 +90,7 @@ void MultiVectorIndex::make_room(State& state, size_t count) {
     if (count > kTokensMax - table->live_rows())
         throw std::length_error("a shard holds at most 2^32 rows of multi-vectors");
     next_token_ = uint32_t(table->live_rows());
-    state = {table, nullptr};
+    state = {table, nullptr, new_generation()};
 }
 
 void MultiVectorIndex::add(const uint32_t* docs, const float* rows, size_t count,
@@ -108,7 +99,8 @@ void MultiVectorIndex::add(const uint32_t* docs, const float* rows, size_t count
     State state = this->state();
     if (count == 0) return;
     check_new(state.table.get(), docs, rows, count, dimensions);
-    if (state.table == nullptr) state.table = std::make_shared<TokenRows>(uint32_t(dimensions));
+    if (state.table == nullptr)
+        state = {std::make_shared<TokenRows>(uint32_t(dimensions)), nullptr, new_generation()};
     make_room(state, count);
     TokenRows& table = *state.table;
     uint32_t begin = table.slots();
@@ -144,94 +136,9 @@ size_t MultiVectorIndex::erase(const uint32_t* docs, size_t count) {
     } else if (table.dead_rows() >= kDeadRowsMin && table.dead_rows() > table.live_rows()) {
         auto smaller = std::make_shared<TokenRows>(table.dimensions());
         smaller->take_over(table, TokenRows::Tokens::keep);
-        set_state({smaller, state.candidates});
+        set_state({smaller, state.candidates, state.generation});
     }
     return erased;
-}
-
-std::vector<float> MultiVectorIndex::prepared_query(const TokenRows& table, const float* query,
-                                                    size_t rows, size_t dimensions) const {
-    if (rows == 0) throw std::invalid_argument("the query has no rows");
-    if (dimensions != table.dimensions()) throw DimensionError(dimensions, table.dimensions());
-    if (!is_finite(query, rows * dimensions))
-        throw std::invalid_argument("the query vector holds a value that is not finite");
-    std::vector<float> ready(query, query + rows * dimensions);
-    if (settings_.metric == Metric::cosine)
-        for (size_t at = 0; at < rows; ++at)
-            normalise(query + at * dimensions, dimensions, ready.data() + at * dimensions);
-    return ready;
-}
-
-Found MultiVectorIndex::search(const MultiVectorRequest& request) const {
-    State state = this->state();
-    Found found;
-    if (state.table == nullptr) return found;
-    const TokenRows& table = *state.table;
-    std::vector<float> query =
-        prepared_query(table, request.query, request.rows, request.dimensions);
-    if (request.k == 0 || std::isnan(request.distance_max)) return found;
-    MaxSimQuery packed(query.data(), request.rows, request.dimensions);
-    size_t eligible = table.live();
-    if (request.allow) eligible = std::min(eligible, request.allow->allowed);
-    Nearest nearest;
-    bool is_found = !is_exact(state, request, eligible) &&
-                    measure_candidates(state, request, query.data(), packed, eligible, nearest);
-    if (!is_found) {
-        nearest.reset(request.k, request.distance_max);
-        if (request.allow)
-            scan_allowed(table, packed, *request.allow, nearest);
-        else
-            scan(table, packed, nearest);
-    }
-    for (const Near& near : nearest.sorted()) {
-        found.docs.push_back(table.doc_of(near.slot));
-        found.distances.push_back(near.distance);
-    }
-    return found;
-}
-
-CandidateRequest MultiVectorIndex::candidates_for(const State& state,
-                                                  const MultiVectorRequest& request,
-                                                  const float* query) const {
-    CandidateRequest wanted;
-    wanted.query = query;
-    wanted.rows = request.rows;
-    wanted.ef = std::max(request.ef, request.k);
-    wanted.wanted = state.candidates->wanted(request.k, wanted.ef);
-    wanted.allow = request.allow ? &*request.allow : nullptr;
-    wanted.table = state.table.get();
-    return wanted;
-}
-
-// Whether a scan of the allowed docs is less work than finding candidates and measuring those.
-bool MultiVectorIndex::is_exact(const State& state, const MultiVectorRequest& request,
-                                size_t eligible) const {
-    if (state.candidates == nullptr || request.route == Route::exact) return true;
-    if (request.route == Route::candidates) return false;
-    const TokenRows& table = *state.table;
-    double lanes = double((request.rows + kMaxSimLanes - 1) / kMaxSimLanes * kMaxSimLanes);
-    double live = double(std::max(table.live(), 1u));
-    double doc = double(table.live_rows()) / live * lanes * double(table.dimensions());
-    CandidateRequest wanted = candidates_for(state, request, nullptr);
-    double candidates = state.candidates->cost(wanted, double(eligible) / live);
-    return double(eligible) * doc <= candidates + double(wanted.wanted) * doc;
-}
-
-// False where there were fewer than asked for, although there are more.
-bool MultiVectorIndex::measure_candidates(const State& state, const MultiVectorRequest& request,
-                                          const float* query, const MaxSimQuery& packed,
-                                          size_t eligible, Nearest& nearest) const {
-    CandidateRequest wanted = candidates_for(state, request, query);
-    nearest.reset(request.k, std::numeric_limits<float>::infinity());
-    for (uint32_t doc : state.candidates->gather(wanted)) {
-        uint32_t slot = state.table->slot_of(doc);
-        if (slot == kNoSlot) continue;
-        TokenRows::Matrix matrix = state.table->matrix_of(slot);
-        nearest.push(packed.distance(matrix.rows, matrix.count), slot);
-    }
-    if (nearest.size() < std::min(request.k, eligible)) return false;
-    nearest.drop_beyond(request.distance_max);
-    return true;
 }
 
 void MultiVectorIndex::distances(const float* query, size_t rows, size_t dimensions,

@@ -107,6 +107,7 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     size_t count() const;
     size_t deleted() const;
     size_t pending() const;
+    uint32_t doc_end() const;  // past the highest doc of any slot, deleted ones too
     size_t memory_bytes() const;
     // Brings the files at `path` up to date: appends to the log, or writes a new snapshot where
     // there is none or the log would become too long. An index without vectors removes them.

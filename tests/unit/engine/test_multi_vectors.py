@@ -28,6 +28,7 @@ from weftdb.core.query import (
 from weftdb.core.types import ObjectId, VectorName
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
+from weftdb.engine.recovery import snapshot_path
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
 from weftdb.storage.object_codec import stored_id
@@ -207,3 +208,57 @@ def test_a_damaged_matrix_is_found_on_opening(
     store.write(batch)
     with pytest.raises(CorruptData, match=f"doc {doc} .*'tokens'.*checksum"):
         open_database().collection("Page")
+
+
+COUNT = 1_500
+
+
+def many_pages(database: Database, encoding: dict[str, object]) -> LocalCollection:
+    config = {"multivector": {"enabled": True, "muvera": encoding}}
+    vectors = {"tokens": {"vectorizer": {"none": {}}, "vectorIndexConfig": config}}
+    made = database.create_collection(parse_collection({"class": "Page", "vectorConfig": vectors}))
+    random = np.random.default_rng(2)
+    drafts = [
+        ObjectDraft(uid(n + 1), {}, {TOKENS: random.normal(size=(3, 8)).astype(np.float32)})
+        for n in range(COUNT)
+    ]
+    assert made.put(drafts) == [None] * COUNT
+    assert made.wait_indexed(60)
+    for chore in made.chores:
+        chore.finish()
+    return made
+
+
+@pytest.mark.parametrize("encoding", [{}, {"enabled": True, "ksim": 2}], ids=["rows", "muvera"])
+@pytest.mark.parametrize("damage", ["none", "cut", "flipped", "matrices", "graph", "all"])
+def test_files_of_candidates_over_a_restart(
+    open_database: Callable[[], Database],
+    database: Database,
+    encoding: dict[str, object],
+    damage: str,
+) -> None:
+    pages = many_pages(database, encoding)
+    query = np.random.default_rng(3).normal(size=(2, 8)).astype(np.float32)
+    before = found(pages, near_tokens(query), limit=10)
+    path = snapshot_path(pages.shard, TOKENS)
+    (graph,) = path.parent.glob(f"{path.name}.*")
+    content = path.read_bytes()
+    match damage:
+        case "cut":
+            path.write_bytes(content[:-1_000])
+        case "flipped":
+            path.write_bytes(content[:60] + bytes([content[60] ^ 8]) + content[61:])
+        case "matrices" | "all":
+            path.unlink()
+    if damage in ("graph", "all"):
+        graph.unlink()
+    again = open_database().collection("Page")
+    index = again.shard.vectors[TOKENS]
+    if damage == "none":
+        assert index.pending == 0
+    assert index.count == COUNT
+    assert again.wait_indexed(60)
+    assert found(again, near_tokens(query), limit=10) == before
+    index.save(path)
+    graphs = [one for one in path.parent.glob(f"{path.name}.*") if one.suffix != ".log"]
+    assert len(graphs) == 1  # What no matrices belong to is gone.

@@ -1,0 +1,146 @@
+"""Which way a multi-vector search goes, how many docs it measures, and what it tells of that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pyroaring import BitMap
+
+from weftdb.core.config import IndexConfig
+from weftdb.core.schema import Compression, HnswSettings, Muvera, Quantizer, VectorConfig
+from weftdb.core.search_explanation import CandidateExplanation
+from weftdb.core.types import Rows, VectorName
+from weftdb.index.allow_list import AllowList
+from weftdb.index.ports import Compactable, Quantizable
+
+pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
+
+from weftdb.index.multi_vector import MultiVectorIndex, Route
+
+DIM = 24
+DOCS = 3_000
+K = 10
+ways = pytest.mark.parametrize("muvera", [None, Muvera()], ids=["rows", "muvera"])
+
+
+def make(muvera: Muvera | None, **settings: object) -> MultiVectorIndex:
+    config = VectorConfig(
+        VectorName("m"), multi_vector=True, muvera=muvera, hnsw=HnswSettings(**settings)
+    )
+    return MultiVectorIndex(config, IndexConfig())
+
+
+def corpus(count: int) -> list[Rows]:
+    """Docs about topics: rows near one of thirty directions."""
+    random = np.random.default_rng(11)
+    topics = random.normal(size=(30, DIM))
+    docs = []
+    for topic in random.integers(0, 30, size=count).tolist():
+        rows = 0.6 * topics[topic] + random.normal(size=(int(random.integers(2, 7)), DIM))
+        docs.append((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
+    return docs
+
+
+def filled(muvera: Muvera | None, count: int = DOCS, **settings: object) -> MultiVectorIndex:
+    index, docs = make(muvera, **settings), corpus(count)
+    ids = np.repeat(np.arange(count, dtype=np.uint32), [len(rows) for rows in docs])
+    index.add(ids, np.concatenate(docs))
+    assert index.wait_indexed(120)
+    return index
+
+
+def queries(count: int, seed: int = 5) -> list[Rows]:
+    random = np.random.default_rng(seed)
+    docs = corpus(DOCS)
+    chosen = [docs[number] for number in random.integers(0, DOCS, size=count).tolist()]
+    return [(rows + 0.2 * random.normal(size=rows.shape)).astype(np.float32) for rows in chosen]
+
+
+def explained(index: MultiVectorIndex, query: Rows, **how: object) -> CandidateExplanation:
+    found = index.search(query, K, **how)  # type: ignore[arg-type]
+    assert isinstance(found.explanation, CandidateExplanation)
+    return found.explanation
+
+
+@pytest.fixture(scope="module", params=[None, Muvera()], ids=["rows", "muvera"])
+def index(request: pytest.FixtureRequest) -> MultiVectorIndex:
+    return filled(request.param)
+
+
+def test_few_docs_are_all_measured() -> None:
+    index = filled(Muvera(), 500)
+    said = explained(index, queries(1)[0])
+    assert (said.plan, said.distances, said.expected_recall) == ("exact", 500, 1.0)
+    assert said.reason == "so few docs that no graph is kept"
+
+
+def test_recall_is_reached_and_told(index: MultiVectorIndex) -> None:
+    for query in queries(60, seed=6):
+        index.search(query, K, route=Route.CANDIDATES)  # What follows is learned from these.
+    hits, expected = 0, []
+    for query in queries(60):
+        exact = index.search(query, K, route=Route.EXACT)
+        near = index.search(query, K, route=Route.CANDIDATES)
+        hits += len(set(exact.doc_ids.tolist()) & set(near.doc_ids.tolist()))
+        assert isinstance(near.explanation, CandidateExplanation)
+        expected.append(near.explanation.expected_recall)
+    recall = hits / (60 * K)
+    assert recall >= 0.96
+    assert abs(recall - np.mean(expected)) < 0.04
+
+
+def test_an_ef_that_is_set_is_obeyed(index: MultiVectorIndex) -> None:
+    is_encoded = explained(index, queries(1)[0], route=Route.CANDIDATES).plan == "muvera"
+    for query in queries(5):
+        for ef in (20, 100):
+            said = explained(index, query, ef=ef, route=Route.CANDIDATES)
+            assert said.ef == ef
+            assert said.distances <= (4 * ef if is_encoded else max(ef, 4 * K))
+            assert said.overrides == ""
+
+
+def test_few_allowed_are_all_measured(index: MultiVectorIndex) -> None:
+    allow = AllowList(BitMap(range(0, DOCS, 300)))
+    said = explained(index, queries(1)[0], allow=allow)
+    assert (said.plan, said.distances) == ("exact", DOCS // 300)
+    assert said.reason == "no more docs are eligible than would be measured anyway"
+
+
+def test_cheaper_routes_win(index: MultiVectorIndex) -> None:
+    """Either is taken with a reason, and both are tried now and then."""
+    for query in queries(70):
+        said = explained(index, query)
+        assert said.reason
+        assert said.distances <= DOCS
+        assert said.plan != "exact" or said.distances == DOCS
+
+
+def test_target_recall_is_what_is_aimed_at() -> None:
+    index, measured = filled(Muvera(), 1_500), {}
+    for target in (0.8, 0.99):
+        index.configure(HnswSettings(target_recall=target))
+        for query in queries(40):
+            index.search(query, K, route=Route.CANDIDATES)
+        measured[target] = sum(
+            explained(index, query, route=Route.CANDIDATES).distances for query in queries(40)
+        )
+    assert measured[0.8] < measured[0.99]
+
+
+@ways
+def test_quantizers_change_under_way(muvera: Muvera | None) -> None:
+    index = filled(muvera, 1_500)
+    assert isinstance(index, Quantizable)
+    assert isinstance(index, Compactable)
+    for kind in (Compression.BINARY, Compression.SCALAR, None, Compression.ROTATIONAL):
+        quantizer = None if kind is None else Quantizer(kind)
+        index.quantize(
+            VectorConfig(VectorName("m"), multi_vector=True, muvera=muvera, quantizer=quantizer)
+        )
+        assert index.wait_indexed(60)
+        assert index.quantizer_fault == ""
+        query = queries(1)[0]
+        found = index.search(query, K, ef=200, route=Route.CANDIDATES)
+        assert index.distances(query, found.doc_ids).tolist() == found.distances.tolist()
+        exact = index.search(query, K, route=Route.EXACT)
+        assert len(set(found.doc_ids.tolist()) & set(exact.doc_ids.tolist())) >= 8
