@@ -20,6 +20,7 @@ from weftdb.core.definition import (
     Surroundings,
     add_property,
     drop_property_index,
+    drop_vector_index,
     parse_collection,
     update_collection,
 )
@@ -105,6 +106,12 @@ class Catalogue:
         with self._lock:
             old = self.get(name)
             self._store(old, drop_property_index(old, property_name, index))
+
+    def drop_vector_index(self, name: str, vector: str) -> None:
+        """Give the index of one vector back; its vectors stay stored."""
+        with self._lock:
+            old = self.get(name)
+            self._store(old, drop_vector_index(old, vector))
 
     def delete(self, name: str) -> bool:
         """Drop a collection and its objects; False if there was none."""

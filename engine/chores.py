@@ -17,7 +17,7 @@ from weftdb.engine.relinking import LinkChore
 from weftdb.engine.shard import Shard
 from weftdb.engine.upgrades import UpgradeChore
 from weftdb.index.building import BuildingIndex
-from weftdb.index.ports import Tunable, VectorIndex
+from weftdb.index.ports import Quantizable, Tunable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 
 log = logging.getLogger("weftdb.maintenance")
@@ -79,7 +79,9 @@ class SnapshotChore:
         saved = self._saved_doc_id if self._index is self._saved_index else 0
         # Vectors that waited for their links then and have them now.
         linked = max(self._saved_pending - self._index.pending, 0)
-        return self._shard.docs.next_doc_id - saved + linked
+        # Codes that a changed quantizer has made.
+        codes = self._index.unsaved_codes if isinstance(self._index, Quantizable) else 0
+        return self._shard.docs.next_doc_id - saved + linked + codes
 
     @property
     def _index(self) -> VectorIndex:

@@ -37,11 +37,12 @@ from weftdb.engine.expiry import ExpiryChore, SweepCall
 from weftdb.engine.link_queue import LinkQueues
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.reader import read
+from weftdb.engine.recovery import forget_snapshot
 from weftdb.engine.shard import Shard
 from weftdb.engine.steps import Steps, run
 from weftdb.engine.vectorization import fill_vectors
 from weftdb.engine.writer import DELETE_DOCS_PER_BATCH, ShardWriter
-from weftdb.index.ports import RecallReport, Tunable
+from weftdb.index.ports import Quantizable, QuantizerReport, RecallReport, Tunable
 from weftdb.modules.ports import Vectorizers
 from weftdb.modules.text import object_text
 from weftdb.storage.kv import Ticket
@@ -249,6 +250,15 @@ class LocalCollection:
         return sum(index.memory_bytes() for index in self.shard.vectors.values())
 
     @property
+    def quantizers(self) -> Mapping[VectorName, QuantizerReport]:
+        """Where the vectors stand that have a quantizer."""
+        return {
+            name: QuantizerReport(index.code_bytes, index.quantizer_fault)
+            for name, index in self.shard.vectors.items()
+            if isinstance(index, Quantizable) and (index.code_bytes or index.quantizer_fault)
+        }
+
+    @property
     def term_bytes(self) -> int:
         """Memory of the inverted index, without what its cache holds."""
         return self.shard.text.memory_bytes()
@@ -273,6 +283,9 @@ class LocalCollection:
     def reconfigure(self, definition: Collection) -> None:
         """Take a changed definition."""
         self._writer.reconfigure(definition)
+        for vector in definition.vectors:
+            if vector.hnsw.skip:
+                forget_snapshot(self.shard, vector.name)
         self.chores = [*shard_chores(self.shard, self._env, self.chores), self._expiry]
         self._wake()
 

@@ -122,13 +122,14 @@ class Database:
     def update_collection(self, definition: Collection) -> LocalCollection:
         """Replace a definition by a compatible one (core/definition decided that it is).
 
-        Raises Overloaded, before anything is written, where there is no room for an index that
-        would have to be built.
+        Raises, before anything is written, Overloaded where there is no room for an index that
+        would have to be built, and SchemaViolation where settings do not suit the stored vectors.
         """
         with self._lock:
             self._check_open()
             held = self.collection(definition.name)
             self._check_vectors(definition)
+            held.shard.check_lengths(definition)
             needed = held.shard.build_bytes(definition)
             batch = WriteBatch()
             row = _row(definition, held.shard.shard_id, held.shard_name)

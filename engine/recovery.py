@@ -18,7 +18,7 @@ from weftdb.engine.shard import Shard
 from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.upgrades import restore_upgrade
 from weftdb.index.allow_list import AllowList
-from weftdb.index.ports import Compactable, VectorIndex
+from weftdb.index.ports import Compactable, Quantizable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 
 log = logging.getLogger("weftdb.recovery")
@@ -31,6 +31,13 @@ FETCH_DOCS = 4_096
 def snapshot_path(shard: Shard, name: VectorName) -> Path:
     """Where the snapshot of a vector space lies; names are hex because they may differ in case."""
     return shard.directory / f"vector-{name.encode().hex() or 'unnamed'}.snapshot"
+
+
+def forget_snapshot(shard: Shard, name: VectorName) -> None:
+    """Remove the files of a vector that has no index any more."""
+    path = snapshot_path(shard, name)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink(missing_ok=True)
 
 
 def load_vectors(shard: Shard) -> None:
@@ -52,6 +59,8 @@ def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> DocIds
         return live.doc_ids()
     if isinstance(index, Compactable) and index.log_fault:
         log.warning("the log of %s is cut: %s", path, index.log_fault)
+    if isinstance(index, Quantizable) and index.code_file_fault:
+        log.warning("the codes of %s are made again: %s", path, index.code_file_fault)
     return missing
 
 

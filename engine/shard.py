@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from weftdb.core.config import Config
+from weftdb.core.definition.vector_index import check_length
 from weftdb.core.errors import ObjectNotFound
 from weftdb.core.limits import ID_CACHE_BYTES_MAX
 from weftdb.core.memory_estimate import link_bytes, row_bytes
@@ -234,6 +235,13 @@ class Shard:
             end=DocId(self.docs.next_doc_id),
             dimensions=before.dimensions,
         )
+
+    def check_lengths(self, schema: Collection) -> None:
+        """Raise SchemaViolation where settings in `schema` do not suit the vectors stored here."""
+        for vector in schema.vectors:
+            index = self.vectors.get(vector.name)
+            if index is not None and index.dimensions:
+                check_length(vector, index.dimensions)
 
     def build_bytes(self, schema: Collection) -> int:
         """What the indexes take at most that `schema` asks for and that must be built."""

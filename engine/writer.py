@@ -6,7 +6,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weftdb.core.errors import Closed, DimensionMismatch, ObjectExists, ObjectNotFound, WeftError
+from weftdb.core.definition.vector_index import check_length
+from weftdb.core.errors import (
+    Closed,
+    DimensionMismatch,
+    ObjectExists,
+    ObjectNotFound,
+    SchemaViolation,
+    WeftError,
+)
 from weftdb.core.objects import ObjectDraft
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, VectorName, Version, format_object_id
@@ -128,6 +136,11 @@ class ShardWriter:
             size = vector.shape[-1]
             if known is not None and known != size:
                 return _wrong_length(vector.ndim, size, known)
+            if known is None:
+                try:
+                    check_length(self._shard.schema.vector_by_name.get(name), size)
+                except SchemaViolation as error:
+                    return error
         for name, vector in draft.vectors.items():
             dimensions.setdefault(name, vector.shape[-1])
         return None

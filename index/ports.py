@@ -241,6 +241,26 @@ class Upgradable(Protocol):
 class Quantizable(Protocol):
     """An index that can hold codes of its vectors (index/hnsw/graph.py)."""
 
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of the code that stands for a vector in searches; 0 while they use vectors."""
+        ...
+
+    @property
+    def quantizer_fault(self) -> str:
+        """Why the codes that were asked for could not be made; empty where they could."""
+        ...
+
+    @property
+    def code_file_fault(self) -> str:
+        """What was wrong with the saved codes when they were loaded; empty where nothing was."""
+        ...
+
+    @property
+    def unsaved_codes(self) -> int:
+        """Codes that were made since the last save because the quantizer or the graph changed."""
+        ...
+
     def quantize(self, config: VectorConfig) -> None:
         """Take the quantizer of a changed definition, or none, while searches go on."""
         ...
@@ -248,6 +268,15 @@ class Quantizable(Protocol):
     def keep_rows_in(self, directory: Path) -> None:
         """Let vectors leave memory for a nameless file there while codes stand for them."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizerReport:
+    """Bytes of the code that stands for a vector in searches (0: searches use vectors), and why
+    what was asked for could not be done; empty where it could."""
+
+    code_bytes: int
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)

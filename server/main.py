@@ -222,6 +222,7 @@ def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
         recalls,
         local.graph_upkeep,
         len(queues.faults()),
+        local.quantizers,
     )
 
 

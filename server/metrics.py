@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from weftdb.core.types import VectorName
 from weftdb.engine.compaction import GraphUpkeep
+from weftdb.index.ports import QuantizerReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -43,6 +45,7 @@ class CollectionFigures:
     recalls: Sequence[RecallFigures] = ()
     graphs: GraphUpkeep = field(default_factory=GraphUpkeep)
     link_faults: int = 0
+    quantizers: Mapping[VectorName, QuantizerReport] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ class _FiguresCollector(Collector):
         yield from _queues(collections)
         yield from _graphs(collections)
         yield from _recalls(collections)
+        yield from _quantizers(collections)
         for name, value in self._figures.store().items():
             yield GaugeMetricFamily(f"weftdb_store_{name}", f"RocksDB: {name}.", value=value)
         if self._figures.resources is not None:
@@ -221,6 +225,25 @@ def _recalls(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
             if recall.achieved is not None:
                 achieved.add_metric(key, recall.achieved)
     yield from (target, achieved, ef)
+
+
+def _quantizers(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
+    labels = ("collection", "vector")
+    size = GaugeMetricFamily(
+        "weftdb_vector_code_bytes",
+        "Length of the code that stands for a vector in searches; 0 while they use vectors.",
+        labels=labels,
+    )
+    faults = GaugeMetricFamily(
+        "weftdb_quantizer_faults",
+        "1 where a quantizer could not do what was asked for; the log says why.",
+        labels=labels,
+    )
+    for collection in collections:
+        for vector, report in collection.quantizers.items():
+            size.add_metric((collection.name, vector), report.code_bytes)
+            faults.add_metric((collection.name, vector), 1 if report.fault else 0)
+    yield from (size, faults)
 
 
 def _resources(figures: ResourceFigures) -> Iterator[Metric]:

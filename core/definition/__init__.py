@@ -3,6 +3,7 @@
 from weftdb.core.definition.changes import (
     add_property,
     drop_property_index,
+    drop_vector_index,
     replace_property,
     update_collection,
 )
@@ -13,6 +14,7 @@ __all__ = [
     "Surroundings",
     "add_property",
     "drop_property_index",
+    "drop_vector_index",
     "load_collection",
     "parse_collection",
     "replace_property",

@@ -18,10 +18,12 @@ from weftdb.core.definition.surroundings import Surroundings
 from weftdb.core.errors import FormatViolation, SchemaViolation, Unsupported
 from weftdb.core.schema import (
     Collection,
+    IndexKind,
     Property,
     canonical_collection_name,
     canonical_property_name,
 )
+from weftdb.core.types import VectorName
 
 Json = Mapping[str, Any]
 
@@ -154,6 +156,38 @@ def drop_property_index(old: Collection, property_name: str, index: str) -> Coll
     return replace(
         old, properties=properties, definition={**old.definition, "properties": rendered}
     )
+
+
+def drop_vector_index(old: Collection, vector: str) -> Collection:
+    """Return `old` with one vector that is only stored from now on (`skip`).
+
+    Raises SchemaViolation where there is no such vector, or its kind of index cannot be left out.
+    """
+    held = old.vector_by_name.get(VectorName(vector))
+    if held is None:
+        raise SchemaViolation(f'vector "{vector}": not found in class {old.name}')
+    if held.index not in (IndexKind.HNSW, IndexKind.DYNAMIC):
+        raise SchemaViolation(
+            f'vector "{vector}": an index of type {held.index.value} cannot be deleted'
+        )
+    if held.hnsw.skip:
+        return old
+    is_named = "vectorConfig" in old.definition
+    before = old.definition["vectorConfig"][vector] if is_named else old.definition
+    settings = before["vectorIndexConfig"]
+    if held.index is IndexKind.DYNAMIC:
+        settings = {**settings, "hnsw": {**settings["hnsw"], "skip": True}}
+    else:
+        settings = {**settings, "skip": True}
+    after = {**before, "vectorIndexConfig": settings}
+    if is_named:
+        after = {
+            **old.definition,
+            "vectorConfig": {**old.definition["vectorConfig"], vector: after},
+        }
+    skipped = replace(held, hnsw=replace(held.hnsw, skip=True))
+    vectors = tuple(skipped if item is held else item for item in old.vectors)
+    return replace(old, vectors=vectors, definition=after)
 
 
 def _without_index(item: Property, key: str) -> Property:

@@ -76,6 +76,22 @@ def check_metric(metric: Metric, quantizer: Quantizer | None, kind: str) -> None
         )
 
 
+def check_dimensions(quantizer: Quantizer | None, dimensions: int) -> None:
+    """Raise SchemaViolation where vectors of this length cannot be cut into the segments of pq."""
+    if quantizer is None or quantizer.kind is not Compression.PRODUCT or not quantizer.segments:
+        return
+    if quantizer.encoder == "tile" and quantizer.segments != dimensions:
+        raise SchemaViolation(
+            "invalid pq config: the tile encoder needs as many segments as dimensions: "
+            f"{quantizer.segments} segments, vectors of length {dimensions}"
+        )
+    if dimensions % quantizer.segments:
+        raise SchemaViolation(
+            "invalid pq config: segments must divide the length of the vectors: "
+            f"{quantizer.segments} segments, vectors of length {dimensions}"
+        )
+
+
 def default_quantizer(setting: str) -> tuple[Compression, int]:
     """Read DEFAULT_QUANTIZATION: kind and, for rq, bits. Raises SchemaViolation."""
     known = {kind.value: (kind, 8) for kind in Compression}

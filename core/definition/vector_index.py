@@ -13,6 +13,7 @@ from weftdb.core.definition.json_fields import Fields
 from weftdb.core.definition.quantizers import (
     METRICS,
     Rendered,
+    check_dimensions,
     check_metric,
     parse_flat_quantizers,
     parse_hfresh_quantizer,
@@ -26,6 +27,7 @@ from weftdb.core.schema import (
     Metric,
     Muvera,
     Quantizer,
+    VectorConfig,
 )
 
 VECTOR_CACHE_OBJECTS_MAX = 1_000_000_000_000
@@ -84,6 +86,13 @@ def parse_index(
     if kind is IndexKind.HFRESH:
         return _hfresh(fields, defaults)
     return _dynamic(fields, defaults)
+
+
+def check_length(vector: VectorConfig | None, dimensions: int) -> None:
+    """Raise SchemaViolation where the settings of a vector do not suit vectors of this length."""
+    # Codes of multi-vectors are made of their encodings, whose length is another one.
+    if vector is not None and not vector.multi_vector and not vector.hnsw.skip:
+        check_dimensions(vector.quantizer, dimensions)
 
 
 def _metric(fields: Fields, defaults: IndexDefaults) -> Metric:

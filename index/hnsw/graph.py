@@ -179,6 +179,16 @@ class HnswIndex:
         return _native.codes_fault_of(self._native)
 
     @property
+    def code_file_fault(self) -> str:
+        """What was wrong with the saved codes when they were loaded; empty where nothing was."""
+        return _native.code_file_fault_of(self._native)
+
+    @property
+    def unsaved_codes(self) -> int:
+        """Codes that were made since the last save because the quantizer or the graph changed."""
+        return _native.unsaved_codes_of(self._native)
+
+    @property
     def dimensions(self) -> int | None:
         """Length of the stored vectors; None while there are none."""
         return self._native.dimensions or None
@@ -315,7 +325,7 @@ class HnswIndex:
         """Bring the files at `path` up to date: what changed goes to the commit log beside it.
 
         Without a snapshot there, or when the log would become too long, a new snapshot takes its
-        place. All of it is derived data. Raises DiskFull, OSError.
+        place. Codes go to a file of their own. All of it is derived data. Raises DiskFull, OSError.
         """
         try:
             self._native.save(str(path))
@@ -327,7 +337,7 @@ class HnswIndex:
             raise _translated(error) from error
 
     def load(self, path: Path, live: AllowList) -> DocIds:
-        """Take over a snapshot, without the docs that are not `live` any more.
+        """Take over a snapshot and its codes, without the docs that are not `live` any more.
 
         Returns the live docs that the snapshot lacks, ascending: their vectors, if they have one,
         come from the store. Requires: nothing was added. Raises CorruptData for a file that is

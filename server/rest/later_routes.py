@@ -26,7 +26,6 @@ FEATURES: tuple[tuple[str, str, str], ...] = (
     ("index management", "PUT", "/schema/{name}/properties/{prop}/index/{index}"),
     ("index management", "POST", "/schema/{name}/properties/{prop}/index/{index}/rebuild"),
     ("index management", "POST", "/schema/{name}/properties/{prop}/index/{index}/cancel"),
-    ("index management", "DELETE", "/schema/{name}/vectors/{vector}/index"),
     ("aliases", "GET POST", "/aliases"),
     ("aliases", "GET PUT DELETE", "/aliases/{alias}"),
     ("backups", "GET POST", "/backups/{backend}"),

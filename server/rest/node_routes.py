@@ -154,13 +154,14 @@ def _shards(
     for schema in collections:
         local = context.catalogue.local(schema.name)
         queues = dict(_in_first(local, local.pending))
+        is_compressed = any(report.code_bytes for report in local.quantizers.values())
         for name, count in _in_first(local, local.count() if queues else 0):
             if wanted in ("", name):
                 out.append(
                     {
                         "asyncReplicationStatus": [],
                         "class": schema.name,
-                        "compressed": False,
+                        "compressed": is_compressed,
                         "loaded": True,
                         "name": name,
                         "numberOfReplicas": schema.replication_factor,

@@ -71,3 +71,14 @@ async def drop_property_index(request: Request, name: str, prop: str, index: str
     except UnknownCollection as error:
         return refusal(422, str(error))
     return empty_reply()
+
+
+@router.delete("/schema/{name}/vectors/{vector}/index")
+async def drop_vector_index(request: Request, name: str, vector: str) -> Response:
+    """Give the index of a vector back; the vectors stay stored."""
+    catalogue = context_of(request).catalogue
+    try:
+        await run_in_threadpool(catalogue.drop_vector_index, name, vector)
+    except UnknownCollection as error:
+        return refusal(422, str(error))
+    return empty_reply()

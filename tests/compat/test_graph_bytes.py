@@ -1,4 +1,5 @@
-"""Golden bytes of a graph's snapshot (version 2) and commit log (version 1): they open forever.
+"""Golden bytes of a graph's snapshot (version 2), commit log and code file (version 1): they open
+forever.
 
 Little-endian machines only: the files are in the byte order of the machine.
 """
@@ -39,6 +40,20 @@ LOG = bytes.fromhex(
     "100000000400000009000000090000000100000001000000a219398b62032b45"
 )
 """Doc 30 at (8, 64) is added, doc 3 deleted."""
+CODES = bytes.fromhex(
+    "57454654434f4445010000000403020102000000020000000100000008000000000000000001000000000000"
+    "0100000008000000000000000800000000000000080000000000000002000000000000007f11f91cd5fee438"
+    "00000000c5c4443ec0d13f6cfedd9ce00000000008000000a1a196483714abe500000000c5c4443e00000000"
+    "000000000000000000000000000000000000000000000000cdcc4c3e00002041000000400505000000000000"
+    "00000000000000000000000050ec443e0000f8410000a0410a15000000000000000000000000000000000000"
+    "35ab433e00007c420000b442102f000000000000000000000000000000000000ff41453e0000d04200008843"
+    "15530000000000000000000000000000000000004eec443e00001c43008022441a8200000000000000000000"
+    "00000000000000008529453e00005a430080a6441fbb000000000000000000000000000000000000a0d0443e"
+    "008091430020194524ff000000000000000000000000000015014e0427aa42bf080000000100000001cfe8bf"
+    "76ba27f0000000000bc17f3e00809443000082452aff0000000000000000000000000000f794fe5b5a6c92b8"
+)
+"""SQ of the same docs, learned from the first eight; the last one appended."""
+CODES_BEFORE = 384
 ROWS = np.array([[x, x * x] for x in range(9)], dtype=np.float32)
 DOCS = np.array([0, 3, 6, 9, 12, 15, 18, 21, 30], dtype=np.uint32)
 GENERATION = slice(64, 72)
@@ -89,3 +104,39 @@ def test_the_same_bytes_are_written_today(tmp_path: Path) -> None:
     assert log[nodes] == LOG[nodes]
     end = slice(-(8 + 16 + 8), None)
     assert log[end] == LOG[end]
+
+
+def coded() -> _native.VectorIndex:
+    index = make()
+    settings = {"bits": 8, "segments": 0, "centroids": 256, "tile": False, "log_normal": True}
+    _native.set_codes(
+        index, _native.CodeSettings("sq", training_limit=8, rescore_limit=20, **settings)
+    )
+    return index
+
+
+def test_golden_codes_open(tmp_path: Path) -> None:
+    (tmp_path / "s").write_bytes(SNAPSHOT)
+    (tmp_path / "s.log").write_bytes(LOG)
+    (tmp_path / "s.codes").write_bytes(CODES)
+    index = coded()
+    index.load(str(tmp_path / "s"), words([doc for doc in DOCS.tolist() if doc != 3]))
+    assert _native.code_file_fault_of(index) == ""
+    assert _native.code_bytes_of(index) == 32
+    bounds = _native.SearchBounds(None, "")
+    docs, distances, _ = index.search(ROWS[8], 2, 10, None, bounds, float("inf"))
+    assert docs.tolist() == [30, 21]
+    assert distances.tolist() == [0.0, 1.0 + 15.0**2]
+    assert _native.unsaved_codes_of(index) == 0
+
+
+def test_the_same_codes_are_written_today(tmp_path: Path) -> None:
+    index, path = coded(), tmp_path / "s"
+    index.add(DOCS[:8], ROWS[:8])
+    assert index.wait_indexed(30)
+    index.save(str(path))
+    assert (tmp_path / "s.codes").read_bytes() == CODES[:CODES_BEFORE]
+    index.add(DOCS[8:], ROWS[8:])
+    assert index.wait_indexed(30)
+    index.save(str(path))
+    assert (tmp_path / "s.codes").read_bytes() == CODES

@@ -57,8 +57,7 @@ CodesHandle make_codes(const CodeSettings& settings, const std::string& metric,
     nb::gil_scoped_release free;
     Metric space = metric_of(metric);
     auto training = CodeTraining::begin(settings, space, dimensions, std::move(sample));
-    while (!training->step()) {
-    }
+    for (size_t step = 0; step < training->steps(); ++step) training->step(step);
     return {Codes::restore(settings, space, dimensions, std::move(training->learned), chosen)};
 }
 
@@ -158,6 +157,16 @@ void bind_codes(nb::module_& m) {
             return codes == nullptr ? 0 : codes->words() * sizeof(float);
         },
         nb::arg("index"), "Bytes of a code that searches use now; 0 where they use none.");
+    m.def(
+        "code_file_fault_of", [](const IndexHandle& self) { return self.index->code_file_fault(); },
+        nb::arg("index"), "What was wrong with the code file when it was loaded, or nothing.");
+    m.def(
+        "unsaved_codes_of",
+        [](const IndexHandle& self) {
+            nb::gil_scoped_release free;
+            return self.index->unsaved_codes();
+        },
+        nb::arg("index"), "Codes that were made since the last save, for another kind or graph.");
     m.def(
         "codes_fault_of", [](const IndexHandle& self) { return self.index->codes_fault(); },
         nb::arg("index"), "Why codes that were asked for could not be made, or nothing.");

@@ -1,6 +1,7 @@
 // Portable sums over codes, and the choice of instruction set.
 #include "code_sums.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -63,24 +64,51 @@ void sum_tables(const float* tables, size_t width, const float* const* codes, si
     }
 }
 
-size_t nearest(const float* point, const float* centroids, size_t count, size_t width) {
-    size_t best = 0;
-    float least = std::numeric_limits<float>::infinity();
-    for (size_t number = 0; number < count; ++number) {
-        float square = 0.0f;
-        for (size_t axis = 0; axis < width; ++axis) {
-            float gap = centroids[axis * count + number] - point[axis];
-            square += gap * gap;
+void nearest(const float* const* points, size_t count, size_t skip, const float* centroids,
+             size_t centroid_count, size_t width, uint32_t* out) {
+    for (size_t at = 0; at < count; ++at) {
+        const float* point = points[at] + skip;
+        uint32_t best = 0;
+        float least = std::numeric_limits<float>::infinity();
+        for (size_t number = 0; number < centroid_count; ++number) {
+            float square = 0.0f;
+            for (size_t axis = 0; axis < width; ++axis) {
+                float gap = centroids[axis * centroid_count + number] - point[axis];
+                square += gap * gap;
+            }
+            if (square < least) {
+                least = square;
+                best = uint32_t(number);
+            }
         }
-        if (square < least) {
-            least = square;
-            best = number;
-        }
+        out[at] = best;
     }
-    return best;
 }
 
-const CodeSums kPortable = {sum_bytes, sum_halves, sum_bits, sum_tables, nearest};
+void squares(const float* point, const float* centroids, size_t centroid_count, size_t width,
+             float* out) {
+    std::fill(out, out + centroid_count, 0.0f);
+    for (size_t axis = 0; axis < width; ++axis) {
+        const float* values = centroids + axis * centroid_count;
+        for (size_t number = 0; number < centroid_count; ++number) {
+            float gap = point[axis] - values[number];
+            out[number] += gap * gap;
+        }
+    }
+}
+
+void products(const float* point, const float* centroids, size_t centroid_count, size_t width,
+              float* out) {
+    std::fill(out, out + centroid_count, 0.0f);
+    for (size_t axis = 0; axis < width; ++axis) {
+        const float* values = centroids + axis * centroid_count;
+        for (size_t number = 0; number < centroid_count; ++number)
+            out[number] -= point[axis] * values[number];
+    }
+}
+
+const CodeSums kPortable = {sum_bytes, sum_halves, sum_bits, sum_tables,
+                            nearest,   squares,    products};
 
 }  // namespace
 

@@ -2,7 +2,7 @@
 //
 // Each takes one question and many codes; `skip` is the number of floats before the bytes of a
 // code. All of them are whole-number sums, so every instruction set gives the same;
-// `tables` and `nearest` work on floats.
+// `tables`, `nearest`, `squares` and `products` work on floats.
 #pragma once
 
 #include <cstddef>
@@ -26,9 +26,16 @@ struct CodeSums {
     // Sum of table[i][byte i], tables of `width` floats one after the other.
     void (*tables)(const float* tables, size_t width, const float* const* codes, size_t count,
                    size_t segments, float* out);
-    // The number of the centroid nearest to a point. Centroids come axis by axis: their `count`
-    // first values, then their second ones.
-    size_t (*nearest)(const float* point, const float* centroids, size_t count, size_t width);
+    // The numbers of the centroids nearest to each of many points, which lie behind `skip` floats.
+    // Centroids come axis by axis: their first values (`centroid_count`), then their second ones.
+    void (*nearest)(const float* const* points, size_t count, size_t skip, const float* centroids,
+                    size_t centroid_count, size_t width, uint32_t* out);
+    // Squared distances of one point to all centroids.
+    void (*squares)(const float* point, const float* centroids, size_t centroid_count, size_t width,
+                    float* out);
+    // Products of one point with all centroids, negated.
+    void (*products)(const float* point, const float* centroids, size_t centroid_count,
+                     size_t width, float* out);
 };
 
 const CodeSums& code_sums_for(Simd simd);

@@ -127,66 +127,175 @@ WEFT_AVX512 void tables_avx512(const float* tables, size_t width, const float* c
     }
 }
 
+// Several points at once: their comparisons, each waiting for the one before, overlap.
+template <int Points>
+WEFT_AVX512 WEFT_INLINE void nearest_to_points(const float* const* points, size_t skip,
+                                               const float* centroids, size_t count, size_t width,
+                                               uint32_t* out) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512 least[Points];
+    __m512i numbers[Points];
+    for (int point = 0; point < Points; ++point) {
+        least[point] = _mm512_set1_ps(std::numeric_limits<float>::infinity());
+        numbers[point] = _mm512_setzero_si512();
+    }
+    for (size_t at = 0; at < count; at += 16) {
+        size_t rest = count - at;
+        __mmask16 mask = rest >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << rest) - 1u);
+        __m512 squares[Points];
+        for (int point = 0; point < Points; ++point) squares[point] = _mm512_setzero_ps();
+        for (size_t axis = 0; axis < width; ++axis) {
+            __m512 values = _mm512_maskz_loadu_ps(mask, centroids + axis * count + at);
+            for (int point = 0; point < Points; ++point) {
+                __m512 gap = _mm512_sub_ps(values, _mm512_set1_ps(points[point][skip + axis]));
+                squares[point] = _mm512_fmadd_ps(gap, gap, squares[point]);
+            }
+        }
+        __m512i places = _mm512_add_epi32(lanes, _mm512_set1_epi32(int(at)));
+        for (int point = 0; point < Points; ++point) {
+            __mmask16 nearer =
+                _mm512_mask_cmp_ps_mask(mask, squares[point], least[point], _CMP_LT_OQ);
+            least[point] = _mm512_mask_mov_ps(least[point], nearer, squares[point]);
+            numbers[point] = _mm512_mask_mov_epi32(numbers[point], nearer, places);
+        }
+    }
+    for (int point = 0; point < Points; ++point) {
+        __m512 best = _mm512_set1_ps(_mm512_reduce_min_ps(least[point]));
+        __mmask16 equal = _mm512_cmp_ps_mask(least[point], best, _CMP_EQ_OQ);
+        out[point] = uint32_t(_mm512_mask_reduce_min_epi32(equal, numbers[point]));
+    }
+}
+
+WEFT_AVX512 void nearest_avx512(const float* const* points, size_t count, size_t skip,
+                                const float* centroids, size_t centroid_count, size_t width,
+                                uint32_t* out) {
+    size_t at = 0;
+    for (; at + 4 <= count; at += 4)
+        nearest_to_points<4>(points + at, skip, centroids, centroid_count, width, out + at);
+    for (; at < count; ++at)
+        nearest_to_points<1>(points + at, skip, centroids, centroid_count, width, out + at);
+}
+
+template <bool IsSquare>
+WEFT_AVX512 WEFT_INLINE void table_avx512(const float* point, const float* centroids, size_t count,
+                                          size_t width, float* out) {
+    for (size_t at = 0; at < count; at += 16) {
+        size_t rest = count - at;
+        __mmask16 mask = rest >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << rest) - 1u);
+        __m512 sum = _mm512_setzero_ps();
+        for (size_t axis = 0; axis < width; ++axis) {
+            __m512 value = _mm512_set1_ps(point[axis]);
+            __m512 centre = _mm512_maskz_loadu_ps(mask, centroids + axis * count + at);
+            if constexpr (IsSquare) {
+                __m512 gap = _mm512_sub_ps(value, centre);
+                sum = _mm512_fmadd_ps(gap, gap, sum);
+            } else {
+                sum = _mm512_fnmadd_ps(value, centre, sum);
+            }
+        }
+        _mm512_mask_storeu_ps(out + at, mask, sum);
+    }
+}
+
+WEFT_AVX512 void squares_avx512(const float* point, const float* centroids, size_t count,
+                                size_t width, float* out) {
+    table_avx512<true>(point, centroids, count, width, out);
+}
+
+WEFT_AVX512 void products_avx512(const float* point, const float* centroids, size_t count,
+                                 size_t width, float* out) {
+    table_avx512<false>(point, centroids, count, width, out);
+}
+
 // The lane with the least value; of several, the one with the least number.
-inline size_t least_of(const float* values, const int32_t* numbers, size_t lanes) {
+inline uint32_t least_of(const float* values, const int32_t* numbers, size_t lanes) {
     size_t best = 0;
     for (size_t lane = 1; lane < lanes; ++lane)
         if (values[lane] < values[best] ||
             (values[lane] == values[best] && numbers[lane] < numbers[best]))
             best = lane;
-    return size_t(numbers[best]);
+    return uint32_t(numbers[best]);
 }
 
-WEFT_AVX512 size_t nearest_avx512(const float* point, const float* centroids, size_t count,
-                                  size_t width) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512 least = _mm512_set1_ps(std::numeric_limits<float>::infinity());
-    __m512i numbers = _mm512_setzero_si512();
-    for (size_t at = 0; at < count; at += 16) {
-        size_t rest = count - at;
-        __mmask16 mask = rest >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << rest) - 1u);
-        __m512 square = _mm512_setzero_ps();
-        for (size_t axis = 0; axis < width; ++axis) {
-            __m512 gap = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, centroids + axis * count + at),
-                                       _mm512_set1_ps(point[axis]));
-            square = _mm512_fmadd_ps(gap, gap, square);
-        }
-        __mmask16 nearer = _mm512_mask_cmp_ps_mask(mask, square, least, _CMP_LT_OQ);
-        least = _mm512_mask_mov_ps(least, nearer, square);
-        numbers = _mm512_mask_mov_epi32(numbers, nearer,
-                                        _mm512_add_epi32(lanes, _mm512_set1_epi32(int(at))));
-    }
-    alignas(64) float values[16];
-    alignas(64) int32_t places[16];
-    _mm512_store_ps(values, least);
-    _mm512_store_si512(places, numbers);
-    return least_of(values, places, 16);
-}
-
-WEFT_AVX2 size_t nearest_avx2(const float* point, const float* centroids, size_t count,
-                              size_t width) {
+template <int Points>
+WEFT_AVX2 WEFT_INLINE void nearest_to_points_avx2(const float* const* points, size_t skip,
+                                                  const float* centroids, size_t count,
+                                                  size_t width, uint32_t* out) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    __m256 least = _mm256_set1_ps(std::numeric_limits<float>::infinity());
-    __m256i numbers = _mm256_setzero_si256();
+    __m256 least[Points];
+    __m256i numbers[Points];
+    for (int point = 0; point < Points; ++point) {
+        least[point] = _mm256_set1_ps(std::numeric_limits<float>::infinity());
+        numbers[point] = _mm256_setzero_si256();
+    }
     for (size_t at = 0; at < count; at += 8) {
         __m256i inside = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(count - at)), lanes);
-        __m256 square = _mm256_setzero_ps();
+        __m256 squares[Points];
+        for (int point = 0; point < Points; ++point) squares[point] = _mm256_setzero_ps();
         for (size_t axis = 0; axis < width; ++axis) {
-            __m256 gap = _mm256_sub_ps(_mm256_maskload_ps(centroids + axis * count + at, inside),
-                                       _mm256_set1_ps(point[axis]));
-            square = _mm256_fmadd_ps(gap, gap, square);
+            __m256 values = _mm256_maskload_ps(centroids + axis * count + at, inside);
+            for (int point = 0; point < Points; ++point) {
+                __m256 gap = _mm256_sub_ps(values, _mm256_set1_ps(points[point][skip + axis]));
+                squares[point] = _mm256_fmadd_ps(gap, gap, squares[point]);
+            }
         }
-        __m256 nearer =
-            _mm256_and_ps(_mm256_cmp_ps(square, least, _CMP_LT_OQ), _mm256_castsi256_ps(inside));
-        least = _mm256_blendv_ps(least, square, nearer);
         __m256i places = _mm256_add_epi32(lanes, _mm256_set1_epi32(int(at)));
-        numbers = _mm256_blendv_epi8(numbers, places, _mm256_castps_si256(nearer));
+        for (int point = 0; point < Points; ++point) {
+            __m256 nearer = _mm256_and_ps(_mm256_cmp_ps(squares[point], least[point], _CMP_LT_OQ),
+                                          _mm256_castsi256_ps(inside));
+            least[point] = _mm256_blendv_ps(least[point], squares[point], nearer);
+            numbers[point] =
+                _mm256_blendv_epi8(numbers[point], places, _mm256_castps_si256(nearer));
+        }
     }
-    alignas(32) float values[8];
-    alignas(32) int32_t places[8];
-    _mm256_store_ps(values, least);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(places), numbers);
-    return least_of(values, places, 8);
+    for (int point = 0; point < Points; ++point) {
+        alignas(32) float values[8];
+        alignas(32) int32_t places[8];
+        _mm256_store_ps(values, least[point]);
+        _mm256_store_si256(reinterpret_cast<__m256i*>(places), numbers[point]);
+        out[point] = least_of(values, places, 8);
+    }
+}
+
+WEFT_AVX2 void nearest_avx2(const float* const* points, size_t count, size_t skip,
+                            const float* centroids, size_t centroid_count, size_t width,
+                            uint32_t* out) {
+    size_t at = 0;
+    for (; at + 2 <= count; at += 2)
+        nearest_to_points_avx2<2>(points + at, skip, centroids, centroid_count, width, out + at);
+    for (; at < count; ++at)
+        nearest_to_points_avx2<1>(points + at, skip, centroids, centroid_count, width, out + at);
+}
+
+template <bool IsSquare>
+WEFT_AVX2 WEFT_INLINE void table_avx2(const float* point, const float* centroids, size_t count,
+                                      size_t width, float* out) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (size_t at = 0; at < count; at += 8) {
+        __m256i inside = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(count - at)), lanes);
+        __m256 sum = _mm256_setzero_ps();
+        for (size_t axis = 0; axis < width; ++axis) {
+            __m256 value = _mm256_set1_ps(point[axis]);
+            __m256 centre = _mm256_maskload_ps(centroids + axis * count + at, inside);
+            if constexpr (IsSquare) {
+                __m256 gap = _mm256_sub_ps(value, centre);
+                sum = _mm256_fmadd_ps(gap, gap, sum);
+            } else {
+                sum = _mm256_fnmadd_ps(value, centre, sum);
+            }
+        }
+        _mm256_maskstore_ps(out + at, inside, sum);
+    }
+}
+
+WEFT_AVX2 void squares_avx2(const float* point, const float* centroids, size_t count, size_t width,
+                            float* out) {
+    table_avx2<true>(point, centroids, count, width, out);
+}
+
+WEFT_AVX2 void products_avx2(const float* point, const float* centroids, size_t count, size_t width,
+                             float* out) {
+    table_avx2<false>(point, centroids, count, width, out);
 }
 
 WEFT_AVX2 WEFT_INLINE int32_t total(__m256i sum) {
@@ -270,8 +379,10 @@ WEFT_AVX2 void tables_avx2(const float* tables, size_t width, const float* const
     }
 }
 
-const CodeSums kAvx512 = {bytes_avx512, halves_avx512, bits_avx512, tables_avx512, nearest_avx512};
-const CodeSums kAvx2 = {bytes_avx2, halves_avx2, bits_avx2, tables_avx2, nearest_avx2};
+const CodeSums kAvx512 = {bytes_avx512,   halves_avx512,  bits_avx512,    tables_avx512,
+                          nearest_avx512, squares_avx512, products_avx512};
+const CodeSums kAvx2 = {bytes_avx2,   halves_avx2,  bits_avx2,    tables_avx2,
+                        nearest_avx2, squares_avx2, products_avx2};
 
 }  // namespace
 

@@ -1,21 +1,13 @@
 // Codes: the choice of the kind, and what every kind checks.
 #include "codes.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "codes_affine.h"
 #include "codes_product.h"
 
 namespace weft {
-namespace {
-
-// Kinds that learn nothing are done at once.
-class NoTraining : public CodeTraining {
-  public:
-    bool step() override { return true; }
-};
-
-}  // namespace
 
 bool CodeSettings::makes_same_codes(const CodeSettings& other) const {
     if (kind != other.kind) return false;
@@ -27,6 +19,18 @@ bool CodeSettings::makes_same_codes(const CodeSettings& other) const {
     }
     return segments == other.segments && centroids == other.centroids && tile == other.tile &&
            log_normal == other.log_normal && training_limit == other.training_limit;
+}
+
+size_t CodeSettings::sample_count() const {
+    if (!is_trained()) return 0;
+    if (kind == CodeKind::product && !tile)
+        return std::min<uint64_t>(training_limit, ProductTraining::points_for(*this));
+    return training_limit;
+}
+
+void Codes::encode_many(const float* const* rows, float* const* codes, size_t count,
+                        CodeQuestion& spare) const {
+    for (size_t at = 0; at < count; ++at) encode(rows[at], codes[at], spare);
 }
 
 void check_codes(const CodeSettings& settings, Metric metric, uint32_t dimensions) {
@@ -62,7 +66,7 @@ std::unique_ptr<CodeTraining> CodeTraining::begin(const CodeSettings& settings, 
     if (settings.kind == CodeKind::product)
         return std::make_unique<ProductTraining>(settings, dimensions, std::move(rows));
     if (settings.kind == CodeKind::scalar) return std::make_unique<ScalarTraining>(std::move(rows));
-    return std::make_unique<NoTraining>();
+    return std::make_unique<CodeTraining>();
 }
 
 }  // namespace weft

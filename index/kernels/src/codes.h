@@ -34,6 +34,8 @@ struct CodeSettings {
     bool makes_same_codes(const CodeSettings& other) const;
     // Whether codes depend on vectors that were seen before.
     bool is_trained() const { return kind == CodeKind::scalar || kind == CodeKind::product; }
+    // Vectors that training looks at; more would not change what it learns.
+    size_t sample_count() const;
 };
 
 // One query, or one stored code in its place, made ready for measuring. Reused from search to
@@ -63,6 +65,9 @@ class Codes {
 
     // `row` is ready for the metric (cosine: of length one), `code` has words().
     virtual void encode(const float* row, float* code, CodeQuestion& spare) const = 0;
+    // Many at once, which is faster for some kinds.
+    virtual void encode_many(const float* const* rows, float* const* codes, size_t count,
+                             CodeQuestion& spare) const;
     virtual void ask(const float* query, CodeQuestion& out) const = 0;
     virtual void ask_code(const float* code, CodeQuestion& out) const = 0;
     // Estimates of the distances between the question and each code.
@@ -72,6 +77,8 @@ class Codes {
     virtual std::vector<float> learned() const { return {}; }
     // Whether codes are too coarse to choose links with.
     virtual bool is_coarse() const = 0;
+    // Whether `many` can measure with a code that comes from a file.
+    virtual bool accepts(const float* code) const = 0;
     virtual size_t memory_bytes() const = 0;
 
     // Raises std::invalid_argument where the metric has no codes of this kind, a setting does not
@@ -92,11 +99,14 @@ class Codes {
 };
 
 // Learning from sample vectors, in steps of some ten milliseconds.
+//
+// Concurrency: any number of threads, each with steps of its own.
 class CodeTraining {
   public:
     virtual ~CodeTraining() = default;
-    // Does one step; true when all are done.
-    virtual bool step() = 0;
+    virtual size_t steps() const { return 0; }
+    virtual void step(size_t) {}
+    // Complete when every step was done once.
     std::vector<float> learned;
 
     // Raises std::invalid_argument as `Codes::restore` does. `rows` are vectors one after the

@@ -144,6 +144,10 @@ AffineCodes::Head AffineCodes::head_of(const float* code) const {
     return {-size, 2.0f * size, 0.0f, 1.0f};
 }
 
+bool AffineCodes::accepts(const float* code) const {
+    return is_finite(code, skip_);  // the head; every byte behind it is a number
+}
+
 uint32_t AffineCodes::number_at(const float* code, size_t at) const {
     const uint8_t* numbers = reinterpret_cast<const uint8_t*>(code + skip_);
     if (bits_ == 8) return numbers[at];
@@ -269,7 +273,7 @@ void AffineCodes::many(const CodeQuestion& question, const float* const* codes, 
     }
 }
 
-bool ScalarTraining::step() {
+void ScalarTraining::step(size_t) {
     float least = 0;
     float greatest = 0;
     if (!rows_.empty()) {
@@ -278,7 +282,6 @@ bool ScalarTraining::step() {
         greatest = *high;
     }
     learned = {least, (greatest - least) / 255.0f};
-    return true;
 }
 
 }  // namespace weft

@@ -37,6 +37,7 @@ class AffineCodes : public Codes {
               float* out) const override;
     std::vector<float> learned() const override;
     bool is_coarse() const override { return bits_ < 8; }
+    bool accepts(const float* code) const override;
     size_t memory_bytes() const override;
     // The vector that a code stands for (rotational: turned), `length` values.
     std::vector<float> decoded(const float* code) const;
@@ -74,7 +75,8 @@ class AffineCodes : public Codes {
 class ScalarTraining : public CodeTraining {
   public:
     explicit ScalarTraining(std::vector<float> rows) : rows_(std::move(rows)) {}
-    bool step() override;
+    size_t steps() const override { return 1; }
+    void step(size_t number) override;
 
   private:
     std::vector<float> rows_;

@@ -10,7 +10,10 @@
 namespace weft {
 namespace {
 
+constexpr size_t kCentroidsMax = 256;  // a number is a byte
+constexpr size_t kEncodedAtOnce = 64;  // vectors: their segments and the centroids stay close
 constexpr size_t kRounds = 10;
+constexpr size_t kMovedShare = 512;  // fewer points than one in so many move: the rounds end
 // Sample vectors a centroid that k-means looks at; more do not move the centroids.
 constexpr size_t kPointsPerCentroid = 96;
 
@@ -54,7 +57,7 @@ double normal_quantile(double share) {
 }  // namespace
 
 uint32_t ProductCodes::segments_for(const CodeSettings& settings, uint32_t dimensions) {
-    if (settings.centroids < 1 || settings.centroids > 256)
+    if (settings.centroids < 1 || settings.centroids > kCentroidsMax)
         throw std::invalid_argument("PQ centroids must be between 1 and 256");
     if (settings.tile) {
         if (settings.segments != 0 && settings.segments != dimensions)
@@ -95,31 +98,41 @@ size_t ProductCodes::memory_bytes() const {
     return sizeof(ProductCodes) + 2 * centroids_.size() * sizeof(float);
 }
 
-void ProductCodes::encode(const float* row, float* code, CodeQuestion&) const {
-    std::fill(code, code + words(), 0.0f);
-    uint8_t* numbers = reinterpret_cast<uint8_t*>(code);
-    for (size_t segment = 0; segment < segments_; ++segment)
-        numbers[segment] = uint8_t(
-            sums_->nearest(row + segment * width_, axes(segment), settings().centroids, width_));
+bool ProductCodes::accepts(const float* code) const {
+    const uint8_t* numbers = reinterpret_cast<const uint8_t*>(code);
+    return settings().centroids == kCentroidsMax ||
+           std::all_of(numbers, numbers + segments_,
+                       [this](uint8_t number) { return number < settings().centroids; });
+}
+
+void ProductCodes::encode(const float* row, float* code, CodeQuestion& spare) const {
+    encode_many(&row, &code, 1, spare);
+}
+
+void ProductCodes::encode_many(const float* const* rows, float* const* codes, size_t count,
+                               CodeQuestion&) const {
+    uint32_t nearest[kEncodedAtOnce];
+    for (size_t done = 0; done < count; done += kEncodedAtOnce) {
+        const size_t size = std::min(kEncodedAtOnce, count - done);
+        float* const* block = codes + done;
+        for (size_t at = 0; at < size; ++at) std::fill(block[at], block[at] + words(), 0.0f);
+        for (size_t segment = 0; segment < segments_; ++segment) {
+            sums_->nearest(rows + done, size, segment * width_, axes(segment), settings().centroids,
+                           width_, nearest);
+            for (size_t at = 0; at < size; ++at)
+                reinterpret_cast<uint8_t*>(block[at])[segment] = uint8_t(nearest[at]);
+        }
+    }
 }
 
 void ProductCodes::ask(const float* query, CodeQuestion& out) const {
     const size_t count = settings().centroids;
     out.is_code = false;
     out.values.resize(segments_ * count);
-    std::fill(out.values.begin(), out.values.end(), 0.0f);
-    const bool is_square = metric() == Metric::l2_squared;
-    for (size_t segment = 0; segment < segments_; ++segment) {
-        float* table = out.values.data() + segment * count;
-        for (size_t axis = 0; axis < width_; ++axis) {
-            const float value = query[segment * width_ + axis];
-            const float* centres = axes(segment) + axis * count;
-            for (size_t number = 0; number < count; ++number) {
-                float gap = value - centres[number];
-                table[number] += is_square ? gap * gap : -value * centres[number];
-            }
-        }
-    }
+    auto fill = metric() == Metric::l2_squared ? sums_->squares : sums_->products;
+    for (size_t segment = 0; segment < segments_; ++segment)
+        fill(query + segment * width_, axes(segment), count, width_,
+             out.values.data() + segment * count);
 }
 
 void ProductCodes::decode(const float* code, float* out) const {
@@ -162,28 +175,29 @@ ProductTraining::ProductTraining(const CodeSettings& settings, uint32_t dimensio
     learned.resize(size_t(dimensions) * settings.centroids);
 }
 
-bool ProductTraining::step() {
-    if (next_ == segments_) return true;
+size_t ProductTraining::points_for(const CodeSettings& settings) {
+    return kPointsPerCentroid * settings.centroids;
+}
+
+void ProductTraining::step(size_t segment) {
     const size_t width = dimensions_ / segments_;
     const size_t count = rows_.size() / dimensions_;
     // Rows are a random sample, but in order: take them at even distances.
-    const size_t most = settings_.tile ? count : kPointsPerCentroid * settings_.centroids;
-    const size_t taken = std::min(count, most);
+    const size_t taken = settings_.tile ? count : std::min(count, points_for(settings_));
     std::vector<float> points(taken * width);
     for (size_t at = 0; at < taken; ++at) {
-        const float* row = rows_.data() + at * count / std::max<size_t>(taken, 1) * dimensions_;
-        std::copy(row + next_ * width, row + (next_ + 1) * width, points.data() + at * width);
+        const float* row = rows_.data() + at * count / taken * dimensions_ + segment * width;
+        std::copy(row, row + width, points.data() + at * width);
     }
-    float* centroids = learned.data() + next_ * settings_.centroids * width;
+    float* centroids = learned.data() + segment * settings_.centroids * width;
     if (settings_.tile)
         find_tiles(points, centroids);
     else
         find_means(points, centroids);
-    return ++next_ == segments_;
 }
 
-// Lloyd's rounds from points at even distances in the sample. A centroid that nobody is nearest to
-// takes over half of the largest group.
+// Lloyd's rounds from points at even distances in the sample, until hardly a point changes its
+// centroid. A centroid that nobody is nearest to takes over half of the largest group.
 void ProductTraining::find_means(const std::vector<float>& points, float* centroids) const {
     const size_t width = dimensions_ / segments_;
     const size_t count = points.size() / width;
@@ -195,32 +209,47 @@ void ProductTraining::find_means(const std::vector<float>& points, float* centro
     }
     if (count <= wanted) return;
     const CodeSums& kernel = code_sums_for(simds_of_this_cpu().front());
+    std::vector<const float*> places(count);
+    for (size_t at = 0; at < count; ++at) places[at] = points.data() + at * width;
+    std::vector<uint32_t> groups(count, 0);
+    std::vector<uint32_t> before;
+    for (size_t round = 0; round < kRounds; ++round) {
+        const std::vector<float> by_axis = turned_over(centroids, wanted, width);
+        before = groups;
+        kernel.nearest(places.data(), count, 0, by_axis.data(), wanted, width, groups.data());
+        move_centroids(points, groups, centroids);
+        size_t moved = 0;
+        for (size_t at = 0; at < count; ++at) moved += groups[at] != before[at] ? 1 : 0;
+        if (moved <= count / kMovedShare) break;
+    }
+}
+
+// Puts every centroid in the middle of its group of points.
+void ProductTraining::move_centroids(const std::vector<float>& points,
+                                     const std::vector<uint32_t>& groups, float* centroids) const {
+    const size_t width = dimensions_ / segments_;
+    const size_t wanted = settings_.centroids;
     std::vector<double> sums(wanted * width);
     std::vector<size_t> sizes(wanted);
-    for (size_t round = 0; round < kRounds; ++round) {
-        std::vector<float> by_axis = turned_over(centroids, wanted, width);
-        std::fill(sums.begin(), sums.end(), 0.0);
-        std::fill(sizes.begin(), sizes.end(), size_t{0});
-        for (size_t at = 0; at < count; ++at) {
-            const float* point = points.data() + at * width;
-            size_t best = kernel.nearest(point, by_axis.data(), wanted, width);
-            ++sizes[best];
-            for (size_t axis = 0; axis < width; ++axis) sums[best * width + axis] += point[axis];
+    for (size_t at = 0; at < groups.size(); ++at) {
+        const float* point = points.data() + at * width;
+        double* sum = sums.data() + groups[at] * width;
+        ++sizes[groups[at]];
+        for (size_t axis = 0; axis < width; ++axis) sum[axis] += double(point[axis]);
+    }
+    for (size_t number = 0; number < wanted; ++number)
+        for (size_t axis = 0; axis < width && sizes[number] > 0; ++axis)
+            centroids[number * width + axis] =
+                float(sums[number * width + axis] / double(sizes[number]));
+    for (size_t number = 0; number < wanted; ++number) {
+        if (sizes[number] > 0) continue;
+        size_t largest = size_t(std::max_element(sizes.begin(), sizes.end()) - sizes.begin());
+        for (size_t axis = 0; axis < width; ++axis) {
+            float centre = centroids[largest * width + axis];
+            centroids[number * width + axis] = centre + 1e-4f * (std::fabs(centre) + 1e-6f);
         }
-        for (size_t number = 0; number < wanted; ++number)
-            for (size_t axis = 0; axis < width && sizes[number] > 0; ++axis)
-                centroids[number * width + axis] =
-                    float(sums[number * width + axis] / double(sizes[number]));
-        for (size_t number = 0; number < wanted; ++number) {
-            if (sizes[number] > 0) continue;
-            size_t largest = size_t(std::max_element(sizes.begin(), sizes.end()) - sizes.begin());
-            for (size_t axis = 0; axis < width; ++axis) {
-                float centre = centroids[largest * width + axis];
-                centroids[number * width + axis] = centre + 1e-4f * (std::fabs(centre) + 1e-6f);
-            }
-            sizes[number] = sizes[largest] / 2;
-            sizes[largest] -= sizes[number];
-        }
+        sizes[number] = sizes[largest] / 2;
+        sizes[largest] -= sizes[number];
     }
 }
 

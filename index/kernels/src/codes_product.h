@@ -23,12 +23,16 @@ class ProductCodes : public Codes {
     static uint32_t segments_for(const CodeSettings& settings, uint32_t dimensions);
 
     void encode(const float* row, float* code, CodeQuestion& spare) const override;
+    // O(count * centroids * dimensions), segment by segment, so that centroids stay in the cache.
+    void encode_many(const float* const* rows, float* const* codes, size_t count,
+                     CodeQuestion& spare) const override;
     void ask(const float* query, CodeQuestion& out) const override;
     void ask_code(const float* code, CodeQuestion& out) const override;
     void many(const CodeQuestion& question, const float* const* codes, size_t count,
               float* out) const override;
     std::vector<float> learned() const override { return centroids_; }
     bool is_coarse() const override { return true; }
+    bool accepts(const float* code) const override;
     size_t memory_bytes() const override;
 
   private:
@@ -48,20 +52,27 @@ class ProductCodes : public Codes {
 };
 
 // Finds the centroids, one segment a step.
+//
+// k-means costs O(rounds * points * centroids * dimensions), points being at most `points_for` and
+// rounds at most ten, in steps that any number of threads share.
 class ProductTraining : public CodeTraining {
   public:
     ProductTraining(const CodeSettings& settings, uint32_t dimensions, std::vector<float> rows);
-    bool step() override;
+    size_t steps() const override { return segments_; }
+    void step(size_t number) override;
+    // Vectors that k-means looks at; more would not move the centroids.
+    static size_t points_for(const CodeSettings& settings);
 
   private:
     void find_means(const std::vector<float>& points, float* centroids) const;
+    void move_centroids(const std::vector<float>& points, const std::vector<uint32_t>& groups,
+                        float* centroids) const;
     void find_tiles(const std::vector<float>& points, float* centroids) const;
 
     CodeSettings settings_;
     uint32_t dimensions_;
     uint32_t segments_;
     std::vector<float> rows_;
-    uint32_t next_ = 0;
 };
 
 }  // namespace weft

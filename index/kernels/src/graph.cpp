@@ -66,11 +66,12 @@ void Graph::append(const uint32_t* docs, const float* rows, size_t count) {
         uint32_t slot = first + uint32_t(at);
         std::memcpy(rows_.row(slot), rows + at * settings_.dimensions,
                     settings_.dimensions * sizeof(float));
-        for (const std::shared_ptr<CodeTable>& table : tables) encode(*table, slot);
         Node* node = nodes_.row(slot);
         set_doc(slot, docs[at]);
         node->level = uint8_t(level_for(slot));
     }
+    for (const std::shared_ptr<CodeTable>& table : tables)
+        encode(*table, first, first + uint32_t(count));
     // Only now may others see them.
     count_.store(first + uint32_t(count), std::memory_order_release);
     for (size_t at = 0; at < count; ++at)
@@ -105,8 +106,20 @@ void Graph::set_code_table(std::shared_ptr<CodeTable> table) {
     has_codes_.store(is_there, std::memory_order_release);
 }
 
-void Graph::encode(CodeTable& table, uint32_t slot) const {
-    table.codes->encode(rows_.row(slot), table.rows.row(slot), Scratch::of_this_thread().question);
+void Graph::encode(CodeTable& table, uint32_t begin, uint32_t end) const {
+    constexpr uint32_t kBlock = 64;
+    const float* rows[kBlock];
+    float* codes[kBlock];
+    CodeQuestion& spare = Scratch::of_this_thread().question;
+    while (begin < end) {
+        const uint32_t size = std::min(kBlock, end - begin);
+        for (uint32_t at = 0; at < size; ++at) {
+            rows[at] = rows_.row(begin + at);
+            codes[at] = table.rows.row(begin + at);
+        }
+        table.codes->encode_many(rows, codes, size, spare);
+        begin += size;
+    }
 }
 
 bool Graph::erase(uint32_t doc) {

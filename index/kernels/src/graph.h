@@ -113,7 +113,8 @@ class Graph {
     void append(const uint32_t* docs, const float* rows, size_t count);
     // Takes codes of every slot into use, or none (null). What is appended later is encoded.
     void set_code_table(std::shared_ptr<CodeTable> table);
-    void encode(CodeTable& table, uint32_t slot) const;
+    // Makes the codes of slots [begin, end); threads may share a table, each with slots of its own.
+    void encode(CodeTable& table, uint32_t begin, uint32_t end) const;
     // Rows that are to leave memory, or come back: the table they are in.
     Chunks<float>& rows() { return rows_; }
     bool can_rows_leave() const { return rows_.can_leave(count()); }

@@ -265,6 +265,7 @@ void VectorIndex::save(const std::string& path) {
         log_.reset();
         std::remove(path.c_str());
         std::remove(CommitLog::path_for(path).c_str());
+        save_codes(nullptr, path);
         return;
     }
     // Out of its place while something may fail: half a commit leaves marks that tell nothing.
@@ -280,14 +281,17 @@ void VectorIndex::save(const std::string& path) {
     }
     log_ = std::move(log);
     log_bytes_.store(log_->bytes(), std::memory_order_relaxed);
+    save_codes(graph, path);
 }
 
 std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWords& live) {
     std::vector<uint32_t> missing;
     std::lock_guard saving(save_mutex_);
     {
+        std::lock_guard encoding(encoding_mutex_);
         std::lock_guard guard(writer_mutex_);
         if (this->graph() != nullptr) throw std::invalid_argument("the index is not empty");
+        open_codes(path);
         Snapshot::Saved saved{};
         std::shared_ptr<Graph> graph = Snapshot::load(path, settings_.graph, saved);
         log_ = CommitLog::replay(graph, path, saved.generation);
@@ -295,6 +299,7 @@ std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWord
         log_bytes_.store(log_->bytes(), std::memory_order_relaxed);
         missing = Snapshot::reconcile(*graph, live);
         if (graph->live() == 0) return missing;
+        take_codes(graph);
         set_graph(graph);
         if (graph->linked() > 0) flat_until_.store(0);
         end_flat_if_due(*graph);

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "code_file.h"
 #include "commit_log.h"
 #include "compaction.h"
 #include "exact_scan.h"
@@ -103,6 +104,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::shared_ptr<const Codes> codes() const;
     // Why the codes that were asked for could not be made; empty where they could.
     std::string codes_fault() const;
+    // What was wrong with the code file when it was loaded; empty where nothing was.
+    std::string code_file_fault() const;
+    // Codes that no file has, because they were made since the last save for another kind or graph.
+    size_t unsaved_codes() const;
     size_t dimensions() const;  // 0 while there are no vectors
     size_t count() const;
     size_t deleted() const;
@@ -138,16 +143,18 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void run_slice() noexcept override;
 
   private:
-    // Codes on their way: learning from a sample, then row by row.
+    // Codes on their way: learning from a sample, then row by row; threads share the parts.
     struct Encoding {
         std::shared_ptr<Graph> graph;
         CodeSettings settings;
         size_t learned_from = 0;
-        std::unique_ptr<CodeTraining> training;
-        std::shared_ptr<CodeTable> table;  // null while it learns
-        uint32_t at = 0;                   // first slot without a code
+        std::unique_ptr<CodeTraining> training;  // null where it has learned
+        std::shared_ptr<CodeTable> table;        // null while it learns
+        uint32_t at = 0;       // first step of the training, or slot, that nobody has claimed
+        uint32_t running = 0;  // claimed parts that are not done
 
-        void encode(uint32_t end);
+        void run(uint32_t begin, uint32_t end);
+        void begin_table(std::vector<float> learned);
     };
 
     std::shared_ptr<Graph> graph() const;
@@ -179,9 +186,13 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void give_up_codes(const std::string& reason);
     void look_after_codes(const Graph& graph);
     bool encode_slice();
-    bool encode_step();
+    bool prepare_encoding();
+    bool share_encoding(std::unique_lock<std::mutex>& lock);
     void begin_encoding(const std::shared_ptr<Graph>& graph, const CodeSettings& settings);
     void end_encoding();
+    void open_codes(const std::string& path);
+    void take_codes(const std::shared_ptr<Graph>& graph);
+    void save_codes(const std::shared_ptr<Graph>& graph, const std::string& path);
     bool rows_are_due(const Graph& graph) const;
     void place_rows(Graph& graph);
     void keep_rows_in_memory(const std::string& reason);
@@ -206,9 +217,11 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::atomic<bool> compacting_{false};
     std::atomic<uint32_t> turn_{0};
     std::atomic<uint64_t> compactions_{0};  // that took effect
-    std::mutex encoding_mutex_;             // taken before writer_mutex_
-    std::optional<Encoding> encoding_;
-    std::atomic<bool> coding_{false};  // codes are to be made, changed or dropped
+    std::mutex encoding_mutex_;             // taken after save_mutex_, before writer_mutex_
+    std::shared_ptr<Encoding> encoding_;
+    std::optional<LearnedCodes> learned_;  // comes from a file, under encoding_mutex_
+    std::optional<CodeFile> code_file_;    // under save_mutex_
+    std::atomic<bool> coding_{false};      // codes are to be made, changed or dropped
     mutable std::mutex wanted_mutex_;
     std::optional<CodeSettings> wanted_codes_;
     std::atomic<bool> wants_codes_{false};

@@ -3,6 +3,7 @@
 #include <limits>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "row_file.h"
 #include "vector_index.h"
@@ -26,6 +27,7 @@ size_t learning_stage(const CodeSettings& settings, size_t count) {
 
 // Vectors at even distances among those that are live, `most` of them at most.
 std::vector<float> sample_of(const Graph& graph, size_t most) {
+    if (most == 0) return {};
     const size_t dimensions = graph.settings().dimensions;
     std::vector<uint32_t> slots;
     for (uint32_t slot = 0; slot < graph.count(); ++slot)
@@ -115,22 +117,25 @@ void VectorIndex::look_after_codes(const Graph& graph) {
     wake_linkers();
 }
 
-// Does a part of the work on codes. False where there is none, or another thread is at it.
+// Does a part of the work on codes. False where there is none, or other threads are at the rest.
 bool VectorIndex::encode_slice() {
     if (!coding_.load()) return false;
-    std::unique_lock guard(encoding_mutex_, std::try_to_lock);
-    if (!guard.owns_lock()) return false;
+    std::unique_lock lock(encoding_mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return false;
     try {
-        return encode_step();
+        if (!prepare_encoding()) return false;
+        return encoding_ == nullptr || share_encoding(lock);
     } catch (const std::invalid_argument& error) {
+        if (!lock.owns_lock()) lock.lock();
         encoding_.reset();
         give_up_codes(error.what());
         return true;
     }
 }
 
-// Requires: encoding_mutex_ is held.
-bool VectorIndex::encode_step() {
+// Looks whether there is anything to do, and does what cannot be shared. True where it did or
+// `encoding_` is what is asked for. Requires: encoding_mutex_ is held.
+bool VectorIndex::prepare_encoding() {
     std::shared_ptr<Graph> graph = this->graph();
     if (graph == nullptr || !codes_are_due(*graph)) {
         encoding_.reset();
@@ -151,49 +156,90 @@ bool VectorIndex::encode_step() {
         graph->set_code_table(nullptr);
         return true;
     }
-    if (!encoding_ || encoding_->graph != graph || !encoding_->settings.makes_same_codes(*wanted)) {
+    if (!encoding_ || encoding_->graph != graph || !encoding_->settings.makes_same_codes(*wanted))
         begin_encoding(graph, *wanted);
-        return true;
-    }
-    if (encoding_->table == nullptr) {
-        if (!encoding_->training->step()) return true;
-        std::shared_ptr<const Codes> codes =
-            Codes::restore(*wanted, graph->settings().metric, graph->settings().dimensions,
-                           std::move(encoding_->training->learned));
-        encoding_->training.reset();
-        encoding_->table = std::make_shared<CodeTable>(std::move(codes));
-        encoding_->table->learned_from = encoding_->learned_from;
-        return true;
-    }
-    uint32_t end = std::min(encoding_->at + kEncodedASlice, graph->count());
-    encoding_->encode(end);
-    if (encoding_->at + kEncodedASlice >= graph->count()) end_encoding();
     return true;
 }
 
-void VectorIndex::Encoding::encode(uint32_t end) {
-    table->rows.grow(at, end - at);
-    for (; at < end; ++at) graph->encode(*table, at);
+// Does a part of what `encoding_` needs, with the lock released. False where others do the rest.
+bool VectorIndex::share_encoding(std::unique_lock<std::mutex>& lock) {
+    std::shared_ptr<Encoding> work = encoding_;
+    const bool learns = work->table == nullptr;
+    const uint32_t count = learns ? uint32_t(work->training->steps()) : work->graph->count();
+    const uint32_t part = learns ? 1 : kEncodedASlice;
+    // The last rows are encoded while no vector comes in.
+    if (learns ? work->at == count : work->at + part >= count) {
+        if (work->running > 0) return false;
+        if (learns)
+            work->begin_table(std::move(work->training->learned));
+        else
+            end_encoding();
+        return true;
+    }
+    const uint32_t begin = work->at;
+    work->at += part;
+    if (!learns) work->table->rows.grow(begin, part);
+    ++work->running;
+    lock.unlock();
+    try {
+        work->run(begin, begin + part);
+    } catch (...) {
+        lock.lock();
+        --work->running;
+        throw;
+    }
+    lock.lock();
+    --work->running;
+    return true;
 }
 
+void VectorIndex::Encoding::run(uint32_t begin, uint32_t end) {
+    if (table != nullptr)
+        graph->encode(*table, begin, end);
+    else
+        training->step(begin);
+}
+
+// Raises std::invalid_argument where nobody can have learned this.
+void VectorIndex::Encoding::begin_table(std::vector<float> learned) {
+    const GraphSettings& shape = graph->settings();
+    table = std::make_shared<CodeTable>(
+        Codes::restore(settings, shape.metric, shape.dimensions, std::move(learned)));
+    table->learned_from = learned_from;
+    training.reset();
+    at = 0;
+}
+
+// Requires: encoding_mutex_ is held.
 void VectorIndex::begin_encoding(const std::shared_ptr<Graph>& graph,
                                  const CodeSettings& settings) {
     encoding_.reset();
-    size_t stage = settings.is_trained() ? learning_stage(settings, graph->live()) : 0;
-    std::vector<float> rows;
-    if (stage > 0) rows = sample_of(*graph, settings.training_limit);
-    encoding_.emplace();
-    encoding_->graph = graph;
-    encoding_->settings = settings;
-    encoding_->learned_from = stage;
-    encoding_->training = CodeTraining::begin(settings, graph->settings().metric,
-                                              graph->settings().dimensions, std::move(rows));
+    auto work = std::make_shared<Encoding>();
+    work->graph = graph;
+    work->settings = settings;
+    work->learned_from = settings.is_trained() ? learning_stage(settings, graph->live()) : 0;
+    std::optional<LearnedCodes> learned = std::exchange(learned_, std::nullopt);
+    if (learned && learned->serves(settings, graph->settings()) &&
+        learned->from >= work->learned_from) {
+        work->learned_from = learned->from;
+        work->begin_table(std::move(learned->values));
+    } else {
+        work->training =
+            CodeTraining::begin(settings, graph->settings().metric, graph->settings().dimensions,
+                                sample_of(*graph, settings.sample_count()));
+    }
+    encoding_ = std::move(work);
 }
 
+// Requires: encoding_mutex_ is held, and nobody runs a part.
 void VectorIndex::end_encoding() {
     std::lock_guard writer(writer_mutex_);
     // From here until the codes are the graph's, no vector comes in.
-    encoding_->encode(encoding_->graph->count());
+    const uint32_t count = encoding_->graph->count();
+    if (encoding_->at < count) {
+        encoding_->table->rows.grow(encoding_->at, count - encoding_->at);
+        encoding_->run(encoding_->at, count);
+    }
     encoding_->graph->set_code_table(encoding_->table);
     encoding_.reset();
 }

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.unit.engine.samples import DOC, draft, uid
-from weftdb.core.definition import parse_collection, update_collection
+from weftdb.core.definition import drop_vector_index, parse_collection, update_collection
 from weftdb.core.definition.surroundings import Surroundings
 from weftdb.core.errors import SchemaViolation
 from weftdb.core.query import NearVector, Search, Target
@@ -69,8 +69,8 @@ def test_a_restart_brings_the_codes_back(open_database: Callable[[], Database]) 
     for chore in docs.chores:
         chore.finish()
     docs = open_database().collection("Doc")
+    assert index_of(docs).code_bytes == 80  # At once: they come from their file.
     assert docs.wait_indexed(WAIT_S)
-    assert index_of(docs).code_bytes == 80
     assert nearest(docs, ROWS[2_999]) == uid(2_999)
 
 
@@ -115,3 +115,67 @@ def test_a_training_limit_is_positive(kind: str) -> None:
     settings = {kind: {"enabled": True, "trainingLimit": 0}}
     with pytest.raises(SchemaViolation, match="trainingLimit must be a positive integer"):
         parse_collection({**DOC, "vectorIndexConfig": settings})
+
+
+def test_a_switched_quantizer_is_saved(open_database: Callable[[], Database]) -> None:
+    """Although no vector came since the last snapshot."""
+    database = open_database()
+    docs = database.create_collection(parse_collection(definition()))
+    fill(docs)
+    for chore in docs.chores:
+        chore.finish()
+    given = definition(sq={"enabled": True, "trainingLimit": 2_000})
+    database.update_collection(update_collection(docs.schema, given))
+    assert docs.wait_indexed(WAIT_S)
+    for chore in docs.chores:
+        chore.finish()
+    docs = open_database().collection("Doc")
+    assert index_of(docs).code_bytes == 80
+    assert nearest(docs, ROWS[7]) == uid(7)
+
+
+@pytest.mark.parametrize("encoder", ["kmeans", "tile"])
+def test_segments_that_do_not_divide_are_refused_before_anything_is_written(
+    database: Database, encoder: str
+) -> None:
+    pq = {"enabled": True, "segments": 7, "encoder": {"type": encoder}}
+    docs = database.create_collection(parse_collection(definition(pq=pq)))
+    errors = docs.put([draft(1, vector=ROWS[1].tolist()), draft(2)])
+    assert isinstance(errors[0], SchemaViolation)
+    assert "7 segments, vectors of length 64" in str(errors[0])
+    assert errors[1] is None
+    assert docs.count() == 1
+    fixed = definition(pq={**pq, "segments": 64})
+    database.update_collection(update_collection(docs.schema, fixed))
+    assert docs.put([draft(1, vector=ROWS[1].tolist())]) == [None]
+    with pytest.raises(SchemaViolation, match="7 segments, vectors of length 64"):
+        database.update_collection(update_collection(docs.schema, definition(pq=pq)))
+    assert (
+        docs.schema.vector_by_name[UNNAMED].quantizer
+        == parse_collection(fixed).vector_by_name[UNNAMED].quantizer
+    )
+
+
+def test_a_dropped_index_leaves_the_vectors(
+    open_database: Callable[[], Database],
+) -> None:
+    database = open_database()
+    docs = database.create_collection(parse_collection(definition(rq={"enabled": True})))
+    fill(docs)
+    for chore in docs.chores:
+        chore.finish()
+    assert len(list(docs.shard.directory.glob("vector-*"))) == 2
+    database.update_collection(drop_vector_index(docs.schema, UNNAMED))
+    assert list(docs.shard.directory.glob("vector-*")) == []
+    with pytest.raises(SchemaViolation, match="is not indexed"):
+        nearest(docs, ROWS[7])
+    docs = open_database().collection("Doc")
+    vector = docs.shard.vector_of(uid(7), UNNAMED)
+    assert vector is not None
+    np.testing.assert_array_equal(vector, ROWS[7])
+    database = open_database()
+    docs = database.collection("Doc")
+    database.update_collection(
+        update_collection(docs.schema, definition(rq={"enabled": True}, skip=False))
+    )
+    assert nearest(docs, ROWS[7]) == uid(7)

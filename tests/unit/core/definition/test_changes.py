@@ -11,6 +11,7 @@ from weftdb.core.definition import (
     Surroundings,
     add_property,
     drop_property_index,
+    drop_vector_index,
     load_collection,
     parse_collection,
     replace_property,
@@ -202,3 +203,23 @@ def test_settings_of_a_vectorizer_are_kept() -> None:
     changed = {**collection.definition, "vectorConfig": {"v": {"vectorizer": {"text2vec-x": {}}}}}
     with pytest.raises(SchemaViolation, match="immutable"):
         update_collection(collection, changed, None, around)
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "dynamic"])
+def test_a_vector_index_is_dropped_and_stays_dropped(kind: str) -> None:
+    around = Surroundings(async_indexing=True)
+    vectors = {name: {"vectorizer": {"none": {}}, "vectorIndexType": kind} for name in ("a", "b")}
+    old = parse_collection({"class": "Book", "vectorConfig": vectors}, surroundings=around)
+    dropped = drop_vector_index(old, "a")
+    assert [item.hnsw.skip for item in dropped.vectors] == [True, False]
+    assert not old.vectors[0].hnsw.skip
+    assert load_collection(dropped.definition) == dropped
+    assert drop_vector_index(dropped, "a") is dropped
+
+
+def test_a_vector_index_that_cannot_be_dropped_is_refused() -> None:
+    old = made(vectorConfig={"a": {"vectorizer": {"none": {}}, "vectorIndexType": "flat"}})
+    with pytest.raises(SchemaViolation, match="type flat cannot be deleted"):
+        drop_vector_index(old, "a")
+    with pytest.raises(SchemaViolation, match='vector "b": not found in class Book'):
+        drop_vector_index(old, "b")
