@@ -205,6 +205,7 @@ class Database:
             schema,
             self.store,
             self._directory(shard_id),
+            name=row["shard_name"],
             config=self.config,
             terms=self.terms,
             rows=self.rows,

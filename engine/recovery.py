@@ -18,7 +18,7 @@ from weftdb.engine.shard import Shard
 from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.upgrades import restore_upgrade
 from weftdb.index.allow_list import AllowList
-from weftdb.index.ports import Compactable, Quantizable, VectorIndex
+from weftdb.index.ports import Compactable, Quantizable, Restorable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 
 log = logging.getLogger("weftdb.recovery")
@@ -42,9 +42,10 @@ def forget_snapshot(shard: Shard, name: VectorName) -> None:
 
 def load_vectors(shard: Shard) -> None:
     """Make every live vector of the shard searchable. Raises CorruptData of stored rows."""
-    for name, index in shard.vectors.items():
+    for name, index in list(shard.vectors.items()):
         restore_upgrade(shard, name, index)
-        _add_missing(shard, name, index, _load_snapshot(shard, name, index))
+        missing = _load_snapshot(shard, name, index)
+        _add_missing(shard, name, shard.vectors[name], missing)
 
 
 def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> DocIds:
@@ -56,12 +57,32 @@ def _load_snapshot(shard: Shard, name: VectorName, index: VectorIndex) -> DocIds
         missing = index.load(path, live)
     except (CorruptData, OSError) as error:
         log.warning("snapshot %s is not used, the index is rebuilt: %s", path, error)
+        _forget_unusable(shard, name)
+        return live.doc_ids()
+    if isinstance(index, Restorable) and index.docs_end > shard.docs.next_doc_id:
+        log.warning(
+            "snapshot %s is not used, the index is rebuilt: it knows doc ids up to %d, the store "
+            "only up to %d (it was put back to an earlier state)",
+            path, index.docs_end - 1, shard.docs.next_doc_id - 1,
+        )  # fmt: skip
+        _forget_unusable(shard, name)
+        shard.empty_index(name)
+        restore_upgrade(shard, name, shard.vectors[name])
         return live.doc_ids()
     if isinstance(index, Compactable) and index.log_fault:
         log.warning("the log of %s is cut: %s", path, index.log_fault)
     if isinstance(index, Quantizable) and index.code_file_fault:
         log.warning("the codes of %s are made again: %s", path, index.code_file_fault)
     return missing
+
+
+def _forget_unusable(shard: Shard, name: VectorName) -> None:
+    """Remove files that cannot be used, so that nothing takes them for a snapshot that is there:
+    the next one is written as soon as if there had been none."""
+    try:
+        forget_snapshot(shard, name)
+    except OSError as error:
+        log.warning("snapshot %s stays: %s", snapshot_path(shard, name), error)
 
 
 def _add_missing(shard: Shard, name: VectorName, index: VectorIndex, missing: DocIds) -> None:

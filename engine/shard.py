@@ -12,6 +12,7 @@ the end of the publication, and by the second try of a read, so that nothing mov
 from __future__ import annotations
 
 import threading
+from hashlib import blake2b
 from pathlib import Path
 from time import sleep
 
@@ -58,12 +59,17 @@ class Shard:
         store: KeyValueStore,
         directory: Path,
         *,
+        name: str,
         config: Config,
         terms: TermCache,
         rows: RowCache,
     ) -> None:
-        """Open: read doc ids and deltas; the vectors come in through engine/recovery.py."""
+        """Open: read doc ids and deltas; the vectors come in through engine/recovery.py.
+
+        `name` is the shard's own, as no other shard of any database has it.
+        """
         self.shard_id = shard_id
+        self.name = name
         self.schema = schema
         self.config = config
         self.store = store
@@ -217,8 +223,14 @@ class Shard:
             coded.quantize(vector)
         return index
 
+    def empty_index(self, name: VectorName) -> None:
+        """Put an empty index in the place of one that took over what is not the store's. Requires:
+        the shard is being opened."""
+        self.vectors[name].close()
+        self.vectors[name] = self._make_index(self.schema.vector_by_name[name])
+
     def _make_index(self, vector: VectorConfig) -> VectorIndex:
-        index = make_index(vector, self.config.index)
+        index = make_index(vector, self.config.index, owner=_owner(self.name, vector.name))
         if isinstance(index, Quantizable) and self.config.index.originals == "disk":
             index.keep_rows_in(self.directory)
         return index
@@ -272,3 +284,9 @@ class Shard:
         """Stop the indexes."""
         for index in self.vectors.values():
             index.close()
+
+
+def _owner(shard_name: str, vector: VectorName) -> int:
+    """The number that the files of a vector space carry, 64 bits."""
+    digest = blake2b(f"{shard_name}\0{vector}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")

@@ -26,9 +26,10 @@ def check_vector(config: VectorConfig, index: IndexConfig) -> None:
         check_engine(config)
 
 
-def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
+def make_index(config: VectorConfig, index: IndexConfig, *, owner: int = 0) -> VectorIndex:
     """Make an empty index. hfresh is served by a graph (docs/guide/vector-indexes.md).
 
+    `owner` (64 bits) names the vector space: files of another one are not taken over.
     Raises ImportError if `index.kernels` is `native` and the extension cannot be loaded;
     Unsupported and SchemaViolation as `check_node` and `check_vector` do.
     """
@@ -38,7 +39,7 @@ def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     if config.multi_vector:
         return _make_multi_vector(config, index, kernels)
     if index.engine == "hnswlib" and config.index in HNSWLIB_KINDS:
-        return HnswlibIndex(config, index, kernels)
+        return HnswlibIndex(config, index, kernels, owner=owner)
     if kernels.name == "reference":
         return FlatIndex(config, kernels)
     # Imported here, because it needs the extension that the reference kernels do without.
@@ -46,10 +47,10 @@ def make_index(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     from weftdb.index.hnsw.graph import NEVER_LINKED, HnswIndex
 
     if config.index is IndexKind.FLAT:
-        return HnswIndex(config, index, link_min=NEVER_LINKED)
+        return HnswIndex(config, index, owner=owner, link_min=NEVER_LINKED)
     if config.index is IndexKind.DYNAMIC:
-        return DynamicIndex(config, index)
-    return HnswIndex(config, index)
+        return DynamicIndex(config, index, owner=owner)
+    return HnswIndex(config, index, owner=owner)
 
 
 def make_scan(config: VectorConfig, index: IndexConfig) -> VectorIndex:

@@ -90,12 +90,16 @@ def check_engine(config: VectorConfig) -> None:
 class HnswlibIndex:
     """One vector space of one shard, in an `hnswlib.Index`."""
 
-    def __init__(self, config: VectorConfig, index: IndexConfig, kernels: Kernels) -> None:
-        """Start empty. Raises Unsupported, SchemaViolation."""
+    def __init__(
+        self, config: VectorConfig, index: IndexConfig, kernels: Kernels, *, owner: int = 0
+    ) -> None:
+        """Start empty; `owner` as for `make_index`. Raises Unsupported, SchemaViolation."""
         check_engine(config)
         self._package = load_package()
         self._metric = config.metric
         self._settings = config.hnsw
+        self._owner = owner
+        self._docs_end = 0
         self._threads = index.threads
         self._kernels = kernels
         self._lock = threading.Lock()
@@ -120,6 +124,11 @@ class HnswlibIndex:
     def pending(self) -> int:
         """Zero: `add` links."""
         return 0
+
+    @property
+    def docs_end(self) -> int:
+        """One more than the largest doc id that the files it was loaded from know; 0 without."""
+        return self._docs_end
 
     @property
     def deleted(self) -> int:
@@ -254,6 +263,7 @@ class HnswlibIndex:
         with self._lock:
             self._check_open()
             assert self._graph is None, "the index is not empty"
+            self._docs_end = saved.max() + 1 if saved else 0
             kept = saved & live.bitmap
             if kept:
                 graph = self._package.Index(space=SPACES[self._metric], dim=dimensions)
@@ -281,6 +291,7 @@ class HnswlibIndex:
             "metric": self._metric.value,
             "links": self._settings.max_connections,
             "ef_construction": self._settings.ef_construction,
+            "owner": self._owner,
         }
 
     def _insert(self, doc_ids: DocIds, rows: Rows) -> None:

@@ -1,7 +1,7 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, `Compactable`, `Linked`, `BatchIndex`, `Upgradable`,
-`Quantizable`, `Tunable`, and `FieldReader` (read side of the inverted index).
+Offered to the engine: `VectorIndex`, `Compactable`, `Linked`, `Restorable`, `BatchIndex`,
+`Upgradable`, `Quantizable`, `Tunable`, and `FieldReader` (read side of the inverted index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
 """
@@ -198,6 +198,16 @@ class Linked(Protocol):
 
     def retry_links(self) -> None:
         """Go on after a fault; nothing happens where there was none."""
+        ...
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """An index that comes back from files, which may know docs that the store has lost."""
+
+    @property
+    def docs_end(self) -> int:
+        """One more than the largest doc id that the files it was loaded from know; 0 without."""
         ...
 
 

@@ -40,6 +40,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     times = int(os.environ.get("WEFTDB_FUZZ_TIMES", "1"))
     if times == 1:
         return
+    for machine in {getattr(item, "cls", None) for item in items}:
+        chosen = getattr(machine, "settings", None)  # Of a RuleBasedStateMachine's test case.
+        if isinstance(chosen, settings):
+            machine.settings = settings(chosen, max_examples=chosen.max_examples * times)
     for item in items:
         test = getattr(item, "obj", None)
         test = getattr(test, "__func__", test)

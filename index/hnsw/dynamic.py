@@ -16,9 +16,9 @@ from weftdb.index.hnsw.graph import HnswIndex
 class DynamicIndex(HnswIndex):
     """An `HnswIndex` that makes no links at first."""
 
-    def __init__(self, config: VectorConfig, index: IndexConfig) -> None:
+    def __init__(self, config: VectorConfig, index: IndexConfig, *, owner: int = 0) -> None:
         """Start empty and flat."""
-        super().__init__(config, index, flat_until=config.dynamic_threshold)
+        super().__init__(config, index, owner=owner, flat_until=config.dynamic_threshold)
 
     def quantize(self, config: VectorConfig) -> None:
         """Take the quantizer of the half that serves: the flat one's, the graph's once upgraded."""

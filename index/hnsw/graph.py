@@ -57,12 +57,14 @@ class HnswIndex:
         config: VectorConfig,
         index: IndexConfig,
         *,
+        owner: int = 0,
         link_min: int = LINK_MIN,
         flat_until: int = 0,
     ) -> None:
         """Start empty. More than `link_min` vectors are linked; before more than `flat_until` are
         live (0: at once) none is.
 
+        `owner` names the vector space: a snapshot of another one is taken for damage.
         `index.threads` sizes the linking pool, which all indexes of the process share.
         """
         self._settings = config.hnsw
@@ -73,7 +75,7 @@ class HnswIndex:
             config.metric.value,
             min(max(config.hnsw.max_connections, LINKS_MIN), LINKS_MAX),
             max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
-            0,
+            owner,
             link_min,
             flat_until,
         )
@@ -359,6 +361,11 @@ class HnswIndex:
     def log_fault(self) -> str:
         """Why the commit log was cut when it was loaded; empty where it was not."""
         return self._native.log_fault
+
+    @property
+    def docs_end(self) -> int:
+        """One more than the largest doc id that the files it was loaded from know; 0 without."""
+        return self._native.docs_end
 
     @property
     def compactions(self) -> int:

@@ -203,6 +203,7 @@ void bind_vector_index(nb::module_& m) {
         .def_prop_ro("link_fault", [](const IndexHandle& self) { return self.index->link_fault(); })
         .def("retry_links", [](IndexHandle& self) { self.index->retry_links(); })
         .def_prop_ro("log_fault", [](const IndexHandle& self) { return self.index->log_fault(); })
+        .def_prop_ro("docs_end", [](const IndexHandle& self) { return self.index->docs_end(); })
         .def_prop_ro("pending", [](const IndexHandle& self) { return self.index->pending(); })
         .def_prop_ro("memory_bytes",
                      [](const IndexHandle& self) { return self.index->memory_bytes(); });

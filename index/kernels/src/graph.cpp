@@ -130,6 +130,12 @@ bool Graph::erase(uint32_t doc) {
     return true;
 }
 
+uint64_t Graph::docs_end() const {
+    uint64_t end = 0;
+    for (uint32_t slot = 0; slot < count(); ++slot) end = std::max(end, uint64_t(doc_of(slot)) + 1);
+    return end;
+}
+
 uint32_t Graph::slot_of(uint32_t doc) const {
     const Link* cell = slots_by_doc_.row_or_null(doc);
     uint32_t word = cell == nullptr ? 0 : cell->load(std::memory_order_acquire);

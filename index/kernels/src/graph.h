@@ -28,7 +28,7 @@ struct GraphSettings {
     uint32_t dimensions = 0;
     uint32_t links = 32;
     uint32_t ef_construction = 128;
-    uint64_t seed = 0;
+    uint64_t seed = 0;  // of the levels; also tells the files of one vector space from another's
 };
 
 constexpr uint32_t kNoSlot = 0xFFFFFFFFu;
@@ -149,6 +149,7 @@ class Graph {
     std::shared_ptr<CodeTable> code_table() const;
     uint32_t slot_of(uint32_t doc) const;  // kNoSlot where there is none or it is deleted
     uint32_t doc_of(uint32_t slot) const { return nodes_.row(slot)->doc; }
+    uint64_t docs_end() const;  // one more than the largest doc id of any slot; 0 without slots
     bool is_deleted(uint32_t slot) const {
         return (nodes_.row(slot)->flags.load(std::memory_order_acquire) & kDeleted) != 0;
     }

@@ -334,6 +334,8 @@ std::shared_ptr<Graph> Snapshot::load(const std::string& path, const GraphSettin
         throw SnapshotError("the header of the snapshot fails its checksum");
     if (header.metric != uint32_t(settings.metric) || header.links != settings.links)
         throw SnapshotError("the snapshot was written for other settings");
+    if (header.seed != settings.seed)
+        throw SnapshotError("the snapshot belongs to another vector space");
     GraphSettings own = settings;
     own.dimensions = header.dimensions;
     auto graph = std::make_shared<Graph>(own);

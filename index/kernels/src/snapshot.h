@@ -3,7 +3,8 @@
 //   file    := header docs levels uppers upper_links base_links rows
 //   header  := magic:"WEFTHNSW" version:u32 byte_order:u32 metric:u32 dimensions:u32 stride:u32
 //              links:u32 ef_construction:u32 entry_slot:u32 entry_level:i32 slots:u32 linked:u32
-//              upper_lists:u32 seed:u64 generation:u64      -- names this snapshot to its log
+//              upper_lists:u32 seed:u64                     -- names the vector space it belongs to
+//              generation:u64                               -- names this snapshot to its log
 //              checksum:u64                                 -- XXH64 of the header before it
 //   docs    := section of u32[slots]
 //   levels  := section of u8[slots]                         -- top bit: deleted

@@ -297,6 +297,7 @@ std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWord
         log_ = CommitLog::replay(graph, path, saved.generation);
         snapshot_bytes_ = saved.bytes;
         log_bytes_.store(log_->bytes(), std::memory_order_relaxed);
+        docs_end_.store(graph->docs_end(), std::memory_order_relaxed);
         missing = Snapshot::reconcile(*graph, live);
         if (graph->live() == 0) return missing;
         take_codes(graph);

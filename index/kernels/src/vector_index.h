@@ -120,6 +120,8 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     // Takes over a snapshot and its log and gives the live docs that it lacks. Requires: nothing
     // was added.
     std::vector<uint32_t> load(const std::string& path, const AllowWords& live);
+    // One more than the largest doc id, deleted or not, in the files that were loaded; 0 without.
+    uint64_t docs_end() const { return docs_end_.load(std::memory_order_relaxed); }
     // Begins to give deleted slots back if they are more than this share of all; the index does so
     // by itself for a larger share.
     void compact(double share);
@@ -212,6 +214,7 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::unique_ptr<CommitLog> log_;
     uint64_t snapshot_bytes_ = 0;
     std::atomic<uint64_t> log_bytes_{0};
+    std::atomic<uint64_t> docs_end_{0};
     mutable std::mutex compaction_mutex_;  // taken before writer_mutex_
     std::shared_ptr<Compaction> compaction_;
     std::atomic<bool> compacting_{false};
