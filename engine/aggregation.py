@@ -1,35 +1,52 @@
-"""Answers an aggregation over one shard: which docs, then their rows, tallied.
+"""Answers an aggregation over one shard: which docs, then how often each value is among them.
 
-Statistics come from the stored objects, read in chunks: an index knows the different values of an
-array, not how often each is there. Docs that are replaced while a long aggregation reads are left
-out; a short one then reads again with the shard held still, so it is exact.
+The inverted index tells it of numbers, booleans and dates, one an object. Texts, arrays and groups
+with statistics come from the stored objects, read in chunks and tallied natively: an index knows
+the terms of a text and the different values of an array, not how often each is there. Docs that are
+replaced while a long aggregation reads are left out; a short one then reads again with the shard
+held still, so it is exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import compress
 
-from weftdb.core.aggregation import Aggregate, Aggregated, Group, GroupValue
-from weftdb.core.errors import InvalidRequest, LimitExceeded
+import numpy as np
+from pyroaring import BitMap
+
+from weftdb.core.aggregation import Aggregate, Aggregated, Group
+from weftdb.core.errors import CorruptData, InvalidRequest, LimitExceeded
 from weftdb.core.query import NearVector, Threshold
-from weftdb.core.schema import Metric, Property, canonical_property_name
+from weftdb.core.schema import DataType, Metric, Property, canonical_property_name
 from weftdb.core.types import DocId
 from weftdb.core.validation import unknown_property
 from weftdb.engine.hybrid_search import HybridAim, resolve_hybrid, search_legs
 from weftdb.engine.near import resolve_near
+from weftdb.engine.occurrences import Occurrences, is_in_index
 from weftdb.engine.shard import Shard
 from weftdb.engine.steps import Steps, run
-from weftdb.engine.tally import Tally, check_grouping, group_values
+from weftdb.engine.tally import (
+    check_grouping,
+    check_statistics,
+    group_value,
+    summary,
+    summary_of_rows,
+)
 from weftdb.engine.vector_search import search_vectors
+from weftdb.index.allow_list import AllowList
+from weftdb.index.kernels import _native
 from weftdb.modules.ports import Vectorizers
-from weftdb.storage.object_codec import stored_properties
-from weftdb.storage.property_codec import decode_properties
 
 ROWS_PER_CHUNK = 1_000
+SCANNED_SHARE = 0.5
+"""From this share of docs between the first and the last one, passing over all of them is quicker
+than finding each (0.7 and 1.5 microseconds a row)."""
 HELD_DOCS_MAX = 10_000
 """Up to so many docs are read again with the shard held still when one of them has moved."""
 
+_READ = frozenset(DataType) - {DataType.REFERENCE}
+"""Types whose values are looked at."""
 _NO_BOUND = "must provide certainty or objectLimit with vector search"
 
 
@@ -48,14 +65,14 @@ def aggregate(shard: Shard, query: Aggregate, vectorizers: Vectorizers) -> Steps
         check_grouping(grouped)
     if query.limit is not None and query.limit < 1:
         raise InvalidRequest(f"limit must be at least 1, got {query.limit}")
-    _tallies(shard, query)  # What is wrong with them is said before anything is read.
+    _items(shard, query)  # What is wrong with them is said before anything is read.
     search = yield from _resolve(shard, query, vectorizers)
     if search is None and grouped is None and not query.properties:
         count = shard.count if query.filter is None else shard.allow(query.filter).count
         return Aggregated(total=Group(None, count))
     docs = yield from _docs(shard, query, search)
     try:
-        return _answer(shard, query, grouped, docs, is_strict=len(docs) <= HELD_DOCS_MAX)
+        return _answer(shard, query, grouped, docs, is_strict=docs.count <= HELD_DOCS_MAX)
     except _Moved:
         with shard.publishing:
             docs = run(_docs(shard, query, search))
@@ -63,63 +80,115 @@ def aggregate(shard: Shard, query: Aggregate, vectorizers: Vectorizers) -> Steps
 
 
 def _answer(
-    shard: Shard, query: Aggregate, grouped: Property | None, docs: list[DocId], *, is_strict: bool
+    shard: Shard, query: Aggregate, grouped: Property | None, docs: AllowList, *, is_strict: bool
 ) -> Aggregated:
+    items = _items(shard, query)
     if grouped is not None:
-        return Aggregated(groups=_groups(shard, query, grouped, docs, is_strict=is_strict))
-    tallies = _tallies(shard, query)
-    if tallies:
-        names = frozenset(tally.name for tally in tallies)
-        for properties in _rows(shard, docs, names, is_strict=is_strict):
-            _add(tallies, properties)
-    return Aggregated(total=Group(None, len(docs), tuple(tally.summary() for tally in tallies)))
+        groups = _groups(shard, query, grouped, items, docs, is_strict=is_strict)
+        return Aggregated(groups=groups)
+    names = [item.name for item in items if item.data_type in _READ and not is_in_index(item)]
+    tally = _tally(shard, names, docs, is_grouped=False, is_strict=is_strict)
+    summaries = []
+    for item, wanted in zip(items, query.properties, strict=True):
+        if is_in_index(item):
+            summaries.append(summary(_indexed(shard, item, docs, is_strict=is_strict)))
+        else:
+            number = names.index(item.name) if item.name in names else 0
+            summaries.append(summary_of_rows(item, wanted.top, tally, b"", number))
+    tally.clear()
+    return Aggregated(total=Group(None, docs.count, tuple(summaries)))
 
 
 def _groups(
-    shard: Shard, query: Aggregate, item: Property, docs: list[DocId], *, is_strict: bool
+    shard: Shard,
+    query: Aggregate,
+    grouped: Property,
+    items: Sequence[Property],
+    docs: AllowList,
+    *,
+    is_strict: bool,
 ) -> tuple[Group, ...]:
-    counts: dict[GroupValue, int] = {}
-    tallies: dict[GroupValue, list[Tally]] = {}
-    names = frozenset((item.name, *(tally.name for tally in _tallies(shard, query))))
-    for properties in _rows(shard, docs, names, is_strict=is_strict):
-        for value in group_values(item, properties.get(item.name)):
-            counts[value] = counts.get(value, 0) + 1
-            if query.properties:
-                if value not in tallies:
-                    tallies[value] = _tallies(shard, query)
-                _add(tallies[value], properties)
-    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[: query.limit]
-    return tuple(
-        Group(value, count, tuple(tally.summary() for tally in tallies.get(value, ())))
-        for value, count in ordered
+    if not items and is_in_index(grouped):
+        counts = _indexed(shard, grouped, docs, is_strict=is_strict).groups()
+        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return tuple(Group(value, count) for value, count in ordered[: query.limit])
+    names = [grouped.name, *(item.name for item in items)]
+    tally = _tally(shard, names, docs, is_grouped=True, is_strict=is_strict)
+    found = [(group_value(grouped, raw), count, raw) for raw, count in tally.groups()]
+    found.sort(key=lambda group: (-group[1], group[0]))
+    groups = tuple(
+        Group(
+            value,
+            count,
+            tuple(
+                summary_of_rows(item, wanted.top, tally, raw, number)
+                for number, (item, wanted) in enumerate(
+                    zip(items, query.properties, strict=True), start=1
+                )
+            ),
+        )
+        for value, count, raw in found[: query.limit]
     )
+    tally.clear()
+    return groups
 
 
-def _tallies(shard: Shard, query: Aggregate) -> list[Tally]:
-    known, made = shard.schema.property_by_name, []
+def _items(shard: Shard, query: Aggregate) -> list[Property]:
+    """The properties that are summed up. Raises RequestError for one that cannot be."""
+    known, items = shard.schema.property_by_name, []
     for wanted in query.properties:
         item = known.get(canonical_property_name(wanted.name))
         if item is None:
             raise unknown_property(wanted.name, shard.schema.name)
-        made.append(Tally(item, wanted.top))
-    return made
+        check_statistics(item)
+        items.append(item)
+    return items
 
 
-def _add(tallies: Sequence[Tally], properties: dict[str, Any]) -> None:
-    for tally in tallies:
-        tally.add(properties.get(tally.name))
+def _indexed(shard: Shard, item: Property, docs: AllowList, *, is_strict: bool) -> Occurrences:
+    """Values and their counts from the inverted index. Raises _Moved as `_tally` does."""
+    joined, counts = shard.text.counts(item.name, docs)
+    if is_strict and not docs.bitmap.issubset(shard.live):
+        raise _Moved  # The index may have let a doc go before it was counted.
+    return Occurrences.of_index(item, joined, counts)
 
 
-def _rows(
-    shard: Shard, docs: list[DocId], names: frozenset[str], *, is_strict: bool
-) -> Iterator[dict[str, Any]]:
-    """The properties `names` of each doc. Raises _Moved if one is gone, and that matters."""
-    for start in range(0, len(docs), ROWS_PER_CHUNK):
-        for row in shard.objects.get_many(docs[start : start + ROWS_PER_CHUNK]):
-            if row is not None:
-                yield decode_properties(stored_properties(row), names)
-            elif is_strict:
-                raise _Moved
+def _tally(
+    shard: Shard, names: Sequence[str], docs: AllowList, *, is_grouped: bool, is_strict: bool
+) -> _native.RowTally:
+    """Count the values of properties over stored rows. Raises _Moved if a row is gone, and that
+    matters; CorruptData."""
+    tally = _native.RowTally([name.encode() for name in names], grouped=is_grouped)
+    if not names:
+        return tally
+    read = 0
+    for rows in _rows(shard, docs):
+        read += len(rows)
+        try:
+            tally.add(rows)
+        except _native.DamagedReply as error:
+            raise CorruptData(f"an object of {shard.schema.name}: {error}") from error
+    if is_strict and read < docs.count:
+        raise _Moved
+    return tally
+
+
+def _rows(shard: Shard, docs: AllowList) -> Iterator[list[bytes]]:
+    """The rows of `docs` that are still there, in chunks: found one by one, or in one pass over
+    their neighbours as well where that is less work."""
+    doc_ids = docs.doc_ids()
+    if not len(doc_ids):
+        return
+    first, last = int(doc_ids[0]), int(doc_ids[-1])
+    if docs.count < SCANNED_SHARE * (last - first + 1):
+        for start in range(0, len(doc_ids), ROWS_PER_CHUNK):
+            rows = shard.objects.get_many(doc_ids[start : start + ROWS_PER_CHUNK].tolist())
+            yield [row for row in rows if row is not None]
+        return
+    words = docs.words()
+    for found, values in shard.objects.scan_rows(DocId(first), DocId(last)):
+        wanted = (words[found >> 6] >> (found & 63).astype(np.uint64)) & 1
+        yield values if wanted.all() else list(compress(values, wanted.tolist()))
 
 
 # Which docs.
@@ -145,23 +214,23 @@ def _resolve(
 
 def _docs(
     shard: Shard, query: Aggregate, search: NearVector | HybridAim | None
-) -> Steps[list[DocId]]:
-    """Raises LimitExceeded when a search without a limit finds too much."""
+) -> Steps[AllowList]:
+    """What is summed up. Raises LimitExceeded when a search without a limit finds too much."""
     allow = None if query.filter is None else shard.allow(query.filter)
     if search is None:
-        return [DocId(doc) for doc in (shard.live if allow is None else allow.bitmap)]
+        return AllowList(shard.live) if allow is None else allow
     depth = _depth(shard, query)
     if isinstance(search, HybridAim):
         assert query.hybrid is not None
         legs = yield from search_legs(shard, query.hybrid, search, depth, allow, is_ordered=True)
-        return list(dict.fromkeys(doc for leg in legs for doc in leg.doc_ids))
+        return AllowList(BitMap(doc for leg in legs for doc in leg.doc_ids))
     found = yield from search_vectors(shard, search, depth, allow, None)
     if query.object_limit is None and len(found) == depth:
         raise LimitExceeded(
             f"more than {depth - 1} objects (QUERY_MAXIMUM_RESULTS) are that near: an aggregation "
             "over a search needs an objectLimit or a closer threshold"
         )
-    return found.doc_ids
+    return AllowList(BitMap(found.doc_ids))
 
 
 def _depth(shard: Shard, query: Aggregate) -> int:

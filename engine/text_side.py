@@ -22,6 +22,7 @@ from weftdb.engine.ranked import Ranked
 from weftdb.index.allow_list import AllowList
 from weftdb.index.analysis import CollectionAnalysis, Entry
 from weftdb.index.bm25 import KeywordPlanner
+from weftdb.index.fields import value_field
 from weftdb.index.filter_plan import FilterReaders
 from weftdb.index.filters import evaluate
 from weftdb.index.inverted.change import SideChange
@@ -140,6 +141,11 @@ class TextSide:
             if len(answers) < FILTERS_CACHED_MAX:
                 answers[condition] = known
         return known
+
+    def counts(self, name: str, docs: AllowList) -> tuple[bytes, NDArray[np.uint64]]:
+        """The distinct values of a property among `docs`, encoded, ascending and joined, and how
+        many of these docs have each. Requires: one value an object, of a type of fixed length."""
+        return self.index.filterable.counts(value_field(name), docs)
 
     def search(
         self,

@@ -23,6 +23,7 @@ from weftdb.storage.vector_codec import (
 )
 
 _DOC_ID = struct.Struct(">I")
+ROWS_PER_CHUNK = 1_000
 VECTORS_PER_CHUNK = 4_096
 MATRIX_BYTES_PER_CHUNK = 16 * MiB
 """A chunk of multi-vectors ends with the one that passes this."""
@@ -86,6 +87,16 @@ class ObjectStore:
             if not is_intact(value):
                 raise self._damaged(doc_id, value)
             yield doc_id, value
+
+    def scan_rows(self, first: DocId, last: DocId) -> Iterator[tuple[DocIds, list[bytes]]]:
+        """The stored objects of docs from `first` to `last`, in chunks by ascending doc id, as they
+        are when the scan begins. Their checksums are left out, as in `get_many`."""
+        end = keys.object_key(self._shard, last) + b"\x00"
+        pairs = iter(self._reader.scan(Family.OBJECTS, keys.object_key(self._shard, first), end))
+        while chunk := list(islice(pairs, ROWS_PER_CHUNK)):
+            joined = b"".join([key[-4:] for key, _ in chunk])
+            doc_ids = np.frombuffer(joined, dtype=">u4").astype(np.uint32)
+            yield doc_ids, [value for _, value in chunk]
 
     def vector(self, name: VectorName, doc_id: DocId) -> NDArray[np.float32] | None:
         """One vector as it came in. Raises CorruptData."""

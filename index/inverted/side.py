@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from weftdb.core.errors import CorruptData
 from weftdb.core.types import DocId
+from weftdb.index.allow_list import AllowList
 from weftdb.index.inverted.change import SideChange, is_seal_due, merge_candidates
 from weftdb.index.inverted.manifest import (
     Manifest,
@@ -134,6 +137,12 @@ class InvertedSide:
             lambda: _native.RangeScan(self._native, field, None, None, prefix=prefix, values=True)
         )
         return iter(scan.values())
+
+    def counts(self, field: bytes, docs: AllowList) -> tuple[bytes, NDArray[np.uint64]]:
+        """The distinct values of a field among `docs`, ascending and joined, and how many of these
+        docs have each. Requires: all values of the field have one length."""
+        words = docs.words()
+        return self.fetch(lambda: _native.count_scan(self._native, field, words)).counts()
 
     def docs_present(self, field: bytes) -> BitMap:
         """Docs that have any value in the field."""

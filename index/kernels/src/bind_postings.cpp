@@ -236,6 +236,32 @@ std::unique_ptr<RangeScan> range_scan(std::shared_ptr<PostingSide> side, const n
                                        2 + field.size());
 }
 
+std::unique_ptr<RangeScan> count_scan(std::shared_ptr<PostingSide> side, const nb::bytes& field,
+                                      const WordArray& counted) {
+    RangeScan::Bounds bounds;
+    bounds.prefix = key_of(view_of(field), std::string_view());
+    std::vector<uint64_t> words(counted.data(), counted.data() + counted.shape(0));
+    nb::gil_scoped_release free;
+    return std::make_unique<RangeScan>(std::move(side), std::move(bounds), RangeScan::Mode::counts,
+                                       2 + field.size(), std::move(words));
+}
+
+// The values one behind the other, which takes that they have the same length.
+nb::tuple counts_of(RangeScan& scan) {
+    std::string joined;
+    std::vector<uint64_t> counts;
+    {
+        nb::gil_scoped_release free;
+        for (const auto& [value, count] : scan.counts()) {
+            if (!counts.empty() && joined.size() != value.size() * counts.size())
+                throw Damaged("values of a field differ in length");
+            joined += value;
+            counts.push_back(count);
+        }
+    }
+    return nb::make_tuple(bytes_of(joined), numpy_of(counts));
+}
+
 void bind_readers(nb::module_& m) {
     nb::class_<Lookup>(m, "Lookup", "Postings of given values of one field.")
         .def(
@@ -267,7 +293,11 @@ void bind_readers(nb::module_& m) {
         .def("missing", &RangeScan::missing)
         .def("feed", &feed<RangeScan>, nb::arg("segment"), nb::arg("block"), nb::arg("bytes"))
         .def("docs", [](RangeScan& scan) { return bytes_of(scan.docs()); })
-        .def("values", [](RangeScan& scan) { return list_of(scan.values()); });
+        .def("values", [](RangeScan& scan) { return list_of(scan.values()); })
+        .def("counts", &counts_of,
+             "Values that are all of one length, joined, and how many counted docs have each.");
+    m.def("count_scan", &count_scan, nb::arg("side"), nb::arg("field"), nb::arg("counted"),
+          "A RangeScan over all values of a field that counts docs of a dense bitset.");
 }
 
 nb::object bitset_from_roaring(const nb::bytes& roaring) {

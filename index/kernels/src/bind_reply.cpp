@@ -10,6 +10,7 @@
 
 #include "bindings.h"
 #include "reply.h"
+#include "stored_fields.h"
 
 namespace nb = nanobind;
 

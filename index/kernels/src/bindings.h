@@ -11,6 +11,7 @@ void bind_distance(nanobind::module_& m);
 void bind_multi_vector(nanobind::module_& m);
 void bind_recall_probe(nanobind::module_& m);
 void bind_reply(nanobind::module_& m);
+void bind_row_tally(nanobind::module_& m);
 void bind_search_plan(nanobind::module_& m);
 void bind_search_pool(nanobind::module_& m);
 void bind_vector_index(nanobind::module_& m);

@@ -32,4 +32,5 @@ NB_MODULE(_native, m) {
     weft::bind_postings(m);
     weft::bind_bm25(m);
     weft::bind_reply(m);
+    weft::bind_row_tally(m);
 }

@@ -31,12 +31,13 @@ bool RangeScan::Bounds::is_past(std::string_view key) const {
 }
 
 RangeScan::RangeScan(std::shared_ptr<const PostingSide> side, Bounds bounds, Mode mode,
-                     size_t value_start)
+                     size_t value_start, std::vector<uint64_t> counted)
     : side_(std::move(side)),
       state_(side_->state()),
       bounds_(std::move(bounds)),
       mode_(mode),
-      value_start_(value_start) {
+      value_start_(value_start),
+      counted_(std::move(counted)) {
     for (const RunPart& part : state_->runs) scan_run(*part.run);
     for (const auto& segment : state_->segments) {
         if (auto directory = segment->directory())
@@ -59,6 +60,9 @@ void RangeScan::scan_run(const Run& run) {
     }
     if (mode_ == Mode::docs)
         for (uint32_t doc : run.docs(first, last)) bits_.add(doc);
+    else if (mode_ == Mode::counts)
+        for (size_t at = first; at < last; ++at)
+            count(run.key(at).substr(value_start_), run.docs(at, at + 1));
     else
         for (size_t at = first; at < last; ++at)
             values_.emplace_back(run.key(at).substr(value_start_));
@@ -155,6 +159,7 @@ void RangeScan::scan_block(const Wanted& wanted, std::string_view bytes) {
             continue;
         }
         if (!std::string_view(entry.key).starts_with(bounds_.prefix)) continue;
+        if (mode_ == Mode::counts) part.value = entry.key.substr(value_start_);
         if (mode_ == Mode::values) {
             values_.push_back(entry.key.substr(value_start_));
         } else if (entry.is_overflow) {
@@ -172,12 +177,36 @@ void RangeScan::scan_block(const Wanted& wanted, std::string_view bytes) {
 }
 
 void RangeScan::take(const Wanted& wanted, Form form, uint32_t docs, std::string_view body) {
-    if (form == Form::roaring && !wanted.column) return add_roaring(body, bits_);
+    if (form == Form::roaring && !wanted.column && mode_ == Mode::docs)
+        return add_roaring(body, bits_);
     columns_.clear();
     decode_body(form, docs, body, columns_);
+    if (mode_ == Mode::counts) return count(wanted.value, columns_.docs);
     if (wanted.column) wanted.column->add(wanted.at, columns_.docs);
     if (wanted.is_inside)
         for (uint32_t doc : columns_.docs) bits_.add(doc);
+}
+
+void RangeScan::count(std::string_view value, std::span<const uint32_t> docs) {
+    uint64_t found = 0;
+    for (uint32_t doc : docs) {
+        const size_t word = doc / 64;
+        if (word < counted_.size()) found += (counted_[word] >> (doc % 64)) & 1;
+    }
+    if (found > 0) counts_.emplace_back(value, found);
+}
+
+std::vector<std::pair<std::string, uint64_t>> RangeScan::counts() {
+    std::sort(counts_.begin(), counts_.end());
+    size_t kept = 0;
+    for (size_t at = 0; at < counts_.size(); ++at) {
+        if (kept > 0 && counts_[kept - 1].first == counts_[at].first)
+            counts_[kept - 1].second += counts_[at].second;
+        else if (kept++ != at)
+            counts_[kept - 1] = std::move(counts_[at]);
+    }
+    counts_.resize(kept);
+    return std::move(counts_);
 }
 
 std::string RangeScan::docs() {

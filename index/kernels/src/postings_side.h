@@ -136,10 +136,10 @@ class Lookup {
     std::vector<Wanted> wanted_;
 };
 
-// Every key between two bounds: the union of their docs, or their values.
+// Every key between two bounds: the union of their docs, their values, or how many docs each has.
 class RangeScan {
   public:
-    enum class Mode { docs, values };
+    enum class Mode { docs, values, counts };
     struct Bounds {
         std::string prefix;  // keys must start with it
         std::string low;     // full keys; empty is open
@@ -152,14 +152,17 @@ class RangeScan {
         bool is_past(std::string_view key) const;    // and so are all that follow
     };
 
-    RangeScan(std::shared_ptr<const PostingSide> side, Bounds bounds, Mode mode,
-              size_t value_start);
+    // Counts are of the docs in `counted`.
+    RangeScan(std::shared_ptr<const PostingSide> side, Bounds bounds, Mode mode, size_t value_start,
+              std::vector<uint64_t> counted = {});
 
     std::vector<std::pair<uint32_t, uint32_t>> missing() const;
     void feed(uint32_t segment, uint32_t block, std::string_view bytes);
 
     std::string docs();                 // roaring bytes
     std::vector<std::string> values();  // ascending, distinct
+    // Ascending, distinct, those of no counted doc left out.
+    std::vector<std::pair<std::string, uint64_t>> counts();
 
   private:
     struct Wanted {
@@ -174,6 +177,7 @@ class RangeScan {
         uint32_t docs = 0;
         uint32_t size = 0;
         std::string body = {};
+        std::string value = {};  // whose docs are counted
     };
 
     void scan_run(const Run& run);
@@ -183,6 +187,7 @@ class RangeScan {
     void scan_block(const Wanted& wanted, std::string_view bytes);
     bool take_overflow(Wanted& wanted, std::string_view bytes);
     void take(const Wanted& wanted, Form form, uint32_t docs, std::string_view body);
+    void count(std::string_view value, std::span<const uint32_t> docs);
 
     std::shared_ptr<const PostingSide> side_;
     std::shared_ptr<const SideState> state_;
@@ -192,6 +197,8 @@ class RangeScan {
     DocBits bits_;
     Columns columns_;
     std::vector<std::string> values_;
+    std::vector<uint64_t> counted_;
+    std::vector<std::pair<std::string, uint64_t>> counts_;
     std::deque<Wanted> wanted_;  // in the order of their blocks, overflow blocks first
 };
 

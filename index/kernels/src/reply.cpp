@@ -2,59 +2,14 @@
 
 #include <cstring>
 
+#include "stored_fields.h"
+
 namespace weft {
 namespace {
 
-// storage/object_codec.py: object := crc32:u32 version:u8 flags:u8 doc_id:u32 uuid:16 created:i64
-// updated:i64 stamp:16 properties_bytes:u32 properties
-constexpr size_t kUuidAt = 10, kCreatedAt = 26, kUpdatedAt = 34, kSizeAt = 58, kHeadBytes = 62;
 constexpr size_t kUuidBytes = 16, kUuidChars = 36;
-
-constexpr unsigned kLength = 2, kVarint = 0, kEight = 1, kFour = 5;
-constexpr unsigned kEntry = 1, kName = 1, kValue = 2, kItem = 1;
+constexpr unsigned kItem = 1;
 constexpr unsigned kObjectValue = 4, kListValue = 5, kObjectValues = 4;
-
-struct Field {
-    unsigned number;
-    std::string_view body;   // Of a varint: its bytes.
-    std::string_view whole;  // With tag and length.
-};
-
-uint64_t read_varint(std::string_view data, size_t& at) {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && at < data.size(); shift += 7) {
-        auto byte = static_cast<uint8_t>(data[at++]);
-        value |= static_cast<uint64_t>(byte & 0x7F) << shift;
-        if (byte < 0x80) return value;
-    }
-    throw DamagedReply("stored properties end inside a number");
-}
-
-Field read_field(std::string_view data, size_t& at) {
-    size_t begin = at;
-    uint64_t key = read_varint(data, at);
-    size_t body = at;
-    switch (key & 7) {
-        case kLength: {
-            uint64_t size = read_varint(data, at);
-            body = at;
-            if (size > data.size() - at) throw DamagedReply("stored properties are cut off");
-            at += size;
-            break;
-        }
-        case kVarint: read_varint(data, at); break;
-        case kEight:
-        case kFour: {
-            size_t size = (key & 7) == kEight ? 8 : 4;
-            if (size > data.size() - at) throw DamagedReply("stored properties are cut off");
-            at += size;
-            break;
-        }
-        default: throw DamagedReply("stored properties hold a field of an unknown kind");
-    }
-    return {static_cast<unsigned>(key >> 3), data.substr(body, at - body),
-            data.substr(begin, at - begin)};
-}
 
 void put_varint(uint64_t value, std::string& out) {
     while (value >= 0x80) {
@@ -86,13 +41,6 @@ void put_float(unsigned number, double value, std::string& out) {
     std::memcpy(&bits, &narrow, sizeof bits);
     for (unsigned shift = 0; shift < 32; shift += 8)
         out.push_back(static_cast<char>(bits >> shift));
-}
-
-uint64_t read_little(std::string_view data, size_t at, size_t bytes) {
-    uint64_t value = 0;
-    for (size_t byte = 0; byte < bytes; ++byte)
-        value |= static_cast<uint64_t>(static_cast<uint8_t>(data[at + byte])) << (8 * byte);
-    return value;
 }
 
 void put_time(unsigned number, uint64_t time_ms, std::string& out) {
@@ -197,13 +145,11 @@ void ReplySelection::apply(std::string_view properties, std::string& out) const 
 
 void ReplyWriter::write(const ReplyHit& hit, bool has_distance, bool has_certainty,
                         std::string& out) {
-    if (hit.stored.size() < kHeadBytes) throw DamagedReply("a stored object is too short");
-    uint64_t size = read_little(hit.stored, kSizeAt, 4);
-    if (size > hit.stored.size() - kHeadBytes) throw DamagedReply("a stored object is cut off");
+    const std::string_view properties = stored_properties(hit.stored);
     properties_.assign(head_);
     if (!selection_->is_empty()) {
         kept_.clear();
-        selection_->apply(hit.stored.substr(kHeadBytes, size), kept_);
+        selection_->apply(properties, kept_);
         put_field(11, kept_, properties_);
     }
     metadata_.clear();

@@ -32,13 +32,6 @@ class ReplySelection {
     std::vector<std::string> nulls_;  // Entries for what is missing; empty where none is wanted.
 };
 
-// A stored object that cannot be read.
-struct DamagedReply : std::exception {
-    explicit DamagedReply(const char* reason) : reason(reason) {}
-    const char* what() const noexcept override { return reason; }
-    const char* reason;
-};
-
 // What a reply shows of each hit beside its properties.
 struct ReplyFields {
     bool id, created, updated, distance, certainty, score;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 from tests.unit.engine.samples import uid
 from weftdb.core.aggregation import Aggregate, Group, PropertyStatistics, Summary
 from weftdb.core.definition import parse_collection
-from weftdb.core.errors import InvalidRequest, LimitExceeded, RequestError, Unsupported
+from weftdb.core.errors import (
+    CorruptData,
+    InvalidRequest,
+    LimitExceeded,
+    RequestError,
+    Unsupported,
+)
 from weftdb.core.objects import ObjectDraft
 from weftdb.core.query import (
     Comparison,
@@ -23,8 +30,10 @@ from weftdb.core.query import (
     ValueKind,
 )
 from weftdb.core.types import UNNAMED
+from weftdb.engine import aggregation
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
+from weftdb.engine.text_side import TextSide
 from weftdb.storage.objects import ObjectStore
 
 KINDS = {
@@ -190,17 +199,81 @@ def test_references_cannot_be_grouped_yet(database: Database) -> None:
         ask(local, group_by="at")
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "sums", "scanned_share"),
+    [
+        ("pieces", 100, (17 - 8 + 100, 17 - 8 - 1 + 200), 0.5),  # from the inverted index
+        ("sizes", [100], (7 - 2 + 100, 7 - 2 + 200), 2.0),  # from rows that are fetched
+        ("sizes", [100], (7 + 100, 7 - 2 + 200), 0.5),  # from rows that are passed over
+    ],
+)
 def test_objects_that_move_meanwhile_are_read_again(
-    sales: LocalCollection, monkeypatch: pytest.MonkeyPatch
+    sales: LocalCollection,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    changed: object,
+    sums: tuple[int, int],
+    scanned_share: float,
 ) -> None:
-    read, moves = ObjectStore.get_many, [uid(1), uid(2)]
+    moves = [uid(1), uid(2)]
 
-    def move_then_read(store: ObjectStore, doc_ids: list[Any]) -> list[bytes | None]:
-        if moves:
-            sales.put([ObjectDraft(moves.pop(), {"pieces": 100}, {})])
-        return read(store, doc_ids)
+    def after_a_move(read: Callable[..., Any]) -> Callable[..., Any]:
+        def move_then_read(*arguments: Any) -> Any:
+            if moves:
+                sales.put([ObjectDraft(moves.pop(), {name: changed}, {})])
+            return read(*arguments)
 
-    monkeypatch.setattr(ObjectStore, "get_many", move_then_read)
-    found = ask(sales, "pieces").total
+        return move_then_read
+
+    monkeypatch.setattr(aggregation, "SCANNED_SHARE", scanned_share)
+    for reader in ("get_many", "scan_rows"):
+        monkeypatch.setattr(ObjectStore, reader, after_a_move(getattr(ObjectStore, reader)))
+    monkeypatch.setattr(TextSide, "counts", after_a_move(TextSide.counts))
+    found = ask(sales, name).total
     assert found.count == 6
-    assert found.summaries[0].sum in (17 - 8 + 100, 17 - 8 - 1 + 200)
+    assert found.summaries[0].sum in sums
+
+
+@pytest.mark.parametrize("kind", ["int", "number", "boolean", "date", "text", "uuid"])
+def test_index_and_rows_tell_the_same(
+    database: Database, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: dict[str, list[Any]] = {
+        "int": [-(2**63), -5, 0, 7, 7, 2**53 + 1, 2**63 - 1],
+        "number": [-1.5, -0.0, 0.0, 3, 1e300, -1e-300, 0.1, 0.2],
+        "boolean": [True, False, True],
+        "date": ["1969-12-31T23:59:59.5Z", "2024-03-01T00:00:00Z", "2024-03-01T01:00:00+01:00",
+                 "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z",
+                 "2024-02-29T12:00:00.123456789012-05:30"],
+        "text": ["b", "a", "a", "ä", ""],
+        "uuid": ["00000000-0000-0000-0000-000000000001"],
+    }  # fmt: skip
+    body = {"class": "Mixed", "properties": [{"name": "one", "dataType": [kind]}]}
+    local = database.create_collection(parse_collection(body))
+    # Twice, the second time over the first: the index keeps what is dead for a while.
+    drafts = [ObjectDraft(uid(n + 1), {"one": one}) for n, one in enumerate(values[kind])]
+    for _ in range(2):
+        assert local.put(drafts) == [None] * len(drafts)
+    statistics = () if kind == "uuid" else (PropertyStatistics("one"),)
+    asked = [
+        Aggregate("Mixed", group_by="one"),
+        *([Aggregate("Mixed", properties=statistics)] if statistics else []),
+    ]
+    told = [local.aggregate(one) for one in asked]
+    monkeypatch.setattr(aggregation, "is_in_index", lambda _: False)
+    assert [local.aggregate(one) for one in asked] == told
+    assert told[0].groups is not None
+    assert sum(group.count for group in told[0].groups) == len(drafts)
+
+
+def test_a_damaged_row_is_told(sales: LocalCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows_of(row: bytes) -> None:
+        monkeypatch.setattr(
+            ObjectStore, "scan_rows", lambda *_: [(np.arange(6, dtype=np.uint32), [row] * 6)]
+        )
+
+    rows_of(b"\x00" * 70)
+    assert ask(sales, "shop").total.summaries[0].count == 0, "there are no properties to count"
+    rows_of(b"\xff" * 70)
+    with pytest.raises(CorruptData, match="an object of Sale"):
+        ask(sales, "shop")
