@@ -21,17 +21,12 @@ size_t Graph::gather(const Measure& measure, uint32_t slot, int level, Scratch& 
     if (scratch.rows.size() < width) scratch.rows.resize(width);
     if (scratch.distances.size() < width) scratch.distances.resize(width);
     if (links == nullptr) return 0;
-    size_t met = 0;
-    for (uint32_t at = 0; at < width; ++at) {
-        uint32_t word = links[at].load(std::memory_order_acquire);
-        if (word == 0) break;
-        uint32_t neighbour = word - 1;
-        if (!scratch.visited.mark(neighbour)) continue;
-        const float* row = measure.row(neighbour);
-        measure.prefetch(row);
-        scratch.slots[met] = neighbour;
-        scratch.rows[met] = row;
-        ++met;
+    uint32_t* const slots = scratch.slots.data();
+    const float** const rows = scratch.rows.data();
+    const size_t met = scratch.visited.mark_links(links, width, slots);
+    for (size_t at = 0; at < met; ++at) {
+        rows[at] = measure.row(slots[at]);
+        measure.prefetch(rows[at]);
     }
     return met;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -218,6 +219,28 @@ class Visited {
         words_[word] |= bit;
         marked_.push_back(slot);
         return true;
+    }
+
+    // Marks the nodes of a list of links (slot + 1, zero after the last), writes those that were not
+    // marked before to `fresh` and returns how many they are. Whether a node was met is anybody's
+    // guess, so nothing here branches on it.
+    size_t mark_links(const std::atomic<uint32_t>* links, size_t width, uint32_t* fresh) {
+        uint64_t* const words = words_.data();
+        const size_t slots = words_.size() * 64;
+        size_t met = 0;
+        for (size_t at = 0; at < width; ++at) {
+            const uint32_t link = links[at].load(std::memory_order_acquire);
+            if (link == 0) break;
+            const uint32_t slot = link - 1;
+            if (slot >= slots) continue;
+            const uint64_t word = words[slot / 64];
+            const uint64_t bit = uint64_t{1} << (slot % 64);
+            words[slot / 64] = word | bit;
+            fresh[met] = slot;
+            met += (word & bit) == 0 ? 1 : 0;
+        }
+        marked_.insert(marked_.end(), fresh, fresh + met);
+        return met;
     }
 
     size_t count() const { return marked_.size(); }
