@@ -72,7 +72,11 @@ void Graph::search_layer(const Measure& measure, Near from, size_t ef, int level
         size_t met = gather(measure, beam.pop_next(), level, scratch);
         if (level == 0 && beam.has_next()) prefetch_links(beam.peek_next());
         measure.many(scratch.rows.data(), met, scratch.distances.data());
-        for (size_t at = 0; at < met; ++at) beam.insert(scratch.distances[at], scratch.slots[at]);
+        const size_t kept = beam.sieve(scratch.distances.data(), scratch.slots.data(), met);
+        for (size_t at = 0; at < kept; ++at) {
+            if (beam.insert(scratch.distances[at], scratch.slots[at]) && level == 0)
+                prefetch_links(scratch.slots[at]);
+        }
     }
 }
 
@@ -94,10 +98,12 @@ bool Graph::walk_sifting(const Measure& measure, Near from, size_t ef, const Acc
         size_t met = gather(measure, beam.pop_next(), 0, scratch);
         if (beam.has_next()) prefetch_links(beam.peek_next());
         measure.many(scratch.rows.data(), met, scratch.distances.data());
-        for (size_t at = 0; at < met; ++at) {
+        const size_t kept = beam.sieve(scratch.distances.data(), scratch.slots.data(), met);
+        for (size_t at = 0; at < kept; ++at) {
             const float distance = scratch.distances[at];
             const uint32_t slot = scratch.slots[at];
-            if (beam.takes(distance)) beam.insert(distance, slot, accept(slot));
+            if (beam.takes(distance) && beam.insert(distance, slot, accept(slot)))
+                prefetch_links(slot);
         }
     }
     scratch.results.clear();

@@ -68,6 +68,19 @@ class Nearest {
     std::vector<Near> held_;
 };
 
+// Moves the pairs with a distance below `worst` to the front and returns how many they are. Most
+// nodes of a walk are too far, but which is anybody's guess: nothing here branches on it.
+inline size_t keep_nearer(float worst, float* distances, uint32_t* slots, size_t count) {
+    size_t kept = 0;
+    for (size_t at = 0; at < count; ++at) {
+        const float distance = distances[at];
+        distances[kept] = distance;
+        slots[kept] = slots[at];
+        kept += distance < worst ? 1 : 0;
+    }
+    return kept;
+}
+
 // The best `capacity` nodes of a walk, sorted, and which of them are expanded. A sorted array beats
 // two heaps for the usual sizes, and it knows the node that comes next, for the prefetch.
 class Beam {
@@ -83,8 +96,15 @@ class Beam {
         return size_ < capacity_ || distance < items_[size_ - 1].distance;
     }
 
-    void insert(float distance, uint32_t slot) {
-        if (!takes(distance)) return;
+    // Moves what it would take now to the front of the two arrays; returns how many those are.
+    size_t sieve(float* distances, uint32_t* slots, size_t count) const {
+        if (size_ < capacity_) return count;
+        return keep_nearer(items_[size_ - 1].distance, distances, slots, count);
+    }
+
+    // Tells whether it is the next to expand now.
+    bool insert(float distance, uint32_t slot) {
+        if (!takes(distance)) return false;
         size_t low = 0;
         size_t length = size_;
         while (length > 0) {
@@ -96,7 +116,9 @@ class Beam {
         if (size_ < capacity_) ++size_;
         std::memmove(&items_[low + 1], &items_[low], (size_ - 1 - low) * sizeof(Near));
         items_[low] = {distance, slot};
-        if (low < next_) next_ = low;
+        if (low > next_) return false;
+        next_ = low;
+        return true;
     }
 
     bool has_next() const { return next_ < size_; }
@@ -144,8 +166,14 @@ class SiftedBeam {
         return accepted_ < capacity_ || distance < items_[size_ - 1].distance;
     }
 
-    // Requires: it takes the distance.
-    void insert(float distance, uint32_t slot, bool is_accepted) {
+    // Moves what it would take now to the front of the two arrays; returns how many those are.
+    size_t sieve(float* distances, uint32_t* slots, size_t count) const {
+        if (accepted_ < capacity_) return count;
+        return keep_nearer(items_[size_ - 1].distance, distances, slots, count);
+    }
+
+    // Tells whether it is the next to expand now. Requires: it takes the distance.
+    bool insert(float distance, uint32_t slot, bool is_accepted) {
         auto after = [](float left, const Near& right) { return left < right.distance; };
         const auto end = items_.begin() + ptrdiff_t(size_);
         const size_t place =
@@ -154,9 +182,11 @@ class SiftedBeam {
         std::memmove(&items_[place + 1], &items_[place], (size_ - place) * sizeof(Near));
         items_[place] = {distance, is_accepted ? slot : slot | kPassed};
         ++size_;
-        next_ = std::min(next_, place);
+        const bool is_next = place <= next_;
+        if (is_next) next_ = place;
         accepted_ += is_accepted ? 1 : 0;
         if (accepted_ > capacity_) drop_last();
+        return is_next;
     }
 
     bool has_next() const { return next_ < size_; }
@@ -221,9 +251,9 @@ class Visited {
         return true;
     }
 
-    // Marks the nodes of a list of links (slot + 1, zero after the last), writes those that were not
-    // marked before to `fresh` and returns how many they are. Whether a node was met is anybody's
-    // guess, so nothing here branches on it.
+    // Marks the nodes of a list of links (slot + 1, zero after the last), writes those that were
+    // not marked before to `fresh` and returns how many they are. Whether a node was met is
+    // anybody's guess, so nothing here branches on it.
     size_t mark_links(const std::atomic<uint32_t>* links, size_t width, uint32_t* fresh) {
         uint64_t* const words = words_.data();
         const size_t slots = words_.size() * 64;
