@@ -42,7 +42,7 @@ class IndexConfig:
     """Where vectors lie while a quantizer's codes stand for them: `disk` (a nameless file that is
     mapped) or `memory`."""
     snapshot_interval_s: float = 60.0
-    tail_scan_s_max: float = 0.0005
+    tail_scan_s_max: float = 0.0001
     """Writers wait while a search scans vectors that are not linked yet for longer; 0: never."""
     tail_wait_s_max: float = 30.0
     """How long one write waits for that."""

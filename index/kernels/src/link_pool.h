@@ -45,7 +45,7 @@ class LinkPool {
     std::deque<std::shared_ptr<LinkWork>> queue_;
     std::vector<bool> running_;  // by thread number
     size_t wanted_ = 2;
-    int niceness_ = 5;
+    int niceness_ = 10;
 };
 
 }  // namespace weft

@@ -4,6 +4,7 @@
 #include <exception>
 #include <new>
 
+#include "thread_priority.h"
 #include "vector_index.h"
 
 namespace weft {
@@ -18,7 +19,10 @@ void link_span(Graph& graph) {
     const Graph::Span span = graph.claim(kSlice);
     uint32_t slot = span.begin;
     try {
-        for (; slot < span.end; ++slot) graph.link(slot);
+        for (; slot < span.end; ++slot) {
+            graph.link(slot);
+            give_way();
+        }
     } catch (...) {
         graph.give_back(span, slot);
         throw;
