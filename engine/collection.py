@@ -19,7 +19,6 @@ from weftdb.core.errors import (
     Closed,
     ObjectNotFound,
     Overloaded,
-    ReadOnly,
     UnknownTenant,
     WeftError,
 )
@@ -39,6 +38,7 @@ from weftdb.engine.maintenance import Chore
 from weftdb.engine.reader import read
 from weftdb.engine.recovery import forget_snapshot
 from weftdb.engine.shard import Shard
+from weftdb.engine.shard_status import ShardStatus
 from weftdb.engine.steps import Steps, run
 from weftdb.engine.vectorization import fill_vectors
 from weftdb.engine.writer import DELETE_DOCS_PER_BATCH, ShardWriter
@@ -89,9 +89,7 @@ class LocalCollection:
         self._admission = admission
         self.queues = LinkQueues(lambda: shard.vectors, shard.config.index, env.clock)
         self._retired = threading.Event()
-        self.read_only: frozenset[str] = frozenset()
-        """Names of shards that somebody set read-only, until the next start. While there is one
-        nothing is written: a collection has one shard here, whatever number it reports."""
+        self.status = ShardStatus(shard.store, shard.shard_id)
 
     @property
     def schema(self) -> Collection:
@@ -273,13 +271,6 @@ class LocalCollection:
                 total += index.pending * link_bytes(config.hnsw.max_connections)
         return int(total)
 
-    def set_read_only(self, shard_name: str, *, is_read_only: bool) -> None:
-        """Refuse writes with ReadOnly, or take them again."""
-        if is_read_only:
-            self.read_only |= {shard_name}
-        else:
-            self.read_only -= {shard_name}
-
     def reconfigure(self, definition: Collection) -> None:
         """Take a changed definition."""
         self._writer.reconfigure(definition)
@@ -334,8 +325,7 @@ class LocalCollection:
 
     def _check_write(self, tenant: str) -> None:
         self._check(tenant)
-        for name in sorted(self.read_only):
-            raise ReadOnly(f'shard="{name}": store is read-only due to: manually set by user')
+        self.status.check()
 
     def _check(self, tenant: str) -> None:
         if self._retired.is_set():

@@ -14,6 +14,7 @@
                   | shard 0x03 uuid:16                  -> version of a deletion (tombstone)
                   | shard 0x04                          -> newest version written in the shard
                   | shard 0x05 name:utf8                -> empty; the dynamic index is a graph
+                  | shard 0x06 name:utf8                -> empty; that shard is set read-only
     METADATA     := 0x00000000 0x01                     -> format version:u32
                   | 0x00000000 0x02                     -> next shard id:u32
                   | 0x00000000 0x03 name:utf8           -> collection row (JSON)
@@ -36,7 +37,7 @@ _pack_u32_u32 = _U32_U32.pack
 
 _MANIFEST, _DELTA, _BLOCK = b"\x00", b"\x01", b"\x02"
 _COUNTERS, _LIVE, _TOMBSTONE, _CLOCK = b"\x01", b"\x02", b"\x03", b"\x04"
-_UPGRADED = b"\x05"
+_UPGRADED, _READ_ONLY = b"\x05", b"\x06"
 
 
 def shard_range(shard: ShardId) -> tuple[bytes, bytes]:
@@ -134,6 +135,16 @@ def clock_key(shard: ShardId) -> bytes:
 def upgraded_key(shard: ShardId, name: VectorName) -> bytes:
     """METADATA: that the dynamic index of a vector has become a graph."""
     return _pack_u32(shard) + _UPGRADED + name.encode()
+
+
+def read_only_key(shard: ShardId, name: str) -> bytes:
+    """METADATA: that a shard, by the name that is reported, takes no writes."""
+    return _pack_u32(shard) + _READ_ONLY + name.encode()
+
+
+def read_only_range(shard: ShardId) -> tuple[bytes, bytes]:
+    """METADATA: all of these."""
+    return _pack_u32(shard) + _READ_ONLY, _pack_u32(shard) + bytes((_READ_ONLY[0] + 1,))
 
 
 FORMAT_KEY = _pack_u32(NODE) + b"\x01"

@@ -8,9 +8,10 @@ other, so that of two writes of one object the later one wins. The queue is shor
 sends faster than the node writes is held up by the network, not by the node's memory. When the node
 stops it says so, finishes what it has acknowledged and ends the stream; the client connects again.
 
-What the memory budget has no room for is reported as failed, message by message. (The protocol also
-has `out_of_memory`; clients 4.23 take it for a node that restarts with more memory and give the
-whole import up when that does not come.)
+What the memory budget has no room for waits: the stream tells the client to send less (`backoff`),
+tries the message again, and takes no further ones meanwhile. What has found no room for
+`OVERLOADED_S_MAX` is reported as failed. (The protocol also has `out_of_memory`; clients 4.23 take
+it for a node that restarts with more memory and give the whole import up when that does not come.)
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from weftdb.server.grpc.imports import Failure
 
 MESSAGES_QUEUED_MAX = 2
 BACKOFF_INTERVAL_S = 5.0
+OVERLOADED_PAUSE_S = 0.25
+"""Before a message is tried again; doubled each time, up to `BACKOFF_INTERVAL_S`."""
+OVERLOADED_S_MAX = 20.0
+"""A message that has found no room for so long has failed."""
 
 _Request, _Reply = batch_pb2.BatchStreamRequest, batch_pb2.BatchStreamReply
 
@@ -54,6 +59,10 @@ class Pace:
         change = min(max(wanted - self.objects, -self.step_max), self.step_max)
         self.objects = min(max(self.objects + change, self.objects_min), self.objects_max)
 
+    def halve(self) -> None:
+        """Ask for less: there was no room for what came."""
+        self.objects = max(self.objects / 2, self.objects_min)
+
 
 @dataclass(slots=True)
 class BatchStream:
@@ -63,6 +72,7 @@ class BatchStream:
     stopping: asyncio.Event
     decode: Callable[[bytes], batch_pb2.BatchStreamRequest]
     now_s: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _queue: asyncio.Queue[batch_pb2.BatchStreamRequest.Data | None] = field(
         default_factory=lambda: asyncio.Queue(MESSAGES_QUEUED_MAX)
     )
@@ -129,20 +139,35 @@ class BatchStream:
     async def _work(self) -> None:
         told_s = self.now_s()
         while (data := await self._queue.get()) is not None:
-            begun_s = self.now_s()
             objects = data.objects.values
-            try:
-                failures = await self.write(objects) if objects else []
-            except Overloaded as error:
-                failures = [Failure(index, error) for index in range(len(objects))]
-            ended_s = self.now_s()
-            if objects:
-                self._pace.add(len(objects), ended_s - begun_s)
+            failures = await self._write(objects) if objects else []
             self._send(_Reply(results=_results(data, failures)))
-            if ended_s - told_s >= BACKOFF_INTERVAL_S:
-                told_s = ended_s
-                self._send(_Reply(backoff=_Reply.Backoff(batch_size=round(self._pace.objects))))
+            if self.now_s() - told_s >= BACKOFF_INTERVAL_S:
+                told_s = self.now_s()
+                self._tell_pace()
         self._replies.put_nowait(None)
+
+    async def _write(self, objects: Sequence[batch_pb2.BatchObject]) -> list[Failure]:
+        """Write a message, and wait for room where there is none; what fails in the end."""
+        waited_s, pause_s = 0.0, OVERLOADED_PAUSE_S
+        while True:
+            begun_s = self.now_s()
+            try:
+                failures = await self.write(objects)
+            except Overloaded as error:
+                if waited_s >= OVERLOADED_S_MAX or self.stopping.is_set():
+                    return [Failure(index, error) for index in range(len(objects))]
+            else:
+                self._pace.add(len(objects), self.now_s() - begun_s)
+                return failures
+            self._pace.halve()
+            self._tell_pace()
+            await self.sleep(pause_s)
+            waited_s += pause_s
+            pause_s = min(pause_s * 2, BACKOFF_INTERVAL_S)
+
+    def _tell_pace(self) -> None:
+        self._send(_Reply(backoff=_Reply.Backoff(batch_size=round(self._pace.objects))))
 
     def _send(self, reply: batch_pb2.BatchStreamReply) -> None:
         self._replies.put_nowait(reply.SerializeToString())

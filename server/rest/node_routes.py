@@ -57,7 +57,7 @@ async def list_shards(request: Request, name: str) -> Response:
 
 @router.put("/schema/{name}/shards/{shard}")
 async def update_shard(request: Request, name: str, shard: str) -> Response:
-    """Set the state of a shard: READY, or READONLY until it is set back or the node starts anew."""
+    """Set the state of a shard: READY, or READONLY until it is set back."""
     body = await object_body(request)
     local = context_of(request).catalogue.local(name)
     if shard not in shard_names(local):
@@ -65,7 +65,8 @@ async def update_shard(request: Request, name: str, shard: str) -> Response:
     status = text_field(body, "status")
     if status not in SHARD_STATES:
         raise InvalidRequest(f"{status}: invalid storage status")
-    local.set_read_only(shard, is_read_only=status == "READONLY")
+    is_read_only = status == "READONLY"
+    await run_in_threadpool(local.status.set_read_only, shard, is_read_only=is_read_only)
     return json_reply({"status": status})
 
 
@@ -178,7 +179,7 @@ def _shards(
 
 
 def _is_read_only(context: RestContext, local: LocalCollection, shard: str) -> bool:
-    return shard in local.read_only or bool(context.database.admission.disk.refusal)
+    return shard in local.status.read_only or bool(context.database.admission.disk.refusal)
 
 
 def _indexing_status(queue: int, *, is_readonly: bool) -> str:

@@ -11,6 +11,7 @@ from weftdb.core.errors import DiskFull, InvalidRequest, Overloaded, SchemaViola
 from weftdb.proto.v1 import batch_pb2
 from weftdb.server.grpc.batch_stream import (
     BACKOFF_INTERVAL_S,
+    OVERLOADED_S_MAX,
     BatchStream,
     Pace,
 )
@@ -29,6 +30,7 @@ class Writes:
         self.batches: list[list[str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.room_from_s = float("inf")
         self._clock = clock
         self._seconds = seconds
 
@@ -38,7 +40,7 @@ class Writes:
         names = [wire.uuid for wire in objects]
         if "full" in names:
             raise DiskFull("no space")
-        if "much" in names:
+        if "much" in names and self._clock[0] < self.room_from_s:
             raise Overloaded("not enough memory")
         self.batches.append(names)
         bad = SchemaViolation("no good")
@@ -51,7 +53,11 @@ def data(*uuids: str) -> batch_pb2.BatchStreamRequest:
 
 
 def make(writes: Writes, clock: list[float], stopping: asyncio.Event) -> BatchStream:
-    return BatchStream(writes.write, stopping, Request.FromString, lambda: clock[0])
+    async def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        await asyncio.sleep(0)
+
+    return BatchStream(writes.write, stopping, Request.FromString, lambda: clock[0], sleep)
 
 
 async def feed(*messages: batch_pb2.BatchStreamRequest) -> AsyncIterator[bytes]:
@@ -184,3 +190,37 @@ def test_what_memory_has_no_room_for_fails_and_the_stream_goes_on() -> None:
         ("much", "not enough memory"),
     ]
     assert [done.uuid for done in taken.successes] == ["b"]
+    assert replies[1].HasField("backoff") or replies[2].HasField("backoff")
+
+
+def test_what_memory_has_no_room_for_waits_while_the_client_is_slowed_down() -> None:
+    clock = [0.0]
+    writes = Writes(clock)
+    writes.room_from_s = 6.0
+    stream = make(writes, clock, asyncio.Event())
+
+    async def all_replies() -> list[batch_pb2.BatchStreamReply]:
+        messages = feed(START, data("a", "much"), data("b"), STOP)
+        return [batch_pb2.BatchStreamReply.FromString(raw) async for raw in stream.run(messages)]
+
+    replies = asyncio.run(all_replies())
+    assert writes.batches == [["a", "much"], ["b"]], "in their order"
+    assert not any(reply.results.errors for reply in replies)
+    sizes = [reply.backoff.batch_size for reply in replies if reply.HasField("backoff")]
+    assert sizes[:2] == [100, 100], "half of 200, and not below what the protocol has"
+    assert clock[0] < OVERLOADED_S_MAX
+
+
+def test_a_node_that_stops_does_not_wait_for_room() -> None:
+    clock, stopping = [0.0], asyncio.Event()
+    writes = Writes(clock)
+
+    async def all_replies() -> list[batch_pb2.BatchStreamReply]:
+        stream = make(writes, clock, stopping)
+        stopping.set()
+        messages = feed(START, data("much"), STOP)
+        return [batch_pb2.BatchStreamReply.FromString(raw) async for raw in stream.run(messages)]
+
+    replies = asyncio.run(all_replies())
+    assert all(len(reply.results.errors) <= 1 for reply in replies)
+    assert clock[0] == 0.0
