@@ -36,20 +36,25 @@ def short_tmp() -> Iterator[Path]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `make fuzz`, let every property try WEFTDB_FUZZ_TIMES as many examples."""
-    times = int(os.environ.get("WEFTDB_FUZZ_TIMES", "1"))
+    """Let every property try WEFTDB_FUZZ_TIMES as many examples: more under `make fuzz`, fewer
+    under `make sanitize`."""
+    times = float(os.environ.get("WEFTDB_FUZZ_TIMES", "1"))
     if times == 1:
         return
+
+    def count_of(chosen: settings) -> int:
+        return max(1, round(chosen.max_examples * times))
+
     for machine in {getattr(item, "cls", None) for item in items}:
         chosen = getattr(machine, "settings", None)  # Of a RuleBasedStateMachine's test case.
         if isinstance(chosen, settings):
-            machine.settings = settings(chosen, max_examples=chosen.max_examples * times)
+            machine.settings = settings(chosen, max_examples=count_of(chosen))
     for item in items:
         test = getattr(item, "obj", None)
         test = getattr(test, "__func__", test)
         chosen = getattr(test, "_hypothesis_internal_use_settings", None)
         if chosen is not None:
-            more = settings(chosen, max_examples=chosen.max_examples * times, deadline=None)
+            more = settings(chosen, max_examples=count_of(chosen), deadline=None)
             test._hypothesis_internal_use_settings = more
 
 
