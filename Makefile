@@ -16,7 +16,7 @@ NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash fuzz sanitize docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash fuzz sanitize check-arm docs proto clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -92,6 +92,19 @@ fuzz: setup  ## property tests with many more examples
 
 sanitize: setup  ## kernel and graph tests under ASan+UBSan, then under TSan
 	@$(BIN)/python -m tests.sanitize
+
+ARM_CXX ?= aarch64-linux-gnu-g++
+ARM_RUN ?= qemu-aarch64-static
+ARM_OBJECTS = $(patsubst %.cpp,build/arm/%.o,$(shell grep -L nanobind index/kernels/src/*.cpp) tests/arm/check.cpp)
+
+build/arm/%.o: %.cpp $(wildcard index/kernels/src/*.h)
+	@mkdir -p $(@D)
+	@$(ARM_CXX) -std=c++20 -O2 -Wall -Wextra -Werror -fno-math-errno -Iindex/kernels/src -c $< -o $@
+
+# Debian has both tools: g++-aarch64-linux-gnu and qemu-user-static.
+check-arm: $(ARM_OBJECTS)  ## NEON kernels and the native index on 64-bit ARM, cross-compiled and emulated
+	@$(ARM_CXX) -static -pthread $^ -o build/arm/check
+	@$(ARM_RUN) build/arm/check
 
 docs: setup  ## build the documentation into site/, warnings are errors
 	@$(BIN)/mkdocs build --strict
