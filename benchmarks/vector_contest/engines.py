@@ -7,6 +7,7 @@ Peers are imported when they are made, so a worker holds one library only.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -272,6 +273,14 @@ TRAINING_ROWS_MIN = 20_000
 UNLISTED = frozenset({"faiss IVFPQ refined"})
 """Measured and shown, but not one of those that the promises name: it keeps codes and originals."""
 GRAPHS = frozenset({*OWN, "hnswlib", "usearch", "faiss HNSWFlat", "faiss HNSWSQ", "faiss HNSWPQ"})
+
+
+def import_library(name: str) -> None:
+    """Load what an engine is made of, so that its first build is not timed with it."""
+    modules = {"hnswlib": "hnswlib", "usearch": "usearch.index"} | dict.fromkeys(
+        OWN, "weftdb.index.hnsw.graph"
+    )
+    importlib.import_module(modules.get(name, "faiss"))
 
 
 def make_engine(name: str, metric: str) -> Engine:

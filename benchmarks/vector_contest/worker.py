@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .datasets import Dataset, open_dataset
-from .engines import make_engine
+from .engines import import_library, make_engine
 
 TIMED_QUERIES = 500
 PASS_S_MIN = 0.25
@@ -60,6 +60,7 @@ class Bench:
 
     def build(self, count: int, threads: int) -> Build:
         """Build anew over the first `count` rows."""
+        import_library(self._name)
         self._engine = make_engine(self._name, self._data.metric)
         before, began, cpu = resident_bytes(), time.perf_counter(), time.process_time()
         self._engine.build(self._rows[:count], threads)
