@@ -8,6 +8,10 @@ What is counted, for `count` vectors of `dim` dimensions (index/kernels/src/grap
                  in maxConnections / 2 on average. None below `LINK_MIN` vectors and in a flat index
     bookkeeping  doc id, level, flags, and the way from doc id to place
 
+Of multi-vectors, for `count` matrices of `rows` rows: the rows; and, from 1,024 matrices on, a
+graph over one encoding a matrix (MUVERA; eight-bit codes where no quantizer is set) or over all
+rows again.
+
 A process takes more: the interpreter and its libraries, RocksDB's memtables and caches, which have
 budgets of their own (docs/operations/memory.md). Deleted vectors count until they are cleaned up.
 """
@@ -15,7 +19,7 @@ budgets of their own (docs/operations/memory.md). Deleted vectors count until th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weftdb.core.definition.json_fields import Fields
@@ -34,9 +38,19 @@ LINK_MIN = 1024
 COUNT_MAX = 2**31 - 1
 """Vectors that one shard can hold."""
 
+CANDIDATE_DOCS_MIN = 1_024
+"""Fewer matrices are all measured; no graph is kept of them (index/multi_vector.py)."""
+ROWS_MAX = 2**32 - 1
+"""Rows of matrices that one shard can hold."""
+ENCODING_QUANTIZER = Quantizer(Compression.ROTATIONAL, rescore_limit=0)
+"""Of encodings, where the definition names none. They are approximations: eight bits a value lose
+nothing of their recall, and walks and linking take half the time (docs/decisions)."""
+
 _FLOAT_BYTES = 4
 _WORD_BYTES = 4
 _NODE_BYTES = 12
+_MATRIX_BYTES = 28
+"""First row, doc, rows, first token, whether it is deleted; and the way from the doc there."""
 _CODE_HEAD_BYTES = 16
 """Of a scalar or rotated code: offset, scale, sum and square, a float each."""
 _CODE_UNITS = {8: 16, 4: 32, 1: 64}
@@ -59,26 +73,44 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    count: int, dim: int, settings: Mapping[str, Any] | None = None, *, kind: str = ""
+    count: int,
+    dim: int,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    kind: str = "",
+    rows: float | None = None,
 ) -> MemoryEstimate:
     """Estimate the index of `count` vectors of `dim` dimensions.
 
     `settings` is a `vectorIndexConfig` as in a collection's definition, `kind` a `vectorIndexType`
-    ("" is hnsw). Raises InvalidRequest for a size no shard can have, SchemaViolation and Malformed
-    for wrong settings.
+    ("" is hnsw). Of a multi-vector `count` are the matrices, `rows` their rows on average; only
+    there they are needed and allowed. Raises InvalidRequest for a size no shard can have,
+    SchemaViolation and Malformed for wrong settings.
     """
     defaults = IndexDefaults()
     chosen = parse_index_kind(kind, defaults, async_indexing=True)
     parsed, _ = parse_index(Fields(settings or {}, "vectorIndexConfig"), chosen, defaults)
-    return estimate_index(count, dim, parsed)
+    return estimate_index(count, dim, parsed, rows)
 
 
-def estimate_index(count: int, dim: int, settings: IndexSettings) -> MemoryEstimate:
+def estimate_index(
+    count: int, dim: int, settings: IndexSettings, rows: float | None = None
+) -> MemoryEstimate:
     """Estimate an index whose settings are read already. Raises InvalidRequest."""
     _check("count", count, 0, COUNT_MAX)
     _check("dim", dim, 1, VECTOR_DIMENSIONS_MAX)
+    if settings.multi_vector != (rows is not None):
+        raise InvalidRequest(
+            "rows (of a matrix, on average) must be given for multi-vectors, and only for them"
+        )
     if settings.hnsw.skip:
         return MemoryEstimate(0, 0, 0, 0)
+    if rows is not None:
+        return _estimate_matrices(count, dim, settings, rows)
+    return _estimate_vectors(count, dim, settings)
+
+
+def _estimate_vectors(count: int, dim: int, settings: IndexSettings) -> MemoryEstimate:
     is_flat = settings.kind is IndexKind.FLAT or (
         settings.kind is IndexKind.DYNAMIC and count <= settings.threshold
     )
@@ -91,6 +123,29 @@ def estimate_index(count: int, dim: int, settings: IndexSettings) -> MemoryEstim
         codes=_codes_bytes(count, dim, quantizer) if quantizer else 0,
         links=int(count * link_bytes(settings.hnsw.max_connections)) if is_linked else 0,
         bookkeeping=count * (_NODE_BYTES + _WORD_BYTES),
+    )
+
+
+def _estimate_matrices(
+    count: int, dim: int, settings: IndexSettings, rows: float
+) -> MemoryEstimate:
+    if not rows >= 1 or count * rows > ROWS_MAX:
+        raise InvalidRequest(f"rows must be at least 1 and in all at most {ROWS_MAX}, got {rows}")
+    all_rows = int(count * rows)
+    table = MemoryEstimate(all_rows * dim * _FLOAT_BYTES, 0, 0, count * _MATRIX_BYTES)
+    if count < CANDIDATE_DOCS_MIN:
+        return table
+    quantizer, entries, length = settings.quantizer, all_rows, dim
+    if settings.muvera is not None:
+        quantizer = quantizer or ENCODING_QUANTIZER
+        entries, length = count, settings.muvera.length(dim)
+    of_graph = _estimate_vectors(entries, length, replace(settings, quantizer=quantizer))
+    owners = 0 if settings.muvera is not None else all_rows * _WORD_BYTES
+    return MemoryEstimate(
+        table.vectors + of_graph.vectors,
+        of_graph.codes,
+        of_graph.links,
+        table.bookkeeping + of_graph.bookkeeping + owners,
     )
 
 

@@ -143,6 +143,10 @@ class Quantizer:
     cache: bool = False
 
 
+ENCODING_LENGTH_MAX = 65_536
+"""Longer encodings are folded."""
+
+
 @dataclass(frozen=True)
 class Muvera:
     """How a multi-vector becomes one vector of fixed length."""
@@ -150,6 +154,11 @@ class Muvera:
     ksim: int = 4
     dprojections: int = 16
     repetitions: int = 10
+
+    def length(self, dimensions: int) -> int:
+        """Length of the encoding of rows of `dimensions` (index/kernels/src/muvera.h)."""
+        length = 2**self.ksim * min(self.dprojections, dimensions) * self.repetitions
+        return min(length, ENCODING_LENGTH_MAX)
 
 
 @dataclass(frozen=True)

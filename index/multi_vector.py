@@ -29,12 +29,15 @@ from weftdb.core.errors import (
     CorruptData,
     DimensionMismatch,
     DiskFull,
+    Fault,
     InvalidRequest,
     WeftError,
 )
-from weftdb.core.schema import Compression, HnswSettings, IndexKind, Quantizer, VectorConfig
+from weftdb.core.memory_estimate import CANDIDATE_DOCS_MIN, ENCODING_QUANTIZER
+from weftdb.core.schema import HnswSettings, IndexKind, VectorConfig
 from weftdb.core.types import DocIds, Row, Rows
 from weftdb.index.allow_list import AllowList
+from weftdb.index.hnsw.graph import bounds_of
 from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.kernels import _native
 from weftdb.index.ports import Neighbours
@@ -43,13 +46,6 @@ log = logging.getLogger("weftdb.index")
 
 LINKS_MIN = 4
 EF_CONSTRUCTION_MIN = 4
-
-CANDIDATE_DOCS_MIN = 1_024
-"""Fewer docs are scanned: no graph is built over them and no memory spent on one."""
-
-ENCODING_QUANTIZER = Quantizer(Compression.ROTATIONAL, rescore_limit=0)
-"""For encodings where the definition names none. They are approximations: eight bits a value lose
-nothing of their recall, and walks and linking take half the time (docs/decisions)."""
 
 RECALL = 0.98
 """What a search goes on for where the definition has no `targetRecall`."""
@@ -82,6 +78,7 @@ class MultiVectorIndex:
         """
         _native.set_link_threads(index.threads)
         self._settings = config.hnsw
+        self._bounds = bounds_of(config.hnsw)
         encoding = None
         if config.muvera is not None:
             muvera = config.muvera
@@ -119,8 +116,9 @@ class MultiVectorIndex:
         return self._native.pending
 
     def configure(self, settings: HnswSettings) -> None:
-        """Take over what may change while the index lives: ef and its bounds."""
+        """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
         self._settings = settings
+        self._bounds = bounds_of(settings)
 
     def quantize(self, config: VectorConfig) -> None:
         """Take the quantizer of a definition, or none; it is for what candidates are walked over.
@@ -155,6 +153,30 @@ class MultiVectorIndex:
     def quantizer_fault(self) -> str:
         """Why the codes that were asked for could not be made; empty where they could."""
         return self._native.codes_fault
+
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of the code that stands for an encoding or a row in walks; 0 without codes."""
+        return self._native.code_bytes
+
+    @property
+    def code_file_fault(self) -> str:
+        """What was wrong with the saved codes when they were loaded; empty where nothing was."""
+        return self._native.code_file_fault
+
+    @property
+    def unsaved_codes(self) -> int:
+        """Codes that were made since the last save because the quantizer or the graph changed."""
+        return self._native.unsaved_codes
+
+    @property
+    def link_fault(self) -> str:
+        """Why linking rests; empty where it does not. Searches measure every doc meanwhile."""
+        return self._native.link_fault
+
+    def retry_links(self) -> None:
+        """Let linking go on after a fault."""
+        self._native.retry_links()
 
     def add(self, doc_ids: DocIds, rows: Rows) -> None:
         """Make matrices searchable; `doc_ids` has one id a row: ascending, all new.
@@ -201,6 +223,7 @@ class MultiVectorIndex:
                 ef or self._settings.ef_for(k),
                 bool(ef) or self._settings.ef > 0,
                 None if allow is None else allow.words(),
+                self._bounds,
                 np.inf if distance_max is None else distance_max,
                 self._settings.target_recall or RECALL,
                 route.value,
@@ -217,12 +240,16 @@ class MultiVectorIndex:
             raise self._search_error(error, query) from error
 
     def wait_indexed(self, timeout_s: float) -> bool:
-        """Wait until nothing is pending; False when the time is up."""
+        """Wait until nothing is pending; False when the time is up. Raises Fault where linking
+        rests after it failed."""
         until = time.monotonic() + timeout_s
         while True:
             left = until - time.monotonic()
-            if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
-                return True
+            try:
+                if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
+                    return True
+            except RuntimeError as error:
+                raise Fault(str(error)) from error
             if left <= 0:
                 return False
 

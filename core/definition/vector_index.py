@@ -90,9 +90,11 @@ def parse_index(
 
 def check_length(vector: VectorConfig | None, dimensions: int) -> None:
     """Raise SchemaViolation where the settings of a vector do not suit vectors of this length."""
-    # Codes of multi-vectors are made of their encodings, whose length is another one.
-    if vector is not None and not vector.multi_vector and not vector.hnsw.skip:
-        check_dimensions(vector.quantizer, dimensions)
+    if vector is None or vector.hnsw.skip:
+        return
+    if vector.muvera is not None:  # Codes are made of encodings.
+        dimensions = vector.muvera.length(dimensions)
+    check_dimensions(vector.quantizer, dimensions)
 
 
 def _metric(fields: Fields, defaults: IndexDefaults) -> Metric:

@@ -68,7 +68,7 @@ class HnswIndex:
         `index.threads` sizes the linking pool, which all indexes of the process share.
         """
         self._settings = config.hnsw
-        self._bounds = _bounds_of(config.hnsw)
+        self._bounds = bounds_of(config.hnsw)
         self._metric = config.metric
         _native.set_link_threads(index.threads)
         self._native = _native.make_vector_index(
@@ -136,7 +136,7 @@ class HnswIndex:
     def configure(self, settings: HnswSettings) -> None:
         """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
         self._settings = settings
-        self._bounds = _bounds_of(settings)
+        self._bounds = bounds_of(settings)
 
     def quantize(self, config: VectorConfig) -> None:
         """Take the quantizer of a definition, or none; searches go on while codes are made.
@@ -396,8 +396,9 @@ class HnswIndex:
         return _translated(error)
 
 
-def _bounds_of(settings: HnswSettings) -> _native.SearchBounds:
-    """A setting that differs from the default binds the planner; a default leaves it free."""
+def bounds_of(settings: HnswSettings) -> _native.SearchBounds:
+    """What settings say about filtered searches: one that differs from the default binds the
+    planner, a default leaves it free."""
     default = HnswSettings()
     cutoff, strategy = settings.flat_search_cutoff, settings.filter_strategy
     return _native.SearchBounds(

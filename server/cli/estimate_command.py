@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   weftdb estimate-memory --count 1000000 --dim 768
-  weftdb estimate-memory --count 1000000 --dim 768 --settings '{"rq": {"enabled": true}}' --json"""
+  weftdb estimate-memory --count 1000000 --dim 768 --settings '{"rq": {"enabled": true}}' --json
+  weftdb estimate-memory --count 100000 --dim 128 --rows 60 \\
+      --settings '{"multivector": {"enabled": true, "muvera": {"enabled": true}}}'"""
 
 _PARTS = ("vectors", "codes", "links", "bookkeeping", "total")
 
@@ -30,6 +32,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     parser.add_argument("--count", required=True, type=int, metavar="N", help="vectors")
     parser.add_argument("--dim", required=True, type=int, metavar="N", help="dimensions")
+    parser.add_argument(
+        "--rows", type=float, metavar="N", help="rows of a matrix on average, for multi-vectors"
+    )
     kinds = [kind.value for kind in IndexKind]
     parser.add_argument("--kind", choices=kinds, default=kinds[0], help=f"default {kinds[0]}")
     parser.add_argument(
@@ -42,7 +47,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Compute and print."""
     settings = _settings(arguments.settings)
-    estimate = estimate_memory(arguments.count, arguments.dim, settings, kind=arguments.kind)
+    estimate = estimate_memory(
+        arguments.count, arguments.dim, settings, kind=arguments.kind, rows=arguments.rows
+    )
     parts = {name: _part(estimate, name) for name in _PARTS}
     if arguments.json:
         print(json.dumps(parts))

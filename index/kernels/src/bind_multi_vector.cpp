@@ -103,8 +103,9 @@ size_t erase(MultiVectorIndex& self, const IdArray& docs) {
 }
 
 nb::object search(const MultiVectorIndex& self, const FloatMatrix& query, size_t k, size_t ef,
-                  bool is_ef_fixed, const std::optional<WordArray>& allow, float distance_max,
-                  double recall, const std::string& route) {
+                  bool is_ef_fixed, const std::optional<WordArray>& allow,
+                  const SearchBounds& bounds, float distance_max, double recall,
+                  const std::string& route) {
     MultiVectorRequest request;
     request.query = query.data();
     request.rows = query.shape(0);
@@ -112,6 +113,7 @@ nb::object search(const MultiVectorIndex& self, const FloatMatrix& query, size_t
     request.k = k;
     request.ef = ef;
     request.is_ef_fixed = is_ef_fixed;
+    request.bounds = bounds;
     request.distance_max = distance_max;
     request.recall = recall;
     request.route = route_of(route);
@@ -188,8 +190,8 @@ void bind_multi_vector(nb::module_& m) {
         .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
         .def("erase", &erase, nb::arg("doc_ids"))
         .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
-             nb::arg("is_ef_fixed"), nb::arg("allow").none(), nb::arg("distance_max"),
-             nb::arg("recall"), nb::arg("route") = "cheapest")
+             nb::arg("is_ef_fixed"), nb::arg("allow").none(), nb::arg("bounds"),
+             nb::arg("distance_max"), nb::arg("recall"), nb::arg("route") = "cheapest")
         .def("distances", &distances, nb::arg("query"), nb::arg("doc_ids"))
         .def("set_codes", &MultiVectorIndex::set_codes, nb::arg("settings").none(),
              nb::call_guard<nb::gil_scoped_release>())
@@ -200,6 +202,15 @@ void bind_multi_vector(nb::module_& m) {
         .def("load", &load, nb::arg("path"), nb::arg("live"))
         .def("compact", &MultiVectorIndex::compact, nb::arg("share"),
              nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("code_bytes", &MultiVectorIndex::code_bytes)
+        .def_prop_ro("code_file_fault", &MultiVectorIndex::code_file_fault)
+        .def_prop_ro("unsaved_codes",
+                     [](const MultiVectorIndex& self) {
+                         nb::gil_scoped_release free;
+                         return self.unsaved_codes();
+                     })
+        .def_prop_ro("link_fault", &MultiVectorIndex::link_fault)
+        .def("retry_links", &MultiVectorIndex::retry_links)
         .def_prop_ro("load_fault", &MultiVectorIndex::load_fault)
         .def_prop_ro("deleted", &MultiVectorIndex::deleted)
         .def_prop_ro("compactions", &MultiVectorIndex::compactions)

@@ -68,6 +68,8 @@ Gathered MuveraCandidates::gather(const CandidateRequest& request) const {
     walk.query = encoding.data();
     walk.dimensions = encoding.size();
     walk.k = walk.ef = size_t(places(request));
+    walk.rescores = graph().has_rescore_limit();  // a ranking needs no exact encodings
+    walk.bounds.strategy = request.bounds.strategy;
     if (request.allow != nullptr) walk.allow = *request.allow;
     Found found = graph().search(walk);
     Gathered gathered;
@@ -166,6 +168,7 @@ Gathered TokenCandidates::gather(const CandidateRequest& request) const {
     SearchRequest walk;
     walk.dimensions = dimensions_;
     walk.k = walk.ef = std::max<size_t>(request.ef, 1);
+    walk.bounds.strategy = request.bounds.strategy;
     std::vector<uint64_t> words;
     if (request.allow != nullptr) {
         size_t allowed = 0;

@@ -27,6 +27,7 @@ struct CandidateRequest {
     size_t docs = 0;  // to be ranked, at least
     size_t ef = 0;    // of each walk
     const AllowWords* allow = nullptr;
+    SearchBounds bounds;  // only the strategy plays a part in walks
     const TokenRows* table = nullptr;
 };
 

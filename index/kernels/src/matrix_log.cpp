@@ -224,9 +224,11 @@ void MatrixLog::write_anew(const TokenRows& table, uint32_t end) {
 
 void MatrixLog::save(const std::shared_ptr<TokenRows>& table) {
     const uint32_t end = table->slots();
-    const bool is_same = bytes_ > 0 && table_.lock() == table;
-    const uint64_t live = table->live_rows();
-    if (!is_same || rows_ > 2 * live + kDeadRowsMin) {
+    // A copy of a table without its dead has other slots, but the same tokens.
+    if (table_.lock() != table)
+        for (slots_ = 0; slots_ < end && table->matrix_of(slots_).first_token < token_end_;)
+            ++slots_;
+    if (bytes_ == 0 || rows_ > 2 * table->live_rows() + kDeadRowsMin) {
         write_anew(*table, end);
     } else if (slots_ < end) {
         File file = File::open_to_append(path_, bytes_);

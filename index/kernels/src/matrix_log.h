@@ -39,8 +39,9 @@ class MatrixLog {
                                            const AllowWords& live,
                                            std::shared_ptr<TokenRows>& table);
 
-    // Appends what a table has and the file lacks; writes the file anew for another table, or where
-    // most of it is dead. Raises std::system_error; the log must not be used after that.
+    // Appends what a table has and the file lacks; writes the file anew where most of it is dead.
+    // Another table must be a copy of the one before, with the same tokens. Raises
+    // std::system_error; the log must not be used after that.
     void save(const std::shared_ptr<TokenRows>& table);
 
     const std::string& path() const { return path_; }

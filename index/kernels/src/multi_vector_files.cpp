@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <system_error>
 
+#include "code_file.h"
 #include "multi_vector_index.h"
 #include "snapshot.h"
 
@@ -12,6 +13,7 @@ namespace {
 void remove_graph(const std::string& path) {
     std::remove(path.c_str());
     std::remove(CommitLog::path_for(path).c_str());
+    std::remove(CodeFile::path_for(path).c_str());
 }
 
 }  // namespace
@@ -120,6 +122,33 @@ uint64_t MultiVectorIndex::log_bytes() const {
 void MultiVectorIndex::compact(double share) {
     State state = this->state();
     if (state.candidates != nullptr) state.candidates->graph().compact(share);
+}
+
+size_t MultiVectorIndex::code_bytes() const {
+    State state = this->state();
+    if (state.candidates == nullptr) return 0;
+    std::shared_ptr<const Codes> codes = state.candidates->graph().codes();
+    return codes == nullptr ? 0 : codes->words() * sizeof(float);
+}
+
+std::string MultiVectorIndex::code_file_fault() const {
+    State state = this->state();
+    return state.candidates == nullptr ? "" : state.candidates->graph().code_file_fault();
+}
+
+size_t MultiVectorIndex::unsaved_codes() const {
+    State state = this->state();
+    return state.candidates == nullptr ? 0 : state.candidates->graph().unsaved_codes();
+}
+
+std::string MultiVectorIndex::link_fault() const {
+    State state = this->state();
+    return state.candidates == nullptr ? "" : state.candidates->graph().link_fault();
+}
+
+void MultiVectorIndex::retry_links() {
+    State state = this->state();
+    if (state.candidates != nullptr) state.candidates->graph().retry_links();
 }
 
 }  // namespace weft

@@ -133,7 +133,9 @@ size_t MultiVectorIndex::erase(const uint32_t* docs, size_t count) {
     if (table.live() == 0) {
         next_token_ = 0;
         set_state({});
-    } else if (table.dead_rows() >= kDeadRowsMin && table.dead_rows() > table.live_rows()) {
+    } else if (table.dead_rows() >= kDeadRowsMin &&
+               table.dead_rows() >
+                   kDeletedShareMax * double(table.live_rows() + table.dead_rows())) {
         auto smaller = std::make_shared<TokenRows>(table.dimensions());
         smaller->take_over(table, TokenRows::Tokens::keep);
         set_state({smaller, state.candidates, state.generation});

@@ -7,8 +7,8 @@
 // turned out to be less work (route_costs.h); candidates are kept once there are docs enough for
 // them to pay. How many are measured follows from where hits have turned out to lie
 // (rank_profile.h); where that is more work than measuring everything, everything is measured.
-// Memory of deleted docs is given back by copying the live ones into a new table, once more is dead
-// than alive: each deleted row pays for one copied row.
+// Memory of deleted docs is given back by copying the live ones into a new table, once a seventh is
+// dead: each deleted row pays for six copied ones.
 //
 // Files: the matrices (matrix_log.h), and beside them the graph of the candidates.
 //
@@ -49,6 +49,7 @@ struct MultiVectorRequest {
     size_t k = 0;
     size_t ef = 0;
     std::optional<AllowWords> allow;
+    SearchBounds bounds;
     float distance_max = std::numeric_limits<float>::infinity();
     Route route = Route::cheapest;
     bool is_ef_fixed = false;  // it says how many candidates are measured
@@ -110,6 +111,12 @@ class MultiVectorIndex {
     uint64_t compactions() const;
     uint64_t log_bytes() const;
     void compact(double share);
+    size_t code_bytes() const;            // of what stands for an entry in walks; 0 without codes
+    std::string code_file_fault() const;  // why saved codes were not used
+    size_t unsaved_codes() const;
+    // Why linking rests; empty where it does not.
+    std::string link_fault() const;
+    void retry_links();
     size_t dimensions() const;  // 0 while there are no docs
     size_t count() const;       // docs
     size_t row_count() const;

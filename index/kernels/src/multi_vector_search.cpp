@@ -172,6 +172,7 @@ CandidateRequest MultiVectorIndex::wanted_of(const State& state, const Sieve& si
     wanted.rows = request.rows;
     wanted.ef = std::max(request.ef, request.k);
     wanted.allow = request.allow ? &*request.allow : nullptr;
+    wanted.bounds = request.bounds;
     wanted.table = state.table.get();
     if (state.candidates == nullptr) return wanted;
     wanted.docs = request.is_ef_fixed
@@ -195,6 +196,11 @@ bool MultiVectorIndex::is_exact(const State& state, const CandidateRequest& want
     if (state.candidates == nullptr) return decide(true, "so few docs that no graph is kept");
     if (sieve.request().route == Route::exact) return decide(true, "as asked");
     if (sieve.request().route == Route::candidates) return decide(false, "as asked");
+    const SearchBounds& bounds = wanted.bounds;
+    if (wanted.allow != nullptr && bounds.is_cutoff_set)
+        return sieve.eligible() < bounds.flat_search_cutoff
+                   ? decide(true, "fewer docs are allowed than flatSearchCutoff")
+                   : decide(false, "no fewer docs are allowed than flatSearchCutoff");
     if (sieve.eligible() <= wanted.docs)
         return decide(true, "no more docs are eligible than would be measured anyway");
     const double exact_ns = costs_.scan_ns(sieve.products(sieve.eligible()));

@@ -151,7 +151,7 @@ Explanation VectorIndex::search_graph(const Graph& graph, const float* query,
     wide.distance_max = std::numeric_limits<float>::infinity();
     Explanation explanation =
         search_by(graph.measure_vector(table.get(), query, scratch.question), graph, wide, scratch);
-    rescore(graph, query, request, scratch);
+    if (request.rescores) rescore(graph, query, request, scratch);
     return explanation;
 }
 

@@ -53,6 +53,7 @@ struct SearchRequest {
     std::optional<AllowWords> allow;
     SearchBounds bounds;
     float distance_max = std::numeric_limits<float>::infinity();
+    bool rescores = true;  // with codes: measures the finds by their vectors
 };
 
 // How a search went, for whoever asks why it was fast or slow.
@@ -102,6 +103,8 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void set_row_directory(const std::string& directory);
     // The codes that searches use now, or null.
     std::shared_ptr<const Codes> codes() const;
+    // Whether a rescore limit asks for more than what codes say.
+    bool has_rescore_limit() const { return rescore_limit_.load(std::memory_order_relaxed) != 0; }
     // Why the codes that were asked for could not be made; empty where they could.
     std::string codes_fault() const;
     // What was wrong with the code file when it was loaded; empty where nothing was.

@@ -1,8 +1,11 @@
-"""Any sequence of adds, replacements and deletes: multi-vectors answer as NumPy does."""
+"""Any sequence of adds, replacements, deletes, saves and crashes: multi-vectors answer as NumPy
+does."""
 
 from __future__ import annotations
 
+import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,10 +30,10 @@ STEPS = st.lists(
         st.tuples(st.just("add"), st.integers(1, 400)),
         st.tuples(st.just("replace"), st.floats(0, 0.5)),
         st.tuples(st.just("delete"), st.floats(0, 1)),
-        st.tuples(st.just("wait"), st.just(0)),
+        st.tuples(st.sampled_from(["wait", "save", "crash"]), st.just(0)),
     ),
     min_size=1,
-    max_size=8,
+    max_size=10,
 )
 
 
@@ -61,30 +64,69 @@ def test_multi_vectors_answer_like_the_scan(
     dimensions: int,
     seed: int,
 ) -> None:
-    random = np.random.default_rng(seed)
     config = VectorConfig(VectorName("m"), metric=metric, multi_vector=True, muvera=muvera)
-    index = MultiVectorIndex(config, IndexConfig(), candidate_docs_min=candidate_docs_min)
-    model = MultiVectorScan(config, ReferenceKernels())
-    live: list[int] = []
-    next_doc = 0
-    for verb, amount in steps:
-        gone = np.array([], dtype=np.uint32)
-        if verb == "wait":
-            assert index.wait_indexed(60)
-        elif verb != "add" and live:
-            gone = random.permutation(live)[: int(amount * len(live))].astype(np.uint32)
+    with tempfile.TemporaryDirectory() as directory:
+        space = Space(config, candidate_docs_min, Path(directory) / "v", dimensions, seed)
+        for verb, amount in steps:
+            space.take(verb, amount)
+            check(space.index, space.model, space.live, space.random, dimensions)
+        space.index.close()
+
+
+class Space:
+    """An index, its model, and the matrices that the store would have."""
+
+    def __init__(
+        self, config: VectorConfig, docs_min: int, path: Path, dimensions: int, seed: int
+    ) -> None:
+        self.config, self.docs_min, self.path = config, docs_min, path
+        self.dimensions = dimensions
+        self.random = np.random.default_rng(seed)
+        self.model = MultiVectorScan(config, ReferenceKernels())
+        self.stored: dict[int, Rows] = {}
+        self.index = self.make()
+        self.next_doc = 0
+
+    def make(self) -> MultiVectorIndex:
+        return MultiVectorIndex(self.config, IndexConfig(), candidate_docs_min=self.docs_min)
+
+    @property
+    def live(self) -> list[int]:
+        return list(self.stored)
+
+    def take(self, verb: str, amount: float) -> None:
+        gone: list[int] = []
+        match verb:
+            case "wait":
+                assert self.index.wait_indexed(60)
+            case "save":
+                self.index.save(self.path)
+            case "crash":
+                self.reopen()
+            case "replace" | "delete":
+                gone = self.random.permutation(self.live)[: int(amount * len(self.live))].tolist()
         new = int(amount) if verb == "add" else len(gone) if verb == "replace" else 0
         if new:
-            docs = matrices(random, new, dimensions)
-            for target in (index, model):
-                add(target, next_doc, docs)
-            live += range(next_doc, next_doc + new)
-            next_doc += new + int(random.integers(0, 3))
-        for target in (index, model):
-            target.delete(gone)
-        live = sorted(set(live) - set(gone.tolist()))
-        check(index, model, live, random, dimensions)
-    index.close()
+            docs = matrices(self.random, new, self.dimensions)
+            for target in (self.index, self.model):
+                add(target, self.next_doc, docs)
+            self.stored |= dict(enumerate(docs, self.next_doc))
+            self.next_doc += new + int(self.random.integers(0, 3))
+        for target in (self.index, self.model):
+            target.delete(np.array(sorted(gone), dtype=np.uint32))
+        for doc in gone:
+            del self.stored[int(doc)]
+
+    def reopen(self) -> None:
+        """What was saved last, and from the store what that lacks."""
+        self.index.close()
+        self.index = self.make()
+        missing = sorted(self.stored)
+        if self.path.exists():
+            missing = self.index.load(self.path, AllowList(BitMap(missing))).tolist()
+            assert self.index.log_fault == ""
+        for doc in missing:
+            add(self.index, doc, [self.stored[doc]])
 
 
 def check(

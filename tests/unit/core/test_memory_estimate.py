@@ -77,3 +77,37 @@ def test_sizes_that_no_shard_has(count: int, dim: int) -> None:
 def test_wrong_settings() -> None:
     with pytest.raises(SchemaViolation, match="maxConnections"):
         weftdb.estimate_memory(10, 8, {"maxConnections": 2})
+
+
+MATRICES = {"multivector": {"enabled": True}}
+ENCODED = {"multivector": {"enabled": True, "muvera": {"enabled": True}}}
+
+
+def test_matrices_and_what_finds_them() -> None:
+    few = weftdb.estimate_memory(1_000, 128, MATRICES, rows=32)
+    assert (few.vectors, few.codes, few.links) == (1_000 * 32 * 128 * 4, 0, 0)
+    rows = weftdb.estimate_memory(10_000, 128, MATRICES, rows=32)
+    assert rows.vectors == 2 * 10_000 * 32 * 128 * 4
+    assert rows.links == int(10_000 * 32 * link_bytes(32))
+    coded = weftdb.estimate_memory(10_000, 128, {**MATRICES, "bq": {"enabled": True}}, rows=32)
+    assert coded.vectors == rows.vectors // 2
+    assert coded.codes == 10_000 * 32 * 16
+    encoded = weftdb.estimate_memory(10_000, 128, ENCODED, rows=32)
+    assert encoded.vectors == rows.vectors // 2
+    assert encoded.codes == 10_000 * (16 + 2_560)
+    assert encoded.links == int(10_000 * link_bytes(32))
+
+
+def test_long_encodings_are_folded() -> None:
+    muvera = {"enabled": True, "ksim": 10, "dprojections": 64, "repetitions": 20}
+    settings = {"multivector": {"enabled": True, "muvera": muvera}}
+    estimate = weftdb.estimate_memory(2_000, 128, settings, rows=1)
+    assert estimate.codes == 2_000 * (16 + 65_536)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows"), [(MATRICES, None), ({}, 3), (MATRICES, 0.5), (MATRICES, 1e7)]
+)
+def test_rows_belong_to_multi_vectors(settings: dict[str, Any], rows: float | None) -> None:
+    with pytest.raises(InvalidRequest, match="rows"):
+        weftdb.estimate_memory(10_000, 16, settings, rows=rows)

@@ -59,7 +59,9 @@ def saved(path: Path, muvera: Muvera | None) -> tuple[MultiVectorIndex, list[Row
 
 
 def graph_of(path: Path) -> Path:
-    (found,) = [one for one in path.parent.glob(f"{path.name}.*") if one.suffix != ".log"]
+    (found,) = [
+        one for one in path.parent.glob(f"{path.name}.*") if one.suffix not in (".log", ".codes")
+    ]
     return found
 
 

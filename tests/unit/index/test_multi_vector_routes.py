@@ -144,3 +144,39 @@ def test_quantizers_change_under_way(muvera: Muvera | None) -> None:
         assert index.distances(query, found.doc_ids).tolist() == found.distances.tolist()
         exact = index.search(query, K, route=Route.EXACT)
         assert len(set(found.doc_ids.tolist()) & set(exact.doc_ids.tolist())) >= 8
+
+
+def found_of_exact(index: MultiVectorIndex, count: int = 40) -> float:
+    """Recall of candidates."""
+    hits = 0
+    for query in queries(count):
+        exact = index.search(query, K, route=Route.EXACT)
+        near = index.search(query, K, ef=100, route=Route.CANDIDATES)
+        hits += len(set(exact.doc_ids.tolist()) & set(near.doc_ids.tolist()))
+    return hits / (count * K)
+
+
+@ways
+def test_half_deleted_is_as_good_as_fresh(muvera: Muvera | None) -> None:
+    """Recall within 0.01 of a fresh build's, memory within 1.2 times."""
+    worn, docs = filled(muvera), corpus(DOCS)
+    gone = np.random.default_rng(3).permutation(DOCS)[: DOCS // 2].astype(np.uint32)
+    worn.delete(np.sort(gone))
+    left = np.setdiff1d(np.arange(DOCS, dtype=np.uint32), gone)
+    fresh = make(muvera)
+    rows = [docs[doc] for doc in left.tolist()]
+    fresh.add(np.repeat(left, [len(one) for one in rows]), np.concatenate(rows))
+    assert worn.wait_indexed(120)
+    assert fresh.wait_indexed(120)
+    assert found_of_exact(worn) >= found_of_exact(fresh) - 0.01
+    assert worn.memory_bytes() <= 1.2 * fresh.memory_bytes()
+
+
+@ways
+def test_flat_search_cutoff_binds(muvera: Muvera | None) -> None:
+    index = filled(muvera, 1_500)
+    allow = AllowList(BitMap(range(0, 1_500, 3)))
+    for cutoff, plan in ((501, "exact"), (400, "muvera" if muvera else "rows")):
+        index.configure(HnswSettings(flat_search_cutoff=cutoff))
+        said = explained(index, queries(1)[0], allow=allow)
+        assert (said.plan, "flatSearchCutoff" in said.reason) == (plan, True)
