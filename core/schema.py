@@ -157,7 +157,7 @@ class Muvera:
 
     def length(self, dimensions: int) -> int:
         """Length of the encoding of rows of `dimensions` (index/kernels/src/muvera.h)."""
-        length = 2**self.ksim * min(self.dprojections, dimensions) * self.repetitions
+        length = (1 << self.ksim) * min(self.dprojections, dimensions) * self.repetitions
         return min(length, ENCODING_LENGTH_MAX)
 
 
