@@ -53,17 +53,6 @@ void sum_bits(const uint64_t* planes, size_t plane_count, const float* const* co
     }
 }
 
-void sum_tables(const float* tables, size_t width, const float* const* codes, size_t count,
-                size_t segments, float* out) {
-    for (size_t row = 0; row < count; ++row) {
-        const uint8_t* code = bytes_of(codes[row], 0);
-        // Two sums that do not depend on each other overlap their loads.
-        float sums[2] = {0.0f, 0.0f};
-        for (size_t at = 0; at < segments; ++at) sums[at & 1] += tables[at * width + code[at]];
-        out[row] = sums[0] + sums[1];
-    }
-}
-
 void nearest(const float* const* points, size_t count, size_t skip, const float* centroids,
              size_t centroid_count, size_t width, uint32_t* out) {
     for (size_t at = 0; at < count; ++at) {
@@ -107,10 +96,45 @@ void products(const float* point, const float* centroids, size_t centroid_count,
     }
 }
 
-const CodeSums kPortable = {sum_bytes, sum_halves, sum_bits, sum_tables,
+const CodeSums kPortable = {sum_bytes, sum_halves, sum_bits, detail::sum_tables,
                             nearest,   squares,    products};
 
 }  // namespace
+
+void detail::sum_tables(const float* tables, size_t width, const float* const* codes, size_t count,
+                        size_t segments, float* out) {
+    size_t row = 0;
+    for (; row + 2 <= count; row += 2) {
+        const uint8_t* left = bytes_of(codes[row], 0);
+        const uint8_t* right = bytes_of(codes[row + 1], 0);
+        float lefts[2] = {0.0f, 0.0f};
+        float rights[2] = {0.0f, 0.0f};
+        const float* table = tables;
+        size_t at = 0;
+        for (; at + 2 <= segments; at += 2, table += 2 * width) {
+            lefts[0] += table[left[at]];
+            lefts[1] += table[width + left[at + 1]];
+            rights[0] += table[right[at]];
+            rights[1] += table[width + right[at + 1]];
+        }
+        if (at < segments) {
+            lefts[0] += table[left[at]];
+            rights[0] += table[right[at]];
+        }
+        out[row] = lefts[0] + lefts[1];
+        out[row + 1] = rights[0] + rights[1];
+    }
+    if (row == count) return;
+    const uint8_t* code = bytes_of(codes[row], 0);
+    float sums[2] = {0.0f, 0.0f};
+    size_t at = 0;
+    for (; at + 2 <= segments; at += 2) {
+        sums[0] += tables[at * width + code[at]];
+        sums[1] += tables[(at + 1) * width + code[at + 1]];
+    }
+    if (at < segments) sums[0] += tables[at * width + code[at]];
+    out[row] = sums[0] + sums[1];
+}
 
 const CodeSums& code_sums_for(Simd simd) {
     const CodeSums* found = nullptr;

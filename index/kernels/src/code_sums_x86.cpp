@@ -107,26 +107,6 @@ WEFT_AVX512 void bits_avx512(const uint64_t* planes, size_t plane_count, const f
     }
 }
 
-WEFT_AVX512 void tables_avx512(const float* tables, size_t width, const float* const* codes,
-                               size_t count, size_t segments, float* out) {
-    const __m512i lanes =
-        _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                           _mm512_set1_epi32(int(width)));
-    for (size_t row = 0; row < count; ++row) {
-        const uint8_t* code = bytes_of(codes[row], 0);
-        __m512 sum = _mm512_setzero_ps();
-        for (size_t at = 0; at < segments; at += 16) {
-            size_t rest = segments - at;
-            __mmask16 mask = rest >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << rest) - 1u);
-            __m128i part = _mm_maskz_loadu_epi8(mask, code + at);
-            __m512i index = _mm512_add_epi32(_mm512_cvtepu8_epi32(part), lanes);
-            sum = _mm512_add_ps(sum, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, index,
-                                                              tables + at * width, sizeof(float)));
-        }
-        out[row] = _mm512_reduce_add_ps(sum);
-    }
-}
-
 // Several points at once: their comparisons, each waiting for the one before, overlap.
 template <int Points>
 WEFT_AVX512 WEFT_INLINE void nearest_to_points(const float* const* points, size_t skip,
@@ -356,32 +336,9 @@ WEFT_AVX2 void bits_avx2(const uint64_t* planes, size_t plane_count, const float
     }
 }
 
-WEFT_AVX2 void tables_avx2(const float* tables, size_t width, const float* const* codes,
-                           size_t count, size_t segments, float* out) {
-    const __m256i lanes = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
-                                             _mm256_set1_epi32(int(width)));
-    for (size_t row = 0; row < count; ++row) {
-        const uint8_t* code = bytes_of(codes[row], 0);
-        __m256 sums = _mm256_setzero_ps();
-        size_t at = 0;
-        for (; at + 8 <= segments; at += 8) {
-            __m128i part = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(code + at));
-            __m256i index = _mm256_add_epi32(_mm256_cvtepu8_epi32(part), lanes);
-            sums =
-                _mm256_add_ps(sums, _mm256_i32gather_ps(tables + at * width, index, sizeof(float)));
-        }
-        alignas(32) float parts[8];
-        _mm256_store_ps(parts, sums);
-        float sum = 0.0f;
-        for (float part : parts) sum += part;
-        for (; at < segments; ++at) sum += tables[at * width + code[at]];
-        out[row] = sum;
-    }
-}
-
-const CodeSums kAvx512 = {bytes_avx512,   halves_avx512,  bits_avx512,    tables_avx512,
+const CodeSums kAvx512 = {bytes_avx512,   halves_avx512,  bits_avx512,    sum_tables,
                           nearest_avx512, squares_avx512, products_avx512};
-const CodeSums kAvx2 = {bytes_avx2,   halves_avx2,  bits_avx2,    tables_avx2,
+const CodeSums kAvx2 = {bytes_avx2,   halves_avx2,  bits_avx2,    sum_tables,
                         nearest_avx2, squares_avx2, products_avx2};
 
 }  // namespace
