@@ -2,7 +2,8 @@
 
 What is counted, for `count` vectors of `dim` dimensions (index/kernels/src/graph.h has the tables):
 
-    vectors      float32 rows, padded to 64 bytes (16 bytes up to 64 dimensions)
+    vectors      float32 rows, padded to 64 bytes (16 bytes up to 64 dimensions); with a quantizer
+                 they lie in a file, but for the first megabyte
     codes        one code a vector where a quantizer is on, and what decodes them
     links        layer 0: `maxConnections` words a vector; layers above: half of that for one vector
                  in maxConnections / 2 on average. None below `LINK_MIN` vectors and in a flat index
@@ -14,6 +15,7 @@ rows again.
 
 A process takes more: the interpreter and its libraries, RocksDB's memtables and caches, which have
 budgets of their own (docs/operations/memory.md). Deleted vectors count until they are cleaned up.
+The end of each table is rounded to huge pages: it is what small indexes are measured to take.
 """
 
 from __future__ import annotations
@@ -53,6 +55,9 @@ _MATRIX_BYTES = 28
 """First row, doc, rows, first token, whether it is deleted; and the way from the doc there."""
 _CODE_HEAD_BYTES = 16
 """Of a scalar or rotated code: offset, scale, sum and square, a float each."""
+_CHUNK_ROWS_FIRST = 4
+_CHUNK_MOVED_BYTES_MIN = 2**20
+_HUGE_PAGE_BYTES = 2**21
 _CODE_UNITS = {8: 16, 4: 32, 1: 64}
 """Dimensions are rounded up to these, by the bits of each."""
 
@@ -119,9 +124,9 @@ def _estimate_vectors(count: int, dim: int, settings: IndexSettings) -> MemoryEs
         quantizer = settings.flat_quantizer
     is_linked = not is_flat and count > LINK_MIN
     return MemoryEstimate(
-        vectors=0 if quantizer else count * row_bytes(dim),
+        vectors=_table_bytes(_staying(count, dim) if quantizer else count, row_bytes(dim)),
         codes=_codes_bytes(count, dim, quantizer) if quantizer else 0,
-        links=int(count * link_bytes(settings.hnsw.max_connections)) if is_linked else 0,
+        links=_links_bytes(count, settings.hnsw.max_connections) if is_linked else 0,
         bookkeeping=count * (_NODE_BYTES + _WORD_BYTES),
     )
 
@@ -155,6 +160,15 @@ def row_bytes(dim: int) -> int:
     return _rounded(dim, unit) * _FLOAT_BYTES
 
 
+def _staying(count: int, dim: int) -> int:
+    """Vectors that stay in memory beside codes: those of the first chunks, which are too small for
+    a place in a file (index/kernels/src/chunks.h). About a megabyte of them."""
+    rows = _CHUNK_ROWS_FIRST
+    while rows * row_bytes(dim) < _CHUNK_MOVED_BYTES_MIN:
+        rows *= 2
+    return min(count, rows - _CHUNK_ROWS_FIRST)
+
+
 def link_bytes(max_connections: int) -> float:
     """Bytes of the links of one vector, all layers, on average."""
     upper = max(2, max_connections // 2)
@@ -184,11 +198,30 @@ def _rounded(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
+def _links_bytes(count: int, max_connections: int) -> int:
+    lowest = max_connections * _WORD_BYTES
+    upper = int(count * (link_bytes(max_connections) - lowest))
+    return _table_bytes(count, lowest) + upper
+
+
+def _table_bytes(count: int, row: int) -> int:
+    """Bytes of a table of chunks, each twice as big as the one before: the end of the last one lies
+    on huge pages, which are there or not as a whole."""
+    if count == 0:
+        return 0
+    chunk_rows = 1 << ((count - 1 + _CHUNK_ROWS_FIRST).bit_length() - 1)
+    before = chunk_rows - _CHUNK_ROWS_FIRST
+    used, whole = (count - before) * row, chunk_rows * row
+    if whole >= _CHUNK_MOVED_BYTES_MIN:
+        used = min(_rounded(used, _HUGE_PAGE_BYTES), whole)
+    return before * row + used
+
+
 def _codes_bytes(count: int, dim: int, quantizer: Quantizer) -> int:
     book = 0
     if quantizer.kind is Compression.PRODUCT:
         book = 2 * quantizer.centroids * dim * _FLOAT_BYTES  # by centroid, and by axis
-    return count * code_bytes(quantizer, dim) + book
+    return _table_bytes(count, code_bytes(quantizer, dim)) + book
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:

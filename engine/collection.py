@@ -42,7 +42,14 @@ from weftdb.engine.shard_status import ShardStatus
 from weftdb.engine.steps import Steps, run
 from weftdb.engine.vectorization import fill_vectors
 from weftdb.engine.writer import DELETE_DOCS_PER_BATCH, ShardWriter
-from weftdb.index.ports import Quantizable, QuantizerReport, RecallReport, Tunable
+from weftdb.index.ports import (
+    Copied,
+    Quantizable,
+    QuantizerReport,
+    RecallReport,
+    Tunable,
+    VectorIndex,
+)
 from weftdb.modules.ports import Vectorizers
 from weftdb.modules.text import object_text
 from weftdb.storage.kv import Ticket
@@ -244,8 +251,9 @@ class LocalCollection:
 
     @property
     def vector_bytes(self) -> int:
-        """Memory of the vector indexes."""
-        return sum(index.memory_bytes() for index in self.shard.vectors.values())
+        """Memory of the vector indexes, and of copies that are being made of them."""
+        indexes = self.shard.vectors.values()
+        return sum(index.memory_bytes() + _compaction_bytes(index)[0] for index in indexes)
 
     @property
     def quantizers(self) -> Mapping[VectorName, QuantizerReport]:
@@ -263,9 +271,10 @@ class LocalCollection:
 
     @property
     def coming_bytes(self) -> int:
-        """Memory that the links of pending vectors will take."""
+        """Memory that the links of pending vectors will take, and repairs that run."""
         schema, total = self.schema, 0.0
         for name, index in self.shard.vectors.items():
+            total += _compaction_bytes(index)[1]
             config = schema.vector_by_name.get(name)
             if config is not None:
                 total += index.pending * link_bytes(config.hnsw.max_connections)
@@ -341,6 +350,10 @@ class LocalCollection:
             raise UnknownTenant(
                 f"class {self.schema.name} has multi-tenancy disabled, but request was with tenant"
             )
+
+
+def _compaction_bytes(index: VectorIndex) -> tuple[int, int]:
+    return index.compaction_bytes if isinstance(index, Copied) else (0, 0)
 
 
 __all__ = ["DeleteReport", "LocalCollection", "PutMode"]

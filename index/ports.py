@@ -1,6 +1,6 @@
 """What the index layer offers and what it needs, as Protocols.
 
-Offered to the engine: `VectorIndex`, `Compactable`, `Linked`, `Restorable`, `BatchIndex`,
+Offered to the engine: `VectorIndex`, `Compactable`, `Copied`, `Linked`, `Restorable`, `BatchIndex`,
 `Upgradable`, `Quantizable`, `Tunable`, and `FieldReader` (read side of the inverted index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
@@ -184,6 +184,16 @@ class Compactable(Protocol):
 
     def compact(self, share: float) -> None:
         """Begin to give deleted slots back if they are more than this share of all."""
+        ...
+
+
+@runtime_checkable
+class Copied(Protocol):
+    """An index that is copied, without its deleted vectors, while it is in use."""
+
+    @property
+    def compaction_bytes(self) -> tuple[int, int]:
+        """Memory that a copy under way holds beside the index, and that it will still take."""
         ...
 
 

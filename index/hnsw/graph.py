@@ -372,6 +372,11 @@ class HnswIndex:
         """How often deleted slots were given back."""
         return self._native.compactions
 
+    @property
+    def compaction_bytes(self) -> tuple[int, int]:
+        """Memory that a running compaction holds beside the index, and that it will still take."""
+        return self._native.compaction_bytes
+
     def compact(self, share: float) -> None:
         """Begin to give deleted slots back if they are more than this share of all.
 

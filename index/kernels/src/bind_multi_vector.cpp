@@ -215,6 +215,8 @@ void bind_multi_vector(nb::module_& m) {
         .def_prop_ro("deleted", &MultiVectorIndex::deleted)
         .def_prop_ro("compactions", &MultiVectorIndex::compactions)
         .def_prop_ro("log_bytes", &MultiVectorIndex::log_bytes)
+        .def_prop_ro("link_fault", &MultiVectorIndex::link_fault)
+        .def("retry_links", &MultiVectorIndex::retry_links)
         .def("wait_indexed", &MultiVectorIndex::wait_indexed, nb::arg("timeout_s"),
              nb::call_guard<nb::gil_scoped_release>())
         .def("close", &MultiVectorIndex::close, nb::call_guard<nb::gil_scoped_release>())

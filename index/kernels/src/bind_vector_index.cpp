@@ -205,6 +205,11 @@ void bind_vector_index(nb::module_& m) {
         .def_prop_ro("log_fault", [](const IndexHandle& self) { return self.index->log_fault(); })
         .def_prop_ro("docs_end", [](const IndexHandle& self) { return self.index->docs_end(); })
         .def_prop_ro("pending", [](const IndexHandle& self) { return self.index->pending(); })
+        .def_prop_ro("compaction_bytes",
+                     [](const IndexHandle& self) {
+                         const auto bytes = self.index->compaction_bytes();
+                         return nb::make_tuple(bytes.held, bytes.coming);
+                     })
         .def_prop_ro("memory_bytes",
                      [](const IndexHandle& self) { return self.index->memory_bytes(); });
     m.def("make_vector_index", &make_index, nb::arg("metric"), nb::arg("links"),

@@ -127,11 +127,17 @@ class Chunks {
         return true;
     }
 
-    // Bytes of the first `count` rows that take memory.
+    // Bytes of the first `count` rows that take memory: the end of the last chunk lies on a huge
+    // page, which is there as a whole.
     size_t resident_bytes(size_t count) const {
         size_t bytes = 0;
-        for (size_t chunk = 0; count > 0 && chunk <= chunk_of(count - 1 + kFirst); ++chunk)
-            if (!is_in_file(chunk)) bytes += rows_of(chunk, count) * bytes_;
+        for (size_t chunk = 0; count > 0 && chunk <= chunk_of(count - 1 + kFirst); ++chunk) {
+            if (is_in_file(chunk)) continue;
+            size_t used = rows_of(chunk, count) * bytes_;
+            if (size_of(chunk) >= kMappedMin)
+                used = std::min((used + kHugePage - 1) & ~(kHugePage - 1), size_of(chunk));
+            bytes += used;
+        }
         return bytes;
     }
 

@@ -48,9 +48,9 @@ size_t Graph::memory_bytes() const {
     size_t bytes =
         sizeof(Graph) + slots * (sizeof(Node) + sizeof(Link)) + rows_.resident_bytes(slots);
     std::shared_ptr<CodeTable> table = code_table();
-    if (table != nullptr) bytes += slots * table->rows.row_bytes() + table->codes->memory_bytes();
+    if (table != nullptr) bytes += table->rows.resident_bytes(slots) + table->codes->memory_bytes();
     if (linked() > 0)
-        bytes += slots * base_.row_bytes() + slots / upper_links_ * upper_.row_bytes();
+        bytes += base_.resident_bytes(slots) + slots / upper_links_ * upper_.row_bytes();
     return bytes;
 }
 

@@ -194,6 +194,16 @@ bool MultiVectorIndex::wait_indexed(double timeout_s) const {
     return state.candidates == nullptr || state.candidates->graph().wait_indexed(timeout_s);
 }
 
+std::string MultiVectorIndex::link_fault() const {
+    State state = this->state();
+    return state.candidates == nullptr ? std::string() : state.candidates->graph().link_fault();
+}
+
+void MultiVectorIndex::retry_links() {
+    State state = this->state();
+    if (state.candidates != nullptr) state.candidates->graph().retry_links();
+}
+
 void MultiVectorIndex::close() {
     State state;
     std::lock_guard guard(state_mutex_);

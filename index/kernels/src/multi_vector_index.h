@@ -124,6 +124,9 @@ class MultiVectorIndex {
     size_t memory_bytes() const;
     // Raises std::runtime_error where linking has failed.
     bool wait_indexed(double timeout_s) const;
+    // As VectorIndex has them.
+    std::string link_fault() const;
+    void retry_links();
     void close();
 
   private:

@@ -117,6 +117,12 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     size_t pending() const;
     uint32_t doc_end() const;  // past the highest doc of any slot, deleted ones too
     size_t memory_bytes() const;
+    // What a running compaction holds beside that, and what it will still take.
+    struct CompactionBytes {
+        size_t held = 0;
+        size_t coming = 0;
+    };
+    CompactionBytes compaction_bytes() const;
     // Brings the files at `path` up to date: appends to the log, or writes a new snapshot where
     // there is none or the log would become too long. An index without vectors removes them.
     void save(const std::string& path);

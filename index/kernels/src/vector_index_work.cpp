@@ -170,6 +170,20 @@ void VectorIndex::end_compaction_if_caught_up(Compaction& compaction) {
     compacting_.store(false);
 }
 
+VectorIndex::CompactionBytes VectorIndex::compaction_bytes() const {
+    std::shared_ptr<Compaction> compaction;
+    {
+        std::lock_guard guard(compaction_mutex_);
+        compaction = compaction_;
+    }
+    if (!compaction || compaction->source()->count() == 0) return {};
+    const Graph& source = *compaction->source();
+    const double live = double(source.live()) / double(source.count());
+    const size_t whole = size_t(double(source.memory_bytes()) * live);
+    const size_t held = compaction->target()->memory_bytes();
+    return {held, whole > held ? whole - held : 0};
+}
+
 void VectorIndex::set_flat_until(uint32_t live) {
     std::lock_guard guard(writer_mutex_);
     std::shared_ptr<Graph> graph = this->graph();

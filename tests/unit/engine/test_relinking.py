@@ -12,10 +12,13 @@ import pytest
 from tests.unit.engine.samples import draft
 from weftdb.core.config import IndexConfig
 from weftdb.core.env import Env, ManualClock
+from weftdb.core.schema import VectorConfig
 from weftdb.core.types import UNNAMED
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.link_queue import LinkQueues
 from weftdb.engine.relinking import PAUSE_S_MAX, LinkChore
+from weftdb.index.factory import make_index
+from weftdb.index.ports import Linked
 
 
 @dataclass
@@ -95,3 +98,13 @@ def test_writers_do_not_wait_for_links_that_are_not_made(
     docs.put([draft(3)])
     assert queues.slowed_s > 0
     assert queues.faults() == {}
+
+
+def test_kinds_that_make_links_are_looked_after() -> None:
+    for multi in (False, True):
+        config = VectorConfig(UNNAMED, multi_vector=multi)
+        index = make_index(config, IndexConfig())
+        assert isinstance(index, Linked)
+        assert index.link_fault == ""
+        index.retry_links()
+        index.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import numpy as np
 import pytest
 
 import weftdb
+from weftdb.core.config import IndexConfig
 from weftdb.core.memory_estimate import code_bytes
-from weftdb.core.schema import Compression, Quantizer
+from weftdb.core.schema import Compression, HnswSettings, Metric, Quantizer, VectorConfig
+from weftdb.core.types import UNNAMED
 
 pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
 if not Path("/proc/self/statm").exists():
     pytest.skip("needs /proc", allow_module_level=True)
 
+from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.kernels import _native
 
@@ -46,7 +50,7 @@ random = np.random.default_rng(7)
 
 def fill(count):
     index = make_index(config, IndexConfig(threads=2))
-    if parsed.quantizer is not None:
+    if parsed.quantizer or parsed.flat_quantizer:
         index.keep_rows_in(Path(sys.argv[2]))
     for start in range(0, count, 1000):
         rows = random.random((1000, dim), dtype=np.float32)
@@ -65,6 +69,7 @@ index = fill(count)
 print(json.dumps([resident() - before, index.memory_bytes()]))
 """
 
+PQ = {"trainingLimit": 10_000, "centroids": 64}
 SETTINGS = {"efConstruction": 16, "distance": "l2-squared"}
 
 
@@ -78,6 +83,16 @@ SETTINGS = {"efConstruction": 16, "distance": "l2-squared"}
         (40_000, 32, {**SETTINGS, "maxConnections": 64}, "hnsw"),
         (80_000, 100, {"distance": "l2-squared"}, "flat"),
         (120_000, 128, {"rq": {"enabled": True}}, "flat"),
+        (200_000, 128, {"bq": {"enabled": True}}, "flat"),
+        (50_000, 128, {**SETTINGS, "sq": {"enabled": True}}, "hnsw"),
+        (50_000, 128, {**SETTINGS, "rq": {"enabled": True, "bits": 8}}, "hnsw"),
+        (50_000, 128, {**SETTINGS, "rq": {"enabled": True, "bits": 4}}, "hnsw"),
+        (50_000, 128, {**SETTINGS, "rq": {"enabled": True, "bits": 1}}, "hnsw"),
+        (50_000, 128, {**SETTINGS, "bq": {"enabled": True}}, "hnsw"),
+        (50_000, 128, {**SETTINGS, "pq": {**PQ, "enabled": True}}, "hnsw"),
+        (50_000, 128, {"threshold": 200_000}, "dynamic"),
+        (200_000, 128, {"threshold": 300_000, "flat": {"bq": {"enabled": True}}}, "dynamic"),
+        (30_000, 128, {"threshold": 10_000, "hnsw": SETTINGS}, "dynamic"),
     ],
 )
 def test_estimate_is_near_the_measured(
@@ -111,3 +126,27 @@ def test_codes_are_as_long_as_estimated(quantizer: Quantizer, dim: int) -> None:
     rows = np.random.default_rng(1).random((64, dim), dtype=np.float32)
     codes = _native.make_codes(code_settings(quantizer), "l2-squared", rows, None)
     assert codes.code_bytes == code_bytes(quantizer, dim)
+
+
+def test_a_compaction_tells_what_it_takes() -> None:
+    config = VectorConfig(
+        UNNAMED, metric=Metric.L2_SQUARED, hnsw=HnswSettings(max_connections=8, ef_construction=16)
+    )
+    index = HnswIndex(config, IndexConfig(threads=2))
+    rows = np.random.default_rng(3).random((60_000, 64), dtype=np.float32)
+    index.add(np.arange(len(rows), dtype=np.uint32), rows)
+    assert index.wait_indexed(120)
+    assert index.compaction_bytes == (0, 0)
+    full = index.memory_bytes()
+    index.delete(np.arange(0, len(rows), 2, dtype=np.uint32))
+    seen = []
+    until = time.monotonic() + 60
+    while index.compactions == 0:
+        seen.append(index.compaction_bytes)
+        assert time.monotonic() < until
+    assert index.wait_indexed(60)
+    told = [held + coming for held, coming in seen if held + coming]
+    assert told, "it was looked at while it ran"
+    assert full / 2 == pytest.approx(max(told), rel=0.25)
+    assert index.compaction_bytes == (0, 0)
+    index.close()

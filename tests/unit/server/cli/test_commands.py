@@ -179,7 +179,7 @@ def test_estimate_memory(capsys: pytest.CaptureFixture[str]) -> None:
     size = ("estimate-memory", "--count", "1000000", "--dim", "128")
     assert weft(*size, "--json") == 0
     parts = json.loads(capsys.readouterr().out)
-    assert parts["vectors"] == 512_000_000
+    assert 0 <= parts["vectors"] - 512_000_000 < 2**21, "whole huge pages"
     assert parts["total"] == weftdb.estimate_memory(1_000_000, 128).total
     assert weft(*size, "--settings", '{"bq": {"enabled": true}}') == 0
     assert "total" in capsys.readouterr().out
