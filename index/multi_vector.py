@@ -253,15 +253,6 @@ class MultiVectorIndex:
             if left <= 0:
                 return False
 
-    @property
-    def link_fault(self) -> str:
-        """Why linking of the candidates rests; empty where it does not."""
-        return self._native.link_fault
-
-    def retry_links(self) -> None:
-        """Go on linking after a fault; nothing happens where there was none."""
-        self._native.retry_links()
-
     def save(self, path: Path) -> None:
         """Bring the files at `path` up to date: matrices, and beside them the graph of candidates.
 

@@ -209,8 +209,6 @@ void bind_multi_vector(nb::module_& m) {
                          nb::gil_scoped_release free;
                          return self.unsaved_codes();
                      })
-        .def_prop_ro("link_fault", &MultiVectorIndex::link_fault)
-        .def("retry_links", &MultiVectorIndex::retry_links)
         .def_prop_ro("load_fault", &MultiVectorIndex::load_fault)
         .def_prop_ro("deleted", &MultiVectorIndex::deleted)
         .def_prop_ro("compactions", &MultiVectorIndex::compactions)

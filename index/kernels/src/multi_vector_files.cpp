@@ -141,14 +141,4 @@ size_t MultiVectorIndex::unsaved_codes() const {
     return state.candidates == nullptr ? 0 : state.candidates->graph().unsaved_codes();
 }
 
-std::string MultiVectorIndex::link_fault() const {
-    State state = this->state();
-    return state.candidates == nullptr ? "" : state.candidates->graph().link_fault();
-}
-
-void MultiVectorIndex::retry_links() {
-    State state = this->state();
-    if (state.candidates != nullptr) state.candidates->graph().retry_links();
-}
-
 }  // namespace weft

@@ -114,9 +114,6 @@ class MultiVectorIndex {
     size_t code_bytes() const;            // of what stands for an entry in walks; 0 without codes
     std::string code_file_fault() const;  // why saved codes were not used
     size_t unsaved_codes() const;
-    // Why linking rests; empty where it does not.
-    std::string link_fault() const;
-    void retry_links();
     size_t dimensions() const;  // 0 while there are no docs
     size_t count() const;       // docs
     size_t row_count() const;
