@@ -36,7 +36,7 @@ uint32_t codes_in_block(uint32_t words) {
 uint64_t checksum_of_docs(const Graph& graph, uint32_t first, uint32_t count) {
     std::vector<uint32_t> docs(count);
     for (uint32_t at = 0; at < count; ++at) docs[at] = graph.doc_of(first + at);
-    return checksum(docs.data(), docs.size() * sizeof(uint32_t));
+    return checksum(docs.data(), docs.size() * sizeof(uint32_t)) ^ graph.settings().seed;
 }
 
 }  // namespace

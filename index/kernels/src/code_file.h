@@ -8,8 +8,9 @@
 //              learned_count:u64 checksum:u64          -- XXH64 of the header before it
 //   learned := f32[learned_count] checksum:u64         -- XXH64 of the numbers
 //   block   := first_slot:u32 count:u32 docs:u64 codes:f32[count][words] checksum:u64
-//              -- slots follow each other; docs: XXH64 of their doc ids, u32 each; checksum: XXH64
-//              -- of all before it in the block, whose codes take 4 MiB at most
+//              -- slots follow each other; docs: XXH64 of their doc ids, u32 each, and the seed of
+//              -- the graph, which names its vector space, by exclusive or; checksum: XXH64 of all
+//              -- before it in the block, whose codes take 4 MiB at most
 //
 // Numbers are in the byte order of the machine; `kind` and `metric` as in codes.h and distance.h.
 // A doc never gets another vector, so `docs` tells whether codes belong to the graph at hand,

@@ -167,17 +167,22 @@ class IndexLife(RuleBasedStateMachine):
         damage(self.folder, verb, which, random=self.random, earlier=self.earlier)
         self.crash()
 
-    @rule()
-    def take_files_of_another(self) -> None:
-        """Its docs have the same numbers, its vectors are others."""
+    @rule(which=st.integers(0, 3))
+    def take_files_of_another(self, which: int) -> None:
+        """All of them, or one. Its docs have the same numbers, its vectors are others."""
         if not self.rows:
             return
-        other = self.opened(THEIRS)
+        other, beside = self.opened(THEIRS), Path(mkdtemp(prefix="weftdb-other-"))
         docs = np.array(sorted(self.rows), dtype=np.uint32)
         rows = self.random.normal(size=(len(docs), DIMENSIONS)).astype(np.float32)
         other.add(docs, rows)
-        other.save(self.path)
+        assert other.wait_indexed(60)
+        other.save(beside / "s")
         other.close()
+        theirs = sorted(beside.iterdir())
+        for file in theirs if which == 3 else theirs[which : which + 1]:
+            file.replace(self.folder / file.name)
+        shutil.rmtree(beside)
         self.crash()
 
     @rule(share=st.sampled_from([0.02, 0.5, 1.0]), k=st.integers(1, 30))
