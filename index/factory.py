@@ -37,7 +37,7 @@ def make_index(config: VectorConfig, index: IndexConfig, *, owner: int = 0) -> V
         return SkippedIndex(config.name)
     kernels = load_kernels(index.kernels)
     if config.multi_vector:
-        return _make_multi_vector(config, index, kernels)
+        return _make_multi_vector(config, index, kernels, owner)
     if index.engine == "hnswlib" and config.index in HNSWLIB_KINDS:
         return HnswlibIndex(config, index, kernels, owner=owner)
     if kernels.name == "reference":
@@ -59,9 +59,11 @@ def make_scan(config: VectorConfig, index: IndexConfig) -> VectorIndex:
     return MultiVectorScan(config, kernels) if config.multi_vector else FlatIndex(config, kernels)
 
 
-def _make_multi_vector(config: VectorConfig, index: IndexConfig, kernels: Kernels) -> VectorIndex:
+def _make_multi_vector(
+    config: VectorConfig, index: IndexConfig, kernels: Kernels, owner: int
+) -> VectorIndex:
     if kernels.name == "reference":
         return MultiVectorScan(config, kernels)
     from weftdb.index.multi_vector import MultiVectorIndex
 
-    return MultiVectorIndex(config, index)
+    return MultiVectorIndex(config, index, owner=owner)

@@ -70,11 +70,12 @@ class MultiVectorIndex:
         config: VectorConfig,
         index: IndexConfig,
         *,
+        owner: int = 0,
         candidate_docs_min: int = CANDIDATE_DOCS_MIN,
     ) -> None:
         """Start empty. Raises InvalidRequest for MUVERA settings that encode nothing.
 
-        `index.threads` sizes the linking pool, which all indexes of the process share.
+        `owner` names the vector space: files of another one are taken for damage. `index.threads` sizes the linking pool, which all indexes of the process share.
         """
         _native.set_link_threads(index.threads)
         self._settings = config.hnsw
@@ -90,6 +91,7 @@ class MultiVectorIndex:
                 max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
                 encoding,
                 candidate_docs_min,
+                owner,
             )
         except ValueError as error:
             raise InvalidRequest(str(error)) from error
@@ -293,6 +295,11 @@ class MultiVectorIndex:
     def compactions(self) -> int:
         """How often those were given back."""
         return self._native.compactions
+
+    @property
+    def docs_end(self) -> int:
+        """One more than the largest doc id that the files it was loaded from know; 0 without."""
+        return self._native.docs_end
 
     @property
     def log_bytes(self) -> int:

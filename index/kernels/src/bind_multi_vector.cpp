@@ -60,12 +60,13 @@ nb::object max_sim(const FloatMatrix& query, const FloatMatrix& rows, const IdAr
 std::shared_ptr<MultiVectorIndex> make_index(
     const std::string& metric, uint32_t links, uint32_t ef_construction,
     const std::optional<std::tuple<uint32_t, uint32_t, uint32_t>>& muvera,
-    size_t candidate_docs_min) {
+    size_t candidate_docs_min, uint64_t owner) {
     MultiVectorSettings settings;
     settings.metric = metric_of(metric);
     settings.graph.graph.links = links;
     settings.graph.graph.ef_construction = ef_construction;
     settings.candidate_docs_min = candidate_docs_min;
+    settings.graph.graph.seed = owner;
     if (muvera) settings.muvera = std::make_from_tuple<MuveraSettings>(*muvera);
     return std::make_shared<MultiVectorIndex>(settings);
 }
@@ -186,7 +187,7 @@ void bind_multi_vector(nb::module_& m) {
           "Fixed dimensional encoding of a doc's or a query's rows, float32[dimensions].");
     nb::class_<MultiVectorIndex>(m, "MultiVectorIndex")
         .def(nb::new_(&make_index), nb::arg("metric"), nb::arg("links"), nb::arg("ef_construction"),
-             nb::arg("muvera").none(), nb::arg("candidate_docs_min"))
+             nb::arg("muvera").none(), nb::arg("candidate_docs_min"), nb::arg("owner") = 0)
         .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
         .def("erase", &erase, nb::arg("doc_ids"))
         .def("search", &search, nb::arg("query"), nb::arg("k"), nb::arg("ef"),
@@ -209,6 +210,7 @@ void bind_multi_vector(nb::module_& m) {
                          nb::gil_scoped_release free;
                          return self.unsaved_codes();
                      })
+        .def_prop_ro("docs_end", &MultiVectorIndex::docs_end)
         .def_prop_ro("load_fault", &MultiVectorIndex::load_fault)
         .def_prop_ro("deleted", &MultiVectorIndex::deleted)
         .def_prop_ro("compactions", &MultiVectorIndex::compactions)

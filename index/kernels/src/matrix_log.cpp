@@ -1,6 +1,7 @@
 // MatrixLog: writing blocks and reading them back.
 #include "matrix_log.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -49,7 +50,9 @@ struct MatrixLog::Header {
     uint64_t generation;
     uint64_t checksum;
 
-    uint64_t own_checksum() const { return weft::checksum(this, offsetof(Header, checksum)); }
+    uint64_t own_checksum(uint64_t owner) const {
+        return weft::checksum(this, offsetof(Header, checksum)) ^ owner;
+    }
 };
 
 // Reads block after block into a table.
@@ -83,6 +86,7 @@ class MatrixLog::Reader {
                 table.append(doc.doc, at, doc.rows, doc.first_token);
             at += size_t(doc.rows) * dimensions_;
             log.token_end_ = doc.first_token + doc.rows;
+            log.docs_end_ = std::max(log.docs_end_, uint64_t(doc.doc) + 1);
         }
         log.rows_ += head.rows;
         return length;
@@ -109,8 +113,8 @@ class MatrixLog::Reader {
     std::vector<float> rows_;
 };
 
-MatrixLog::MatrixLog(const std::string& path, const MuveraSettings& encoding, uint64_t generation)
-    : path_(path), encoding_(encoding), generation_(generation) {}
+MatrixLog::MatrixLog(const std::string& path, const MatrixSpace& space, uint64_t generation)
+    : path_(path), space_(space), generation_(generation) {}
 
 std::string MatrixLog::graph_path(const std::string& path, uint64_t generation) {
     char digits[17];
@@ -124,15 +128,15 @@ MatrixLog::Header MatrixLog::header(uint32_t dimensions) const {
     header.version = kVersion;
     header.byte_order = kByteOrder;
     header.dimensions = dimensions;
-    header.ksim = encoding_.ksim;
-    header.dprojections = encoding_.dprojections;
-    header.repetitions = encoding_.repetitions;
+    header.ksim = space_.encoding.ksim;
+    header.dprojections = space_.encoding.dprojections;
+    header.repetitions = space_.encoding.repetitions;
     header.generation = generation_;
-    header.checksum = header.own_checksum();
+    header.checksum = header.own_checksum(space_.owner);
     return header;
 }
 
-std::unique_ptr<MatrixLog> MatrixLog::load(const std::string& path, const MuveraSettings& encoding,
+std::unique_ptr<MatrixLog> MatrixLog::load(const std::string& path, const MatrixSpace& space,
                                            const AllowWords& live,
                                            std::shared_ptr<TokenRows>& table) {
     File file = File::open_to_read(path);
@@ -145,14 +149,15 @@ std::unique_ptr<MatrixLog> MatrixLog::load(const std::string& path, const Muvera
                             ", this build reads " + std::to_string(kVersion));
     if (header.byte_order != kByteOrder)
         throw SnapshotError("the file comes from a machine of another byte order");
-    if (header.checksum != header.own_checksum())
-        throw SnapshotError("the header of the file fails its checksum");
+    if (header.checksum != header.own_checksum(space.owner))
+        throw SnapshotError("the header of the file fails its checksum, or is of another space");
+    const MuveraSettings& encoding = space.encoding;
     if (header.ksim != encoding.ksim || header.dprojections != encoding.dprojections ||
         header.repetitions != encoding.repetitions)
         throw SnapshotError("the file was written for another encoding");
     if (header.dimensions == 0 || header.dimensions > kDimensionsMax)
         throw SnapshotError("the header of the file contradicts itself");
-    auto log = std::make_unique<MatrixLog>(path, encoding, header.generation);
+    auto log = std::make_unique<MatrixLog>(path, space, header.generation);
     table = std::make_shared<TokenRows>(header.dimensions);
     log->bytes_ = sizeof(header);
     Reader reader(file, header.dimensions);

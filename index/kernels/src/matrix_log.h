@@ -4,7 +4,8 @@
 //   header := magic:"WEFTMATS" version:u32 byte_order:u32 dimensions:u32
 //             ksim:u32 dprojections:u32 repetitions:u32   -- of the encoding, zeros without one
 //             generation:u64                              -- names the graph of the candidates
-//             checksum:u64                                -- XXH64 of the header before it
+//             checksum:u64                                -- XXH64 of the header before it and
+//                                                         -- the space's owner, by exclusive or
 //   block  := docs:u32 rows:u32 doc{docs} values:f32[rows][dimensions]
 //             checksum:u64                                -- XXH64 of the block before it
 //   doc    := doc:u32 rows:u32 first_token:u32            -- tokens ascend through the whole file
@@ -28,14 +29,20 @@
 
 namespace weft {
 
+// Whose matrices a file holds: `owner` tells a vector space from all others.
+struct MatrixSpace {
+    MuveraSettings encoding{0, 0, 0};  // zeros without one
+    uint64_t owner = 0;
+};
+
 class MatrixLog {
   public:
     // A log that has nothing yet.
-    MatrixLog(const std::string& path, const MuveraSettings& encoding, uint64_t generation);
+    MatrixLog(const std::string& path, const MatrixSpace& space, uint64_t generation);
 
     // Fills `table` with the live docs of a file, up to the first block that is damaged, cut off or
     // makes no sense. Raises SnapshotError where nothing of it can be used, std::system_error.
-    static std::unique_ptr<MatrixLog> load(const std::string& path, const MuveraSettings& encoding,
+    static std::unique_ptr<MatrixLog> load(const std::string& path, const MatrixSpace& space,
                                            const AllowWords& live,
                                            std::shared_ptr<TokenRows>& table);
 
@@ -51,6 +58,8 @@ class MatrixLog {
     std::string graph_path() const { return graph_path(path_, generation_); }
     // Tokens from here on are in no block.
     uint32_t token_end() const { return token_end_; }
+    // One more than the largest doc id in the file that was loaded, dead or not; 0 without.
+    uint64_t docs_end() const { return docs_end_; }
     // Why loading stopped before the end of the file; empty where it did not.
     const std::string& fault() const { return fault_; }
 
@@ -63,13 +72,14 @@ class MatrixLog {
     void write_anew(const TokenRows& table, uint32_t end);
 
     std::string path_;
-    MuveraSettings encoding_;
+    MatrixSpace space_;
     uint64_t generation_;
     std::weak_ptr<TokenRows> table_;
     uint32_t slots_ = 0;  // of the table that are in the file
     uint64_t rows_ = 0;   // in the file, dead ones too
     uint64_t bytes_ = 0;  // of the file that are good; 0: there is no file
     uint32_t token_end_ = 0;
+    uint64_t docs_end_ = 0;
     std::string fault_;
 };
 

@@ -18,6 +18,10 @@ void remove_graph(const std::string& path) {
 
 }  // namespace
 
+MatrixSpace MultiVectorIndex::space() const {
+    return {settings_.muvera.value_or(MuveraSettings{0, 0, 0}), settings_.graph.graph.seed};
+}
+
 std::string MultiVectorIndex::save(const std::string& path) {
     std::lock_guard guard(save_mutex_);
     State state = this->state();
@@ -29,8 +33,7 @@ std::string MultiVectorIndex::save(const std::string& path) {
         return "";
     }
     if (!log || log->path() != path || log->generation() != state.generation)
-        log = std::make_unique<MatrixLog>(path, settings_.muvera.value_or(MuveraSettings{0, 0, 0}),
-                                          state.generation);
+        log = std::make_unique<MatrixLog>(path, space(), state.generation);
     const std::string graph_path = log->graph_path();
     // The graph first: a file of matrices never names a graph that is still to come. What the graph
     // knows more than the file is dropped when both are loaded.
@@ -48,8 +51,8 @@ std::vector<uint32_t> MultiVectorIndex::load(const std::string& path, const Allo
     std::lock_guard guard(writer_mutex_);
     if (this->state().table != nullptr) throw std::invalid_argument("the index is not empty");
     State state;
-    std::unique_ptr<MatrixLog> log = MatrixLog::load(
-        path, settings_.muvera.value_or(MuveraSettings{0, 0, 0}), live, state.table);
+    std::unique_ptr<MatrixLog> log = MatrixLog::load(path, space(), live, state.table);
+    docs_end_.store(log->docs_end(), std::memory_order_relaxed);
     std::string fault = log->fault();
     std::vector<uint32_t> missing;
     for (uint32_t word = 0; word < live.word_count; ++word)

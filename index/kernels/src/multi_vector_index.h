@@ -105,6 +105,8 @@ class MultiVectorIndex {
     std::vector<uint32_t> load(const std::string& path, const AllowWords& live);
     // What of the files was not used when they were loaded, and why; empty where all was.
     std::string load_fault() const;
+    // One more than the largest doc id, dead or not, in the files that were loaded; 0 without.
+    uint64_t docs_end() const { return docs_end_.load(std::memory_order_relaxed); }
     // Of the graph of the candidates: slots of deleted entries, how often they were given back,
     // and the length of its log.
     size_t deleted() const;
@@ -140,6 +142,7 @@ class MultiVectorIndex {
                    size_t dimensions) const;
     std::shared_ptr<Candidates> make_candidates(size_t dimensions);
     void make_room(State& state, size_t count);
+    MatrixSpace space() const;
     void set_load_fault(const std::string& fault);
     std::string load_candidates(State& state, const std::string& path);
     std::vector<float> prepared_query(const TokenRows& table, const float* query, size_t rows,
@@ -158,6 +161,7 @@ class MultiVectorIndex {
     mutable std::mutex state_mutex_;
     State state_;
     bool closed_ = false;
+    std::atomic<uint64_t> docs_end_{0};
     std::string load_fault_;         // under state_mutex_
     mutable std::mutex save_mutex_;  // taken before writer_mutex_
     std::unique_ptr<MatrixLog> log_;
