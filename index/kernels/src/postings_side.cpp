@@ -139,13 +139,17 @@ void PostingSide::install_merged(const std::vector<uint32_t>& merged_numbers, ui
 
 size_t PostingSide::delta_count() const {
     size_t count = 0;
-    for (const RunPart& part : state()->runs) count += part.deltas.size();
+    // Held by a name: a range-for lets go of what it calls before its first round.
+    const std::shared_ptr<const SideState> state = this->state();
+    for (const RunPart& part : state->runs) count += part.deltas.size();
     return count;
 }
 
 size_t PostingSide::delta_postings() const {
     size_t count = 0;
-    for (const RunPart& part : state()->runs) count += part.run->postings();
+    // Held by a name: a range-for lets go of what it calls before its first round.
+    const std::shared_ptr<const SideState> state = this->state();
+    for (const RunPart& part : state->runs) count += part.run->postings();
     return count;
 }
 
