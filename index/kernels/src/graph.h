@@ -213,8 +213,8 @@ class Graph {
     bool walk_sifting(const Measure& measure, Near from, size_t ef, const Accept& accept,
                       size_t visits_max, Scratch& scratch) const;
     template <class Accept>
-    bool walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
-                        size_t visits_max, Scratch& scratch) const;
+    bool walk_heaps(const Measure& measure, size_t ef, const Accept& accept, size_t visits_max,
+                    Scratch& scratch) const;
     std::vector<std::shared_ptr<CodeTable>> code_tables();
     void set_doc(uint32_t slot, uint32_t doc) {
         nodes_.row(slot)->doc = doc;

@@ -10,6 +10,22 @@ namespace {
 
 constexpr size_t kBeamMax = 2048;  // beyond it, moving the sorted array costs more than heaps
 
+bool is_farther(const Near& left, const Near& right) {
+    return right < left;
+}
+
+// Makes of a beam the two heaps that a walk goes on with.
+void pour(const SiftedBeam& beam, std::vector<Near>& heap, std::vector<Near>& results) {
+    heap.clear();
+    results.clear();
+    for (size_t at = 0; at < beam.size(); ++at) {
+        if (!beam.is_expanded(at)) heap.push_back(beam.at(at));
+        if (beam.is_accepted(at)) results.push_back(beam.at(at));
+    }
+    std::make_heap(heap.begin(), heap.end(), is_farther);
+    std::make_heap(results.begin(), results.end());
+}
+
 }  // namespace
 
 // Collects the neighbours that were not met yet into scratch.slots and scratch.rows, and starts
@@ -92,8 +108,8 @@ bool Graph::walk_sifting(const Measure& measure, Near from, size_t ef, const Acc
     while (beam.has_next()) {
         if (scratch.visited.count() > visits_max) return false;
         if (beam.size() > kBeamMax) {
-            scratch.visited.reset(count());
-            return walk_accepting(measure, from, ef, accept, visits_max, scratch);
+            pour(beam, scratch.heap, scratch.results);
+            return walk_heaps(measure, ef, accept, visits_max, scratch);
         }
         size_t met = gather(measure, beam.pop_next(), 0, scratch);
         if (beam.has_next()) prefetch_links(beam.peek_next());
@@ -112,21 +128,17 @@ bool Graph::walk_sifting(const Measure& measure, Near from, size_t ef, const Acc
     return true;
 }
 
-// The same with heaps, for results and nodes between them that are too many for an array.
+// The same, from what is in scratch.heap (nearest first) and scratch.results (farthest first), for
+// results and nodes between them that are too many for an array.
 template <class Accept>
-bool Graph::walk_accepting(const Measure& measure, Near from, size_t ef, const Accept& accept,
-                           size_t visits_max, Scratch& scratch) const {
-    auto farther = [](const Near& left, const Near& right) { return right < left; };
+bool Graph::walk_heaps(const Measure& measure, size_t ef, const Accept& accept, size_t visits_max,
+                       Scratch& scratch) const {
     std::vector<Near>& heap = scratch.heap;
     std::vector<Near>& results = scratch.results;
-    heap.assign(1, from);
-    results.clear();
-    if (accept(from.slot)) results.push_back(from);
-    scratch.visited.mark(from.slot);
     while (!heap.empty()) {
         if (results.size() >= ef && results.front() < heap.front()) break;
         if (scratch.visited.count() > visits_max) return false;
-        std::pop_heap(heap.begin(), heap.end(), farther);
+        std::pop_heap(heap.begin(), heap.end(), is_farther);
         uint32_t slot = heap.back().slot;
         heap.pop_back();
         size_t met = gather(measure, slot, 0, scratch);
@@ -136,7 +148,7 @@ bool Graph::walk_accepting(const Measure& measure, Near from, size_t ef, const A
             Near found{scratch.distances[at], scratch.slots[at]};
             if (results.size() >= ef && !(found.distance < results.front().distance)) continue;
             heap.push_back(found);
-            std::push_heap(heap.begin(), heap.end(), farther);
+            std::push_heap(heap.begin(), heap.end(), is_farther);
             if (!accept(found.slot)) continue;
             if (results.size() >= ef) {
                 std::pop_heap(results.begin(), results.end());
@@ -173,9 +185,12 @@ bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uin
                allow->has(node->doc);
     };
     auto run = [&](const auto& accept) {
-        return ef <= kBeamMax && count() <= SiftedBeam::kSlotsMax
-                   ? walk_sifting(measure, near, ef, accept, visits_max, scratch)
-                   : walk_accepting(measure, near, ef, accept, visits_max, scratch);
+        if (ef <= kBeamMax && count() <= SiftedBeam::kSlotsMax)
+            return walk_sifting(measure, near, ef, accept, visits_max, scratch);
+        scratch.visited.mark(near.slot);
+        scratch.heap.assign(1, near);
+        scratch.results.assign(accept(near.slot) ? 1 : 0, near);
+        return walk_heaps(measure, ef, accept, visits_max, scratch);
     };
     bool done = allow == nullptr ? run(is_live) : run(is_allowed);
     scratch.effort.count_visits(scratch.visited.count());

@@ -202,6 +202,7 @@ class SiftedBeam {
 
     size_t size() const { return size_; }
     bool is_accepted(size_t index) const { return (items_[index].slot & kPassed) == 0; }
+    bool is_expanded(size_t index) const { return (items_[index].slot & kExpanded) != 0; }
     Near at(size_t index) const {
         return {items_[index].distance, items_[index].slot & ~(kExpanded | kPassed)};
     }

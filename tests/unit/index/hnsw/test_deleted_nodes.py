@@ -14,18 +14,20 @@ pytest.importorskip("weftdb.index.kernels._native", reason="extension is not bui
 from weftdb.index.hnsw.graph import HnswIndex
 
 COUNT = 7500
-"""A seventh of it is less than what begins a compaction."""
+COUNT_MANY = 16_000
+NEAR = 2_200
+"""Less than a seventh, which would begin a compaction; more than the array of a beam holds."""
 RANDOM = np.random.default_rng(8)
 CENTRES = RANDOM.normal(size=(60, 16))
 ROWS: Rows = (
-    CENTRES[RANDOM.integers(0, 60, COUNT)] + 0.5 * RANDOM.normal(size=(COUNT, 16))
+    CENTRES[RANDOM.integers(0, 60, COUNT_MANY)] + 0.5 * RANDOM.normal(size=(COUNT_MANY, 16))
 ).astype(np.float32)
 QUERIES: Rows = ROWS[RANDOM.permutation(COUNT)[:60]]
 
 
-def filled() -> HnswIndex:
+def filled(count: int) -> HnswIndex:
     index = HnswIndex(VectorConfig(UNNAMED, metric=Metric.L2_SQUARED), IndexConfig())
-    index.add(np.arange(COUNT, dtype=np.uint32), ROWS)
+    index.add(np.arange(count, dtype=np.uint32), ROWS[:count])
     assert index.wait_indexed(60)
     return index
 
@@ -48,7 +50,7 @@ def recall(index: HnswIndex, live: DocIds, k: int, ef: int) -> float:
 
 @pytest.mark.parametrize("ef", [10, 64])
 def test_scattered_deletions_cost_no_recall(ef: int) -> None:
-    index = filled()
+    index = filled(COUNT)
     everything = np.arange(COUNT, dtype=np.uint32)
     before = recall(index, everything, 10, ef)
     gone = np.sort(np.random.default_rng(9).permutation(COUNT)[:1000]).astype(np.uint32)
@@ -63,14 +65,17 @@ def test_scattered_deletions_cost_no_recall(ef: int) -> None:
 
 
 def test_everything_near_the_query_is_deleted() -> None:
-    index = filled()
-    everything = np.arange(COUNT, dtype=np.uint32)
-    gone = np.sort(nearest(QUERIES[0], everything, 1000))
+    index = filled(COUNT_MANY)
+    everything = np.arange(COUNT_MANY, dtype=np.uint32)
+    gone = np.sort(nearest(QUERIES[0], everything, NEAR))
     index.delete(gone)
-    assert index.deleted == 1000
+    assert index.deleted == NEAR
     live = np.setdiff1d(everything, gone)
-    for ef in (10, 40, 500):
-        found = index.search(QUERIES[0], 10, ef=ef).doc_ids
-        assert np.isin(found, live).all()
-        wanted = nearest(QUERIES[0], live, 10)
-        assert len(np.intersect1d(found, wanted)) >= 8
+    wanted = nearest(QUERIES[0], live, 10)
+    for ef in (10, 40, 300):
+        found = index.search(QUERIES[0], 10, ef=ef)
+        assert np.isin(found.doc_ids, live).all()
+        assert len(np.intersect1d(found.doc_ids, wanted)) >= 8
+        assert found.explanation is not None
+        # More than an array holds stood between the query and what is live.
+        assert found.explanation.visited > NEAR or found.explanation.plan == "exact"
