@@ -29,21 +29,23 @@ def test_readers_see_every_object_once_and_whole(docs: LocalCollection) -> None:
             docs.put([draft(n, f"{title} own{n}", vector) for n in range(1, OBJECTS + 1)])
         stop.set()
 
-    queries = [
-        Search("Doc", near=_near([0.0, 1.0]), limit=OBJECTS * 2),
-        Search("Doc", keyword=Keyword("common"), limit=OBJECTS * 2),
-        Search("Doc", limit=OBJECTS * 2),
-        Search("Doc", near=_near([0.0, 1.0]), filter=_COMMON, limit=OBJECTS * 2),
-        Search("Doc", filter=_COMMON, limit=OBJECTS * 2),
-    ]
+    near = _near([0.0, 1.0])
+    queries = {
+        "vector": Search("Doc", near=near, limit=OBJECTS * 2),
+        "keyword": Search("Doc", keyword=Keyword("common"), limit=OBJECTS * 2),
+        "list": Search("Doc", limit=OBJECTS * 2),
+        "filtered vector": Search("Doc", near=near, filter=_COMMON, limit=OBJECTS * 2),
+        "filtered list": Search("Doc", filter=_COMMON, limit=OBJECTS * 2),
+    }
 
     def look() -> None:
         while not stop.is_set():
-            for query in queries:
+            for name, query in queries.items():
                 objects = [decode_object(value) for value in docs.search(query).stored]
                 ids = sorted(item.id for item in objects)
                 if ids != [uid(n) for n in range(1, OBJECTS + 1)]:
-                    found.append(f"{len(ids)} objects, {len(set(ids))} different")
+                    docs_found = sorted(item.doc_id for item in objects)
+                    found.append(f"{name}: {len(set(ids))} different, docs {docs_found}")
 
     threads = [threading.Thread(target=rewrite), *[threading.Thread(target=look) for _ in range(2)]]
     for thread in threads:
