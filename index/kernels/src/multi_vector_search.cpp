@@ -36,6 +36,9 @@ class MultiVectorIndex::Sieve {
     double products(size_t docs) const { return double(docs) * doc_products_; }
     size_t measured() const { return distances_.size(); }
     double measuring_ns() const { return measuring_ns_; }
+    RankProfile::Question question() const {
+        return {request_.k, request_.allow.has_value(), eligible_};
+    }
     bool is_full() const { return measured() >= hits(); }
 
     // Measures the first `depth` of ranked docs; what is in `ranked` afterwards are live slots.
@@ -175,9 +178,8 @@ CandidateRequest MultiVectorIndex::wanted_of(const State& state, const Sieve& si
     wanted.bounds = request.bounds;
     wanted.table = state.table.get();
     if (state.candidates == nullptr) return wanted;
-    wanted.docs = request.is_ef_fixed
-                      ? state.candidates->docs_for(request.k, wanted.ef)
-                      : profile_.depth_for(request.k, wanted.allow != nullptr, request.recall);
+    wanted.docs = request.is_ef_fixed ? state.candidates->docs_for(request.k, wanted.ef)
+                                      : profile_.depth_for(sieve.question(), request.recall);
     return wanted;
 }
 
@@ -216,9 +218,8 @@ bool MultiVectorIndex::is_exact(const State& state, const CandidateRequest& want
 bool MultiVectorIndex::sift(const State& state, CandidateRequest wanted, Sieve& sieve,
                             MultiVectorExplanation& explanation) const {
     const MultiVectorRequest& request = sieve.request();
-    const bool is_filtered = wanted.allow != nullptr;
     // A list may be shorter than what would only be good to know.
-    const bool is_known = profile_.recall_at(request.k, is_filtered, 0) >= 0;
+    const bool is_known = profile_.recall_at(sieve.question(), 0) >= 0;
     const size_t needed =
         std::min(request.is_ef_fixed || !is_known ? 0 : wanted.docs, sieve.eligible());
     if (!request.is_ef_fixed) wanted.docs = profile_.explored(wanted.docs);
@@ -237,8 +238,8 @@ bool MultiVectorIndex::sift(const State& state, CandidateRequest wanted, Sieve& 
         ++explanation.walks;
         const size_t depth = std::min(wanted.docs, gathered.ranked.size());
         if (sieve.is_full() && gathered.ranked.size() >= needed) {
-            profile_.note(request.k, is_filtered, sieve.ranks_of_hits(), depth);
-            explanation.recall = profile_.recall_at(request.k, is_filtered, depth);
+            profile_.note(sieve.question(), sieve.ranks_of_hits(), depth);
+            explanation.recall = profile_.recall_at(sieve.question(), depth);
             return true;
         }
         if (request.is_ef_fixed)

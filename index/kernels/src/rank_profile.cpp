@@ -10,11 +10,11 @@ namespace {
 
 constexpr uint32_t kSearchesMin = 24;    // that a bin has seen before it is believed
 constexpr uint32_t kSearchesKept = 128;  // that make up a moving mean
-constexpr float kFirstShare = 0.02f;    // a bin that nobody has looked into is not empty
-constexpr size_t kFirstDepth = 64;      // candidates a hit, before anything is known
-constexpr uint32_t kExploring = 16;     // one search in so many looks further
+constexpr float kFirstShare = 0.02f;     // a bin that nobody has looked into is not empty
+constexpr size_t kFirstDepth = 64;       // candidates a hit, before anything is known
+constexpr uint32_t kExploring = 16;      // one search in so many looks further
 // Past the known bins shares fall as the last two did, at least this fast, at most that fast.
-constexpr double kFallMin = 0.8;
+constexpr double kFallMin = 0.6;
 constexpr double kFallMax = 0.25;
 // Of the allowed loss, kept in hand: the next queries are others.
 constexpr double kMargin = 0.25;
@@ -33,9 +33,9 @@ size_t RankProfile::class_of(size_t k) {
     return std::min<size_t>((size_t(std::bit_width(std::max<size_t>(k, 1))) - 1) / 2, kClasses - 1);
 }
 
-RankProfile::Shares RankProfile::shares(size_t k, bool is_filtered) const {
+RankProfile::Shares RankProfile::shares(const Question& question) const {
     Shares shares;
-    for (const Bin& bin : bins_[is_filtered][class_of(k)]) {
+    for (const Bin& bin : bins_[question.is_filtered][class_of(question.k)]) {
         if (bin.searches.load(std::memory_order_relaxed) < kSearchesMin) break;
         shares.of_bins.push_back(double(bin.share.load(std::memory_order_relaxed)));
     }
@@ -44,12 +44,15 @@ RankProfile::Shares RankProfile::shares(size_t k, bool is_filtered) const {
     const double last = shares.of_bins[known - 1];
     const double fall =
         std::clamp(last / std::max(shares.of_bins[known - 2], 1e-9), kFallMax, kFallMin);
-    shares.rest = last * fall / (1 - fall);
+    double share = last;
+    for (size_t bin = known; bin < kBins && begin_of(bin) < question.docs; ++bin)
+        shares.rest += share *= fall;
     return shares;
 }
 
-size_t RankProfile::depth_for(size_t k, bool is_filtered, double recall) const {
-    const Shares shares = this->shares(k, is_filtered);
+size_t RankProfile::depth_for(const Question& question, double recall) const {
+    const size_t k = question.k;
+    const Shares shares = this->shares(question);
     const size_t known = shares.of_bins.size();
     if (known < 2) return begin_of(bin_of(kFirstDepth * k) + 1);
     double allowed = (1 - recall) * (1 - kMargin) - shares.rest;
@@ -62,8 +65,8 @@ size_t RankProfile::depth_for(size_t k, bool is_filtered, double recall) const {
     return std::max(begin_of(bin) - size_t(left_out * double(size)), k);
 }
 
-double RankProfile::recall_at(size_t k, bool is_filtered, size_t depth) const {
-    const Shares shares = this->shares(k, is_filtered);
+double RankProfile::recall_at(const Question& question, size_t depth) const {
+    const Shares shares = this->shares(question);
     if (shares.of_bins.size() < 2) return -1;
     double missed = shares.rest;
     for (size_t bin = 0; bin < shares.of_bins.size(); ++bin) {
@@ -80,12 +83,12 @@ size_t RankProfile::explored(size_t depth) {
     return begin_of(bin_of(depth) + 2);
 }
 
-void RankProfile::note(size_t k, bool is_filtered, const std::vector<size_t>& ranks, size_t depth) {
+void RankProfile::note(const Question& question, const std::vector<size_t>& ranks, size_t depth) {
     uint32_t hits[kBins] = {};
     for (size_t rank : ranks)
         if (bin_of(rank) < kBins) ++hits[bin_of(rank)];
     for (size_t at = 0; at < kBins && begin_of(at + 1) <= depth; ++at) {
-        Bin& bin = bins_[is_filtered][class_of(k)][at];
+        Bin& bin = bins_[question.is_filtered][class_of(question.k)][at];
         const uint32_t seen = bin.searches.load(std::memory_order_relaxed);
         const float known = seen == 0 ? kFirstShare : bin.share.load(std::memory_order_relaxed);
         const float weight = 1.0f / float(std::min(seen + 2, kSearchesKept));

@@ -19,15 +19,21 @@ namespace weft {
 
 class RankProfile {
   public:
+    struct Question {
+        size_t k;
+        bool is_filtered;
+        size_t docs;  // that may be hits at all
+    };
+
     // Candidates to measure for `recall`. Before enough is known it is many.
-    size_t depth_for(size_t k, bool is_filtered, double recall) const;
+    size_t depth_for(const Question& question, double recall) const;
     // The share of hits to be expected among the first `depth` candidates; negative before enough
     // is known.
-    double recall_at(size_t k, bool is_filtered, size_t depth) const;
+    double recall_at(const Question& question, size_t depth) const;
     // Whether this search is one that should look further than its depth, and how far.
     size_t explored(size_t depth);
     // `ranks` of the hits of a search that measured the first `depth` candidates.
-    void note(size_t k, bool is_filtered, const std::vector<size_t>& ranks, size_t depth);
+    void note(const Question& question, const std::vector<size_t>& ranks, size_t depth);
 
   private:
     static constexpr size_t kBins = 31;  // ranks [2^bin - 1, 2^(bin + 1) - 1)
@@ -43,7 +49,7 @@ class RankProfile {
     };
 
     static size_t class_of(size_t k);
-    Shares shares(size_t k, bool is_filtered) const;
+    Shares shares(const Question& question) const;
 
     Bin bins_[2][kClasses][kBins];
     std::atomic<uint32_t> searches_{0};
