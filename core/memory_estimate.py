@@ -137,7 +137,8 @@ def _estimate_matrices(
     if not rows >= 1 or count * rows > ROWS_MAX:
         raise InvalidRequest(f"rows must be at least 1 and in all at most {ROWS_MAX}, got {rows}")
     all_rows = int(count * rows)
-    table = MemoryEstimate(all_rows * dim * _FLOAT_BYTES, 0, 0, count * _MATRIX_BYTES)
+    held = _table_bytes(all_rows, dim * _FLOAT_BYTES)
+    table = MemoryEstimate(held, 0, 0, count * _MATRIX_BYTES)
     if count < CANDIDATE_DOCS_MIN:
         return table
     quantizer, entries, length = settings.quantizer, all_rows, dim
