@@ -7,7 +7,8 @@ What is counted, for `count` vectors of `dim` dimensions (index/kernels/src/grap
     codes        one code a vector where a quantizer is on, and what decodes them
     links        layer 0: `maxConnections` words a vector; layers above: half of that for one vector
                  in maxConnections / 2 on average. None below `LINK_MIN` vectors and in a flat index
-    bookkeeping  doc id, level, flags, and the way from doc id to place
+    bookkeeping  doc id, level, flags, and the way from doc id to place; for filters a sketch of two
+                 bits a dimension and four words, where there are links and no codes
 
 Of multi-vectors, for `count` matrices of `rows` rows: the rows; and, from 1,024 matrices on, a
 graph over one encoding a matrix (MUVERA; eight-bit codes where no quantizer is set) or over all
@@ -33,10 +34,14 @@ from weftdb.core.definition.vector_index import (
 )
 from weftdb.core.errors import InvalidRequest
 from weftdb.core.limits import VECTOR_DIMENSIONS_MAX
-from weftdb.core.schema import Compression, IndexKind, Quantizer
+from weftdb.core.schema import Compression, IndexKind, Metric, Quantizer
 
 LINK_MIN = 1024
 """An index of fewer vectors is scanned and has no links (index/hnsw/graph.py)."""
+SKETCHED_MIN = 8192
+SKETCH_DIMENSIONS_MIN = 64
+"""An index of fewer vectors, or of shorter ones, has no sketches."""
+SKETCHED_METRICS = frozenset({Metric.COSINE, Metric.DOT, Metric.L2_SQUARED})
 COUNT_MAX = 2**31 - 1
 """Vectors that one shard can hold."""
 
@@ -123,11 +128,12 @@ def _estimate_vectors(count: int, dim: int, settings: IndexSettings) -> MemoryEs
     if settings.kind is IndexKind.DYNAMIC and is_flat:
         quantizer = settings.flat_quantizer
     is_linked = not is_flat and count > LINK_MIN
+    sketch = sketch_bytes(count, dim, settings.metric) if quantizer is None else 0
     return MemoryEstimate(
         vectors=_table_bytes(_staying(count, dim) if quantizer else count, row_bytes(dim)),
         codes=_codes_bytes(count, dim, quantizer) if quantizer else 0,
         links=_links_bytes(count, settings.hnsw.max_connections) if is_linked else 0,
-        bookkeeping=count * (_NODE_BYTES + _WORD_BYTES),
+        bookkeeping=count * (_NODE_BYTES + _WORD_BYTES + (sketch if is_linked else 0)),
     )
 
 
@@ -175,6 +181,13 @@ def link_bytes(max_connections: int) -> float:
     upper = max(2, max_connections // 2)
     layers_above = 1 / (upper - 1)
     return _WORD_BYTES * (max_connections + upper * layers_above)
+
+
+def sketch_bytes(count: int, dim: int, metric: Metric) -> int:
+    """Bytes of the sketch of one vector (index/kernels/src/sketches.h); 0 where there are none."""
+    if count < SKETCHED_MIN or dim < SKETCH_DIMENSIONS_MIN or metric not in SKETCHED_METRICS:
+        return 0
+    return 2 * _rounded(dim, 64) // 8 + 4 * _WORD_BYTES
 
 
 def code_bytes(quantizer: Quantizer, dim: int) -> int:

@@ -10,8 +10,8 @@ class SearchExplanation(Protocol):
 
     @property
     def plan(self) -> str:
-        """`plain`, `sweeping`, `two-hop` or `exact`, as the planner names them (search_plan.h); of
-        a multi-vector `rows`, `muvera` or `exact`."""
+        """`plain`, `sweeping`, `two-hop`, `sketched` or `exact`, as the planner names them
+        (search_plan.h); of a multi-vector `rows`, `muvera` or `exact`."""
         ...
 
     @property
@@ -31,12 +31,12 @@ class SearchExplanation(Protocol):
 
     @property
     def gave_up(self) -> bool:
-        """Whether the walk did not do and the exact scan answered after all."""
+        """Whether the walk did not do and a scan answered after all."""
         ...
 
     @property
     def visited(self) -> int:
-        """Nodes of the graph that were met."""
+        """Nodes of the graph that were met, and sketches that were looked at."""
         ...
 
     @property

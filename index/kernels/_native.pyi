@@ -47,6 +47,14 @@ class Explanations:
     def __len__(self) -> int: ...
     def __getitem__(self, at: int) -> Explanation: ...
 
+def promises_of(
+    metric: str,
+    mean: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    query: NDArray[np.float32],
+    distances: NDArray[np.float32],
+    simd: str,
+) -> NDArray[np.float32]: ...
 def plan_search(
     *,
     is_filtered: bool,
@@ -59,8 +67,11 @@ def plan_search(
     links: int,
     random_ns: float,
     sequential_ns: float,
+    sketched: int,
+    sketch_ns: float,
+    around: float,
     bounds: SearchBounds,
-) -> tuple[str, str, int, str]: ...
+) -> tuple[str, str, int, str, str, bool]: ...
 
 class VectorIndex:
     @property

@@ -14,6 +14,7 @@ void bind_reply(nanobind::module_& m);
 void bind_row_tally(nanobind::module_& m);
 void bind_search_plan(nanobind::module_& m);
 void bind_search_pool(nanobind::module_& m);
+void bind_sketches(nanobind::module_& m);
 void bind_vector_index(nanobind::module_& m);
 void bind_postings(nanobind::module_& m);
 

@@ -49,6 +49,7 @@ size_t Graph::memory_bytes() const {
         sizeof(Graph) + slots * (sizeof(Node) + sizeof(Link)) + rows_.resident_bytes(slots);
     std::shared_ptr<CodeTable> table = code_table();
     if (table != nullptr) bytes += table->rows.resident_bytes(slots) + table->codes->memory_bytes();
+    if (std::shared_ptr<Sketches> sketches = this->sketches()) bytes += sketches->memory_bytes();
     if (linked() > 0)
         bytes += base_.resident_bytes(slots) + slots / upper_links_ * upper_.row_bytes();
     return bytes;
@@ -82,6 +83,21 @@ std::shared_ptr<CodeTable> Graph::code_table() const {
     if (!has_codes_.load(std::memory_order_acquire)) return nullptr;
     std::lock_guard guard(codes_mutex_);
     return codes_;
+}
+
+std::shared_ptr<Sketches> Graph::sketches() const {
+    if (!has_sketches_.load(std::memory_order_acquire)) return nullptr;
+    std::lock_guard guard(codes_mutex_);
+    return sketches_;
+}
+
+void Graph::set_sketches(std::shared_ptr<Sketches> sketches) {
+    bool is_there = sketches != nullptr;
+    {
+        std::lock_guard guard(codes_mutex_);
+        sketches_.swap(sketches);  // the old ones go after the lock
+    }
+    has_sketches_.store(is_there, std::memory_order_release);
 }
 
 // All that a search can be walking over: the present one, and former ones that are still held. A

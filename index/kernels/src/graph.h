@@ -16,10 +16,12 @@
 #include <mutex>
 #include <vector>
 
+#include "allow_words.h"
 #include "chunks.h"
 #include "distance.h"
 #include "measure.h"
 #include "nearest.h"
+#include "sketches.h"
 
 namespace weft {
 
@@ -34,18 +36,6 @@ struct GraphSettings {
 constexpr uint32_t kNoSlot = 0xFFFFFFFFu;
 constexpr int kLevelMax = 24;
 constexpr uint32_t kSlotsMax = (uint32_t{1} << 31) - 1;  // Beam keeps a flag in the top bit
-
-// Which docs a search may return: bit i % 64 of word i / 64 stands for doc i.
-struct AllowWords {
-    const uint64_t* words = nullptr;
-    size_t word_count = 0;
-    size_t allowed = 0;
-
-    bool has(uint32_t doc) const {
-        size_t word = doc / 64;
-        return word < word_count && ((words[word] >> (doc % 64)) & 1) != 0;
-    }
-};
 
 // What a search has cost so far.
 struct Effort {
@@ -80,6 +70,10 @@ struct Scratch {
     std::vector<float> query;
     CodeQuestion question;  // the query of the search, or the node that is linked
     CodeQuestion between;   // another node
+    SketchQuestion sketch_question;
+    std::vector<uint32_t> seen;    // by a sketched scan
+    std::vector<float> promises;   // of what it has seen
+    std::vector<uint32_t> places;  // among them
 
     static Scratch& of_this_thread();
 };
@@ -91,6 +85,7 @@ struct FilteredWalk {
     size_t ef = 0;
     uint32_t tail_begin = 0;  // nodes from here on are scanned, not walked to
     double budget = 0;        // distances after which it gives up
+    bool goes_far = true;     // or gives up where what is allowed lies far from the query
 };
 
 class Graph {
@@ -147,6 +142,11 @@ class Graph {
                            CodeQuestion& question) const;
     // The codes of all slots, or null; held for as long as something measures with them.
     std::shared_ptr<CodeTable> code_table() const;
+    // Sketches of the first slots, or null; made beside searches, by one thread at a time.
+    std::shared_ptr<Sketches> sketches() const;
+    bool has_sketches() const { return has_sketches_.load(std::memory_order_acquire); }
+    bool has_codes() const { return has_codes_.load(std::memory_order_acquire); }
+    void set_sketches(std::shared_ptr<Sketches> sketches);
     uint32_t slot_of(uint32_t doc) const;  // kNoSlot where there is none or it is deleted
     uint32_t doc_of(uint32_t slot) const { return nodes_.row(slot)->doc; }
     uint64_t docs_end() const;  // one more than the largest doc id of any slot; 0 without slots
@@ -161,6 +161,8 @@ class Graph {
     // Walks from allowed nodes to allowed nodes (graph_filtered.cpp) into scratch.nearest. False
     // where it gave up, because it cost more than its budget.
     bool walk_allowed(const Measure& measure, const FilteredWalk& walk, Scratch& scratch) const;
+    // The share of the live nodes nearest to the query that is allowed; -1 where there are none.
+    double share_nearest(const Measure& measure, const AllowWords& allow, Scratch& scratch) const;
     // Scans slots [begin, end) into scratch.nearest.
     void scan(const Measure& measure, uint32_t begin, uint32_t end, const AllowWords* allow,
               Scratch& scratch) const;
@@ -249,6 +251,8 @@ class Graph {
     std::shared_ptr<CodeTable> codes_;
     std::vector<std::weak_ptr<CodeTable>> old_codes_;  // searches may still walk over them
     std::atomic<bool> has_codes_{false};
+    std::shared_ptr<Sketches> sketches_;  // under codes_mutex_
+    std::atomic<bool> has_sketches_{false};
     Chunks<Node> nodes_;
     Chunks<Link> base_;
     Chunks<Link> upper_;

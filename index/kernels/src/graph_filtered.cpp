@@ -22,8 +22,10 @@ namespace {
 
 // Sampled docs a walk begins at: their distances cost what three expansions cost.
 constexpr size_t kSamples = 32;
+// Nodes that are asked how much is allowed around the query.
+constexpr size_t kNearestNodes = 24;
 // Looking whether a node is allowed costs this part of a distance to it.
-constexpr double kTestCost = 1.0 / 16;
+constexpr double kTestCost = 1.0 / 10;
 
 // Where the allowed share around the query is this much smaller than that of all, what is allowed
 // lies far from the query: the nearest of it are all about as far, in no particular place.
@@ -44,6 +46,26 @@ uint64_t mixed(uint64_t value) {  // xorshift* with a fixed offset
 }
 
 }  // namespace
+
+double Graph::share_nearest(const Measure& measure, const AllowWords& allow,
+                            Scratch& scratch) const {
+    Entry top = entry();
+    if (top.level < 0) return -1;
+    Near near{measure.one(measure.row(top.slot)), top.slot};
+    near = descend(measure, near, top.level, 0, scratch);
+    scratch.visited.reset(count());
+    search_layer(measure, near, kNearestNodes, 0, scratch);
+    scratch.effort.count_visits(scratch.visited.count());
+    size_t live = 0;
+    size_t allowed = 0;
+    for (size_t at = 0; at < scratch.beam.size(); ++at) {
+        const uint32_t slot = scratch.beam.at(at).slot;
+        if (is_deleted(slot)) continue;
+        ++live;
+        allowed += allow.has(doc_of(slot)) ? 1 : 0;
+    }
+    return live == 0 ? -1.0 : double(allowed) / double(live);
+}
 
 // Inserts allowed docs from all over the filter into the beam: one from each of `kSamples` equal
 // parts of the words that has any; others for another `luck`.
@@ -191,6 +213,7 @@ bool Graph::walk_allowed(const Measure& measure, const FilteredWalk& walk, Scrat
         size_t places = two_hop_places(walk.ef, share);
         if (share_around(near.slot, allowed, scratch) < share * kFarRatio) {
             scratch.effort.is_far = true;
+            if (!walk.goes_far) return false;
             places = std::min(std::max(walk.ef * kFarBeamFactor, kFarBeamMin),
                               std::max(walk.ef, kFarBeamMax));
             // Such a walk costs several plain ones; what is scanned for less is scanned.

@@ -44,6 +44,8 @@ class Measure {
     const float* row(uint32_t slot) const { return rows_->row(slot); }
     void prefetch(const float* row) const { prefetch_row(row, stride_); }
     bool is_exact() const { return codes_ == nullptr; }
+    // The vector that rows are compared with; null where it is a question to codes.
+    const float* query() const { return query_; }
 
     void many(const float* const* rows, size_t count, float* out) const {
         if (codes_ == nullptr)

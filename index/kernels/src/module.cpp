@@ -27,6 +27,7 @@ NB_MODULE(_native, m) {
     weft::bind_multi_vector(m);
     weft::bind_codes(m);
     weft::bind_search_plan(m);
+    weft::bind_sketches(m);
     weft::bind_search_pool(m);
     weft::bind_recall_probe(m);
     weft::bind_postings(m);

@@ -47,6 +47,13 @@ class Nearest {
 
     size_t size() const { return std::min(held_.size(), k_); }
 
+    // What is farther is not kept. Tightened where that costs little beside the pushes.
+    float bar() {
+        bool is_first = worst_ == std::numeric_limits<float>::infinity() && held_.size() >= k_;
+        if (k_ > 0 && (is_first || held_.size() > k_ + k_ / 4)) cut();
+        return std::min(worst_, distance_max_);
+    }
+
     void drop_beyond(float distance_max) {
         if (held_.size() > k_) cut();
         std::erase_if(held_, [=](const Near& near) { return near.distance > distance_max; });

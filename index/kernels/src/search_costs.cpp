@@ -34,6 +34,32 @@ RowCosts CostMeter::of(const Graph& graph, const Measure& with, uint32_t linked)
             sequential_ns_.load(std::memory_order_relaxed)};
 }
 
+double CostMeter::of(const Sketches& sketches, const float* query) {
+    using Clock = std::chrono::steady_clock;
+    const uint32_t end = sketches.end();
+    if (sketched_for_.load(std::memory_order_acquire) >= end / 2 && end > 0)
+        return sketch_ns_.load(std::memory_order_relaxed);
+    constexpr uint32_t kRuns = 16;
+    SketchQuestion question;
+    sketches.ask(query, question);
+    uint32_t slots[kSketchRun + 16];
+    float promises[kSketchRun + 16];
+    double least = 1e9;
+    for (uint32_t round = 0; round < kRounds; ++round) {
+        const uint32_t runs = end / uint32_t(kSketchRun);
+        const uint32_t start = scattered(round, runs - kRuns);
+        auto begun = Clock::now();
+        for (uint32_t run = start; run < start + kRuns; ++run)
+            sketches.promise_run(question, run * uint32_t(kSketchRun), ~uint64_t{0}, 0.0f, slots,
+                                 promises);
+        const double taken = std::chrono::duration<double, std::nano>(Clock::now() - begun).count();
+        least = std::min(least, taken / (kRuns * kSketchRun));
+    }
+    sketch_ns_.store(float(least), std::memory_order_relaxed);
+    sketched_for_.store(end, std::memory_order_release);
+    return least;
+}
+
 void CostMeter::measure(const Graph& graph, const Measure& with, uint32_t linked) {
     using Clock = std::chrono::steady_clock;
     Scratch& scratch = Scratch::of_this_thread();

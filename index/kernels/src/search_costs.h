@@ -14,11 +14,15 @@ namespace weft {
 
 class Graph;
 class Measure;
+class Sketches;
 
 class CostMeter {
   public:
     // What `with` costs among the first `linked` rows. Concurrency: any number of threads.
     RowCosts of(const Graph& graph, const Measure& with, uint32_t linked);
+
+    // What a sketch costs, one after the other.
+    double of(const Sketches& sketches, const float* query);
 
   private:
     void measure(const Graph& graph, const Measure& with, uint32_t linked);
@@ -28,6 +32,8 @@ class CostMeter {
     std::atomic<bool> is_exact_{true};  // vectors were measured, not codes
     std::atomic<float> random_ns_{0};
     std::atomic<float> sequential_ns_{0};
+    std::atomic<uint32_t> sketched_for_{0};
+    std::atomic<float> sketch_ns_{0};
 };
 
 }  // namespace weft

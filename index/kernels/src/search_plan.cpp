@@ -2,6 +2,7 @@
 #include "search_plan.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace weft {
 namespace {
@@ -11,7 +12,7 @@ constexpr double kVisitsPerPlace = 12.0;
 // A two-hop walk meets fewer that it measures, but tests many: until it has seen enough allowed
 // ones, or all within two hops. (Lists are filled to something above a half.)
 constexpr double kTwoHopVisitsPerPlace = 10.0;
-constexpr double kTestsPerRow = 16.0;
+constexpr double kTestsPerRow = 10.0;
 constexpr double kLinksFilled = 0.58;
 constexpr double kEnoughFilled = 0.625;
 // With fewer allowed nodes within two full lists the walk gets lost.
@@ -20,6 +21,22 @@ constexpr double kTwoHopAllowedMin = 20.0;
 constexpr double kSweepingShareMin = 0.95;
 // A walk that has cost so many times the exact scan goes on no more.
 constexpr double kBudgetShare = 1.3;
+// A sketched scan reads whole runs of sketches where many of them are allowed; where few are, one
+// costs so many times one of a run. It measures a beginning, and this share of what is eligible.
+constexpr double kLoneSketch = 3.0;
+constexpr double kSketchedRowsMin = 150.0;
+constexpr double kSketchedRowsPerHit = 2.0;
+constexpr double kSketchedRowShare = 0.006;
+// Where much more is allowed around the query than elsewhere, what is allowed is all about as near,
+// and more has to be measured: up to so many rows, and up to this share of what is eligible.
+constexpr double kCrowdRows = 12000.0;
+constexpr double kCrowdShare = 0.25;
+// Where much less is allowed there, a walk finds its way neither soon nor for certain.
+constexpr double kFarRatio = 0.25;
+// The slow ones among walks take so many times as long as the usual one; scans hardly differ.
+constexpr double kWalkSpread = 1.5;
+// Looking around costs so many places of a walk.
+constexpr double kAskPlaces = 32.0;
 constexpr size_t kBeamMax = 2048;  // beyond it, moving the sorted array costs more than heaps
 
 struct Costs {
@@ -27,7 +44,32 @@ struct Costs {
     double plain;
     double sweeping;
     double two_hop;
+    double sketched;
+
+    double scan() const { return std::min(exact, sketched); }
+    // Whether a scan costs less, and less than the slow walks where it was looked around.
+    bool is_scan_better(bool is_known) const {
+        const double walk = std::min(two_hop, sweeping);
+        return scan() <= walk * (is_known ? kWalkSpread : 1.0);
+    }
 };
+
+bool is_known(const PlanInput& input) {
+    return input.around >= 0.0;
+}
+
+double sketched_cost(const PlanInput& input, double share) {
+    if (input.sketched == 0) return std::numeric_limits<double>::infinity();
+    const double sketched = double(input.sketched);
+    const double rest = double(input.slots - std::min(input.slots, input.sketched)) * share;
+    const double rows = kSketchedRowsMin + kSketchedRowsPerHit * double(input.k) +
+                        kSketchedRowShare * double(input.eligible) +
+                        std::min(kCrowdRows * std::max(input.around - share, 0.0),
+                                 kCrowdShare * double(input.eligible)) +
+                        rest;
+    return std::min(sketched, kLoneSketch * sketched * share) * input.costs.sketch_ns +
+           rows * input.costs.random_ns;
+}
 
 Costs costs_of(const PlanInput& input, size_t ef) {
     const double share = double(input.eligible) / double(std::max<size_t>(input.slots, 1));
@@ -35,11 +77,13 @@ Costs costs_of(const PlanInput& input, size_t ef) {
     Costs costs{};
     costs.exact = double(input.eligible) *
                   (input.is_filtered ? input.costs.random_ns : input.costs.sequential_ns);
+    costs.sketched = sketched_cost(input, share);
     costs.plain = double(ef) * kVisitsPerPlace * row;
     costs.sweeping = costs.plain / std::max(share, 1e-9);
     const double links = double(input.links);
-    const double tests = std::min(links * links * kLinksFilled * kLinksFilled,
-                                  links * kEnoughFilled / std::max(share, 1e-9));
+    const double met = std::max(is_known(input) ? input.around : share, 1e-9);
+    const double tests =
+        std::min(links * links * kLinksFilled * kLinksFilled, links * kEnoughFilled / met);
     costs.two_hop =
         double(two_hop_places(ef, share)) * (kTwoHopVisitsPerPlace + tests / kTestsPerRow) * row;
     return costs;
@@ -51,6 +95,12 @@ SearchPlan walk(Way way, const char* reason, const PlanInput& input, size_t ef) 
     plan.reason = reason;
     plan.ef = ef;
     plan.budget = double(input.eligible) * kBudgetShare;
+    // A cutoff that is set says what is scanned; it goes on walking as long as it can.
+    if (input.is_cutoff_set || !input.is_filtered) return plan;
+    const Costs costs = costs_of(input, ef);
+    if (costs.sketched >= costs.exact) return plan;
+    plan.fallback = Way::sketched;
+    plan.budget = kBudgetShare * std::max(costs.sketched, costs.plain) / input.costs.random_ns;
     return plan;
 }
 
@@ -62,26 +112,52 @@ SearchPlan scan(const char* reason, size_t ef, const char* overrides = "") {
     return plan;
 }
 
+// The cheaper of the two scans of what is allowed.
+SearchPlan scan_allowed(const Costs& costs, const char* exact_reason, size_t ef) {
+    if (costs.exact <= costs.sketched) return scan(exact_reason, ef);
+    SearchPlan plan = scan("looking through sketches costs least", ef);
+    plan.way = Way::sketched;
+    return plan;
+}
+
+// A walk that sketches could stand in for is taken where something of what it looks for is near.
+SearchPlan asking(SearchPlan plan, const PlanInput& input) {
+    plan.asks_around = !is_known(input) && plan.fallback == Way::sketched;
+    return plan;
+}
+
 SearchPlan plan_filtered(const PlanInput& input, size_t ef) {
     const Costs costs = costs_of(input, ef);
     const double share = double(input.eligible) / double(std::max<size_t>(input.slots, 1));
     const bool may_scan = !input.is_cutoff_set;
     const bool may_hop = input.strategy != FilterStrategy::sweeping && ef <= kBeamMax;
     if (!may_hop) {
-        if (may_scan && costs.exact <= costs.sweeping)
-            return scan("scanning what is allowed costs less than sweeping", ef);
+        if (may_scan && costs.scan() <= costs.sweeping)
+            return scan_allowed(costs, "scanning what is allowed costs less than sweeping", ef);
         return walk(Way::sweeping,
                     input.strategy == FilterStrategy::sweeping ? "filterStrategy is sweeping"
                                                                : "ef is too large for two hops",
                     input, ef);
     }
-    if (may_scan && costs.exact <= std::min(costs.two_hop, costs.sweeping))
-        return scan("scanning what is allowed costs less than a walk", ef);
+    if (may_scan && is_known(input) && costs.sketched < costs.exact &&
+        input.around < share * kFarRatio) {
+        SearchPlan plan = scan_allowed(costs, "", ef);
+        plan.reason = "what is allowed lies far from the query";
+        return plan;
+    }
+    if (may_scan && costs.is_scan_better(is_known(input))) {
+        SearchPlan plan =
+            scan_allowed(costs, "scanning what is allowed costs less than a walk", ef);
+        plan.asks_around = !is_known(input) && plan.way == Way::sketched &&
+                           costs.scan() > kAskPlaces * 3 * kVisitsPerPlace * input.costs.random_ns;
+        return plan;
+    }
     if (input.strategy == FilterStrategy::free && share >= kSweepingShareMin)
-        return walk(Way::sweeping, "nearly everything is allowed", input, ef);
+        return asking(walk(Way::sweeping, "nearly everything is allowed", input, ef), input);
     if (may_scan && share * double(input.links) * double(input.links) < kTwoHopAllowedMin)
-        return scan("too few are allowed to walk from one to the next", ef);
-    return walk(Way::two_hop, "walking among what is allowed costs least", input, ef);
+        return scan_allowed(costs, "too few are allowed to walk from one to the next", ef);
+    return asking(walk(Way::two_hop, "walking among what is allowed costs least", input, ef),
+                  input);
 }
 
 }  // namespace
@@ -101,6 +177,7 @@ const char* name_of(Way way) {
         case Way::plain: return "plain";
         case Way::sweeping: return "sweeping";
         case Way::two_hop: return "two-hop";
+        case Way::sketched: return "sketched";
         case Way::exact: break;
     }
     return "exact";

@@ -3,8 +3,10 @@
 //
 //   plain     the walk over the graph without a filter
 //   sweeping  the same walk; nodes that are not allowed lead on, but take no place among the
-//   results two_hop   the walk from allowed nodes to allowed nodes (graph_filtered.cpp) exact the
-//   distances of all eligible docs
+//             results
+//   two_hop   the walk from allowed nodes to allowed nodes (graph_filtered.cpp)
+//   sketched  the sketches of all eligible docs, the distances of those that promise enough
+//   exact     the distances of all eligible docs
 //
 // What a user has set is obeyed. Where a search cannot be answered that way, the plan is another
 // one and `overrides` tells which setting was passed over.
@@ -14,7 +16,7 @@
 
 namespace weft {
 
-enum class Way { plain, sweeping, two_hop, exact };
+enum class Way { plain, sweeping, two_hop, sketched, exact };
 enum class FilterStrategy { free, sweeping, acorn };
 
 const char* name_of(Way way);
@@ -23,7 +25,10 @@ const char* name_of(Way way);
 struct RowCosts {
     double random_ns = 2.0;
     double sequential_ns = 1.0;
+    double sketch_ns = 0.1;  // for a sketch, one after the other
 };
+
+constexpr double kUnknownShare = -1;
 
 struct PlanInput {
     bool is_filtered = false;
@@ -31,6 +36,8 @@ struct PlanInput {
     size_t live = 0;      // docs that are not deleted
     size_t slots = 0;     // nodes, the deleted ones and the tail included
     size_t linked = 0;    // nodes in the graph; the rest is the tail, scanned whatever the way
+    size_t sketched = 0;  // slots that have sketches; the rest is scanned
+    double around = kUnknownShare;  // allowed share of the nodes nearest to the query
     size_t k = 0;
     size_t ef = 0;
     size_t links = 32;  // a node has on layer 0
@@ -44,8 +51,10 @@ struct SearchPlan {
     Way way = Way::exact;
     const char* reason = "the index is empty";
     size_t ef = 0;
-    double budget = 0;           // distances after which a walk gives up for the exact scan
+    double budget = 0;           // distances after which a walk gives up
+    Way fallback = Way::exact;   // the scan that answers then
     const char* overrides = "";  // the setting that is passed over
+    bool asks_around = false;    // it would be worth knowing `around`
 };
 
 // Places in the beam of a two-hop walk where this share is allowed.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "sketched_scan.h"
 #include "snapshot.h"
 
 namespace weft {
@@ -128,7 +129,9 @@ bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measu
     scratch.nearest.reset(request.k, std::numeric_limits<float>::infinity());
     bool done = false;
     if (plan.way == Way::two_hop)
-        done = graph.walk_allowed(measure, {*allow, request.k, plan.ef, extent.linked, plan.budget},
+        done = graph.walk_allowed(measure,
+                                  {*allow, request.k, plan.ef, extent.linked, plan.budget,
+                                   plan.fallback != Way::sketched},
                                   scratch);
     else
         done = graph.walk(measure, plan.ef, plan.way == Way::plain ? nullptr : allow, extent.linked,
@@ -139,6 +142,21 @@ bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measu
         return false;  // As many docs are allowed as live, but not the same ones.
     // Fewer than asked for, although there are more: parts of the graph were not reached.
     return scratch.nearest.size() >= std::min(request.k, extent.eligible);
+}
+
+// Scans what is allowed: all of it, or what the sketches leave of it where there are any.
+void VectorIndex::scan(const Graph& graph, const Measure& measure, const SearchRequest& request,
+                       Sketches* sketches, Scratch& scratch) const {
+    scratch.nearest.reset(request.k, request.distance_max);
+    if (!request.allow) {
+        graph.scan_from(measure, 0, nullptr, scratch);
+    } else if (sketches == nullptr) {
+        graph.scan_allowed(measure, *request.allow, scratch);
+    } else {
+        // In this order: a doc that is replaced meanwhile is met again in the tail.
+        SketchedScan(graph, *sketches, measure, request.k, scratch).run(*request.allow);
+        graph.scan_from(measure, sketches->end(), &*request.allow, scratch);
+    }
 }
 
 Explanation VectorIndex::search_graph(const Graph& graph, const float* query,
@@ -177,23 +195,28 @@ Explanation VectorIndex::search_by(const Measure& measure, const Graph& graph,
     input.flat_search_cutoff = request.bounds.flat_search_cutoff;
     input.is_cutoff_set = request.bounds.is_cutoff_set;
     input.strategy = request.bounds.strategy;
+    std::shared_ptr<Sketches> sketches;
+    if (allow != nullptr && measure.is_exact()) sketches = graph.sketches();
+    if (sketches != nullptr && sketches->end() > 0) {
+        input.sketched = sketches->end();
+        input.costs.sketch_ns = costs_.of(*sketches, measure.query());
+    }
     Explanation explanation;
     explanation.plan = plan_search(input);
     scratch.effort = {};
-    bool exact = explanation.plan.way == Way::exact;
-    if (!exact) {
-        exact = !follow(explanation.plan, graph, measure, request, extent, scratch);
-        explanation.gave_up = exact;
+    if (explanation.plan.asks_around) {
+        input.around = graph.share_nearest(measure, *allow, scratch);
+        explanation.plan = plan_search(input);
     }
-    if (exact) {
-        scratch.nearest.reset(request.k, request.distance_max);
-        if (allow != nullptr)
-            graph.scan_allowed(measure, *allow, scratch);
-        else
-            graph.scan_from(measure, 0, nullptr, scratch);
-    } else {
+    Way way = explanation.plan.way;
+    if (way != Way::exact && way != Way::sketched) {
+        explanation.gave_up = !follow(explanation.plan, graph, measure, request, extent, scratch);
+        if (explanation.gave_up) way = explanation.plan.fallback;
+    }
+    if (way == Way::exact || way == Way::sketched)
+        scan(graph, measure, request, way == Way::sketched ? sketches.get() : nullptr, scratch);
+    else
         scratch.nearest.drop_beyond(request.distance_max);
-    }
     explanation.effort = scratch.effort;
     if (scratch.effort.places > explanation.plan.ef) {
         explanation.plan.ef = scratch.effort.places;

@@ -59,7 +59,7 @@ struct SearchRequest {
 // How a search went, for whoever asks why it was fast or slow.
 struct Explanation {
     SearchPlan plan;
-    bool gave_up = false;  // the planned walk was not enough; the exact scan answered
+    bool gave_up = false;  // the planned walk was not enough; a scan answered
     Effort effort;
 };
 
@@ -182,6 +182,8 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
         uint32_t count = 0;
         size_t eligible = 0;
     };
+    void scan(const Graph& graph, const Measure& measure, const SearchRequest& request,
+              Sketches* sketches, Scratch& scratch) const;
     bool follow(const SearchPlan& plan, const Graph& graph, const Measure& measure,
                 const SearchRequest& request, const Extent& extent, Scratch& scratch) const;
     Explanation search_graph(const Graph& graph, const float* query, const SearchRequest& request,
@@ -192,6 +194,9 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void rescore(const Graph& graph, const float* query, const SearchRequest& request,
                  Scratch& scratch) const;
     std::optional<CodeSettings> wanted_codes() const;
+    bool sketches_are_due(const Graph& graph) const;
+    bool sketch_slice();
+    static void sketch(const Graph& graph, Sketches& sketches, uint32_t linked);
     bool codes_are_due(const Graph& graph) const;
     void begin_codes(Graph& fresh);
     void give_up_codes(const std::string& reason);
@@ -229,7 +234,10 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::atomic<bool> compacting_{false};
     std::atomic<uint32_t> turn_{0};
     std::atomic<uint64_t> compactions_{0};  // that took effect
-    std::mutex encoding_mutex_;             // taken after save_mutex_, before writer_mutex_
+    std::mutex sketching_mutex_;
+    std::shared_ptr<Sketches> fresh_sketches_;  // under sketching_mutex_, not the graph's yet
+    std::weak_ptr<Graph> fresh_for_;
+    std::mutex encoding_mutex_;  // taken after save_mutex_, before writer_mutex_
     std::shared_ptr<Encoding> encoding_;
     std::optional<LearnedCodes> learned_;  // comes from a file, under encoding_mutex_
     std::optional<CodeFile> code_file_;    // under save_mutex_

@@ -48,7 +48,8 @@ bool VectorIndex::has_work() const {
     if (closed_.load() || failed_.load()) return false;
     if (compacting_.load() || coding_.load()) return true;
     std::lock_guard guard(graph_mutex_);
-    return graph_ != nullptr && is_linked(*graph_) && graph_->has_unclaimed();
+    return graph_ != nullptr && is_linked(*graph_) &&
+           (graph_->has_unclaimed() || sketches_are_due(*graph_));
 }
 
 void VectorIndex::run_slice() noexcept {
@@ -59,11 +60,13 @@ void VectorIndex::run_slice() noexcept {
     }
     std::string fault;
     try {
-        if (!encode_slice() && !compaction_slice()) {
+        if (!encode_slice() && !sketch_slice() && !compaction_slice()) {
             std::shared_ptr<Graph> graph = this->graph();
             if (graph != nullptr && is_linked(*graph)) link_span(*graph);
         }
         begin_compaction_if_due(kDeletedShareMax);
+        // The last links make sketches due, maybe after the pool has let go of this index.
+        if (has_work()) wake_linkers();
     } catch (const ClosedError&) {
         // Nothing to do for a closed index.
     } catch (const std::bad_alloc&) {
@@ -204,8 +207,7 @@ bool VectorIndex::wait_indexed(double timeout_s) const {
     std::unique_lock lock(state_mutex_);
     while (true) {
         if (failed_.load()) throw std::runtime_error("linking stopped: " + fault_);
-        if (closed_.load() || (pending() == 0 && !compacting_.load() && !coding_.load()))
-            return true;
+        if (closed_.load() || (pending() == 0 && !has_work())) return true;
         if (std::chrono::steady_clock::now() >= until) return false;
         state_changed_.wait_until(lock, until);
     }
@@ -227,6 +229,10 @@ void VectorIndex::close() {
         std::lock_guard guard(compaction_mutex_);
         compaction_.reset();
         compacting_.store(false);
+    }
+    {
+        std::lock_guard guard(sketching_mutex_);
+        fresh_sketches_.reset();
     }
     std::lock_guard guard(encoding_mutex_);
     encoding_.reset();

@@ -11,6 +11,7 @@ pytest.importorskip("weftdb.index.kernels._native", reason="extension is not bui
 from weftdb.index.kernels import _native
 
 MILLION = 1_000_000
+UNKNOWN = -1.0
 
 
 def plan(
@@ -19,8 +20,10 @@ def plan(
     cutoff: int | None = None,
     strategy: str = "",
     costs: tuple[float, float] = (80.0, 30.0),
+    sketched: int = 0,
+    around: float = UNKNOWN,
     **given: Any,
-) -> tuple[str, str, int, str]:
+) -> tuple[str, str, int, str, str, bool]:
     """Plan for a million docs, k 10, ef 100, a filter; `given` says otherwise."""
     known = {"is_filtered": True, "live": MILLION, "k": 10, "ef": 100, "links": 32} | given
     known = {"slots": known["live"], "linked": known["live"]} | known
@@ -28,6 +31,9 @@ def plan(
         eligible=eligible,
         random_ns=costs[0],
         sequential_ns=costs[1],
+        sketched=sketched,
+        sketch_ns=1.5,
+        around=around,
         bounds=_native.SearchBounds(cutoff, strategy),
         **known,
     )
@@ -78,21 +84,63 @@ def plan(
     ],
 )
 def test_table(eligible: int, given: dict[str, Any], way: str) -> None:
-    found, reason, ef, overrides = plan(eligible, **given)
+    found, reason, ef, overrides, fallback, asks_around = plan(eligible, **given)
     assert found == way, reason
     assert reason
     assert ef == max(given.get("ef", 100), given.get("k", 10))
     assert overrides == ""
+    assert fallback == "exact"
+    assert not asks_around
 
 
 def test_costs_decide_between_scan_and_plain_walk() -> None:
-    dear_walk, _, _, _ = plan(5_000, live=5_000, is_filtered=False, costs=(200.0, 10.0))
-    dear_scan, _, _, _ = plan(5_000, live=5_000, is_filtered=False, costs=(30.0, 30.0))
+    dear_walk, *_ = plan(5_000, live=5_000, is_filtered=False, costs=(200.0, 10.0))
+    dear_scan, *_ = plan(5_000, live=5_000, is_filtered=False, costs=(30.0, 30.0))
     assert (dear_walk, dear_scan) == ("exact", "plain")
 
 
 def test_deleted_slots_make_sweeping_dearer_not_the_scan() -> None:
     assert plan(20_000, strategy="sweeping", live=500_000, slots=MILLION)[0] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("eligible", "given", "way", "asks"),
+    [
+        # A walk is looked into before it is taken: sketches could stand in for it.
+        (900_000, {}, "two-hop", True),
+        (990_000, {}, "sweeping", True),
+        (900_000, {"around": 0.9}, "two-hop", False),
+        (900_000, {"around": 0.0}, "sketched", False),
+        (500_000, {"around": 0.1}, "sketched", False),
+        (100_000, {"around": 1.0}, "two-hop", False),
+        # What sketches do for less than a walk.
+        (30_000, {}, "sketched", True),
+        (30_000, {"around": 0.03}, "sketched", False),
+        (10_000, {}, "sketched", False),
+        (500_000, {"ef": 2000}, "sketched", True),
+        (500_000, {"ef": 2000, "around": 0.5}, "sketched", False),
+        # Few are measured at once.
+        (100, {}, "exact", False),
+        # A cutoff says what is scanned, exactly, and what is walked to.
+        (30_000, {"cutoff": 40_001}, "exact", False),
+        (30_000, {"cutoff": 1_000}, "two-hop", False),
+        (30_000, {"cutoff": 1_000, "around": 0.0}, "two-hop", False),
+        # A strategy binds where a walk is taken.
+        (30_000, {"strategy": "sweeping"}, "sketched", False),
+        (900_000, {"strategy": "sweeping"}, "sweeping", False),
+        # They are for filters.
+        (MILLION, {"is_filtered": False}, "plain", False),
+        # Most have none yet: what has none is scanned as it is.
+        (100_000, {"sketched": 100_000}, "two-hop", True),
+    ],
+)
+def test_table_with_sketches(eligible: int, given: dict[str, Any], way: str, asks: bool) -> None:
+    found, reason, _, _, fallback, asks_around = plan(eligible, **{"sketched": MILLION} | given)
+    assert (found, asks_around) == (way, asks), reason
+    may_scan = "cutoff" not in given and given.get("is_filtered", True)
+    assert fallback == ("sketched" if may_scan and found in {"two-hop", "sweeping"} else "exact"), (
+        reason
+    )
 
 
 def test_unknown_strategy_is_refused() -> None:
