@@ -238,7 +238,7 @@ bool MultiVectorIndex::sift(const State& state, CandidateRequest wanted, Sieve& 
         ++explanation.walks;
         const size_t depth = std::min(wanted.docs, gathered.ranked.size());
         if (sieve.is_full() && gathered.ranked.size() >= needed) {
-            profile_.note(sieve.question(), sieve.ranks_of_hits(), depth);
+            if (!request.is_ef_fixed) profile_.note(sieve.question(), sieve.ranks_of_hits(), depth);
             explanation.recall = profile_.recall_at(sieve.question(), depth);
             return true;
         }

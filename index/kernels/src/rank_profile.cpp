@@ -12,12 +12,12 @@ constexpr uint32_t kSearchesMin = 24;    // that a bin has seen before it is bel
 constexpr uint32_t kSearchesKept = 128;  // that make up a moving mean
 constexpr float kFirstShare = 0.02f;     // a bin that nobody has looked into is not empty
 constexpr size_t kFirstDepth = 64;       // candidates a hit, before anything is known
-constexpr uint32_t kExploring = 16;      // one search in so many looks further
+constexpr uint32_t kExploring = 7;       // one search in so many looks further
 // Past the known bins shares fall as the last two did, at least this fast, at most that fast.
 constexpr double kFallMin = 0.6;
 constexpr double kFallMax = 0.25;
 // Of the allowed loss, kept in hand: the next queries are others.
-constexpr double kMargin = 0.25;
+constexpr double kMargin = 0.4;
 
 size_t begin_of(size_t bin) {
     return (size_t{1} << bin) - 1;
