@@ -75,7 +75,8 @@ class MultiVectorIndex:
     ) -> None:
         """Start empty. Raises InvalidRequest for MUVERA settings that encode nothing.
 
-        `owner` names the vector space: files of another one are taken for damage. `index.threads` sizes the linking pool, which all indexes of the process share.
+        `owner` names the vector space: files of another one are taken for damage. `index.threads`
+        sizes the linking pool, which all indexes of the process share.
         """
         _native.set_link_threads(index.threads)
         self._settings = config.hnsw
