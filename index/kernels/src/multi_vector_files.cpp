@@ -85,7 +85,7 @@ std::string MultiVectorIndex::load_candidates(State& state, const std::string& p
         // Tokens that only the graph knows are not given out again: the graph that is loaded beside
         // these matrices the next time may still be this one.
         if (!settings_.muvera)
-            next_token_ = std::max(next_token_, state.candidates->graph().doc_end());
+            next_token_ = std::max(next_token_, uint32_t(state.candidates->graph().docs_end()));
         return state.candidates->graph().log_fault();
     } catch (const SnapshotError& error) {
         fault = error.what();

@@ -273,14 +273,6 @@ size_t VectorIndex::pending() const {
     return graph->count() - linked;
 }
 
-uint32_t VectorIndex::doc_end() const {
-    std::shared_ptr<Graph> graph = this->graph();
-    uint32_t end = 0;
-    for (uint32_t slot = 0; graph != nullptr && slot < graph->count(); ++slot)
-        end = std::max(end, graph->doc_of(slot) + 1);
-    return end;
-}
-
 void VectorIndex::save(const std::string& path) {
     std::lock_guard guard(save_mutex_);
     std::shared_ptr<Graph> graph = this->graph();

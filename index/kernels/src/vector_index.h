@@ -115,7 +115,6 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     size_t count() const;
     size_t deleted() const;
     size_t pending() const;
-    uint32_t doc_end() const;  // past the highest doc of any slot, deleted ones too
     size_t memory_bytes() const;
     // What a running compaction holds beside that, and what it will still take.
     struct CompactionBytes {
