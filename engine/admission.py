@@ -1,5 +1,6 @@
 """Admission: whether a write may begin, and how many run.
 
+One writer at a time works, while others wait for the disk, for links or for a vectorizer.
 Asked before an object is embedded or anything is written, so a refusal leaves no trace. Deletions
 are not asked: they make room.
 """
@@ -40,6 +41,10 @@ class Admission:
     def __init__(self, memory: MemoryAccountant, disk: DiskGuard, clock: Clock) -> None:
         self.memory = memory
         self.disk = disk
+        self.turn = threading.Lock()
+        """Held while Python works on a write: reading its objects, or a slice of them on its way to
+        the store. Writers that want the interpreter at the same time take it from each other and
+        from searches; in turns they are as fast, and a search waits for one of them only."""
         self._clock = clock
         self._lock = threading.Lock()
         self._running = 0

@@ -57,6 +57,11 @@ class Catalogue:
         """Every collection, by name."""
         return self._database.collections()
 
+    @property
+    def write_turn(self) -> threading.Lock:
+        """Held by a door while it reads objects that are to be written (engine/admission.py)."""
+        return self._database.admission.turn
+
     def get(self, name: str) -> Collection:
         """The collection called `name` in any form. Raises UnknownCollection."""
         return self.local(name).schema

@@ -120,7 +120,7 @@ class LocalCollection:
             ticket: Ticket | None = None
             for part in in_slices(drafts, ready, mode):
                 chosen = [drafts[i] for i in part]
-                with self.queues.room(len(part)):
+                with self.queues.room(len(part)), self._admission.turn:
                     found, written = self._writer.put(chosen, mode)
                     self.queues.note(chosen)
                 ticket = written or ticket

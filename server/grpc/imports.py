@@ -2,13 +2,15 @@
 
 Objects of one collection (and tenant) are written in one batch. What is wrong with an object is
 said of that object alone; what is wrong with the node (disk full, closed) fails the whole import.
+Imports that run at the same time read their objects in turns (engine/admission.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from weftdb.core.errors import ModuleFailure, RequestError, WeftError
 from weftdb.core.objects import ObjectDraft
@@ -17,6 +19,10 @@ from weftdb.core.validation import ObjectValidator
 from weftdb.engine.catalogue import Catalogue
 from weftdb.server.grpc.batch_request import WireObject
 
+T = TypeVar("T")
+
+TURN_OBJECTS = 100
+"""Objects that one import reads before another may: a millisecond or two."""
 _OF_THE_OBJECT = (RequestError, ModuleFailure)
 """Errors that belong to one object, not to the node."""
 
@@ -55,16 +61,24 @@ def import_objects(catalogue: Catalogue, sources: Sequence[Source]) -> list[Fail
     """
     failures: list[Failure] = []
     groups: dict[tuple[str, str], list[tuple[int, WireObject]]] = {}
-    for index, source in enumerate(sources):
-        try:
-            key = (canonical_collection_name(source.collection), source.tenant)
-            groups.setdefault(key, []).append((index, source.read()))
-        except _OF_THE_OBJECT as error:
-            failures.append(Failure(index, error))
+    for part in _in_turns(catalogue.write_turn, list(enumerate(sources))):
+        for index, source in part:
+            try:
+                key = (canonical_collection_name(source.collection), source.tenant)
+                item = source.read()
+                groups.setdefault(key, []).append((index, item))
+            except _OF_THE_OBJECT as error:
+                failures.append(Failure(index, error))
     for (collection, tenant), items in groups.items():
         failures += _import_group(catalogue, collection, tenant, items)
     failures.sort(key=lambda failure: failure.index)
     return failures
+
+
+def _in_turns(turn: threading.Lock, items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), TURN_OBJECTS):
+        with turn:
+            yield items[start : start + TURN_OBJECTS]
 
 
 def _import_group(
@@ -74,19 +88,20 @@ def _import_group(
     drafts: list[ObjectDraft] = []
     indexes: list[int] = []
     validator = _prepare_together(catalogue, collection, items)
-    for index, item in items:
-        try:
-            checks = validator or catalogue.prepare(collection, [item.properties])
-            drafts.append(
-                ObjectDraft(
-                    id=item.id,
-                    properties=checks.typed_properties(item.properties),
-                    vectors=checks.vectors(item.unnamed, item.named),
+    for part in _in_turns(catalogue.write_turn, items):
+        for index, item in part:
+            try:
+                checks = validator or catalogue.prepare(collection, [item.properties])
+                drafts.append(
+                    ObjectDraft(
+                        id=item.id,
+                        properties=checks.typed_properties(item.properties),
+                        vectors=checks.vectors(item.unnamed, item.named),
+                    )
                 )
-            )
-            indexes.append(index)
-        except _OF_THE_OBJECT as error:
-            failures.append(Failure(index, error))
+                indexes.append(index)
+            except _OF_THE_OBJECT as error:
+                failures.append(Failure(index, error))
     if not drafts:
         return failures
     try:

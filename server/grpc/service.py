@@ -172,7 +172,8 @@ class Service:
         return await self._run(self._writers, lambda: import_objects(self._catalogue, sources))
 
     def _import_raw(self, raw: bytes) -> list[Failure]:
-        objects = decode_objects(raw)
+        with self._catalogue.write_turn:
+            objects = decode_objects(raw)
         if len(objects) > BATCH_OBJECTS_MAX:
             raise InvalidRequest(
                 f"a batch of {len(objects)} objects; at most {BATCH_OBJECTS_MAX} go in one"

@@ -120,7 +120,7 @@ def test_hnsw_in_full(served: Served) -> None:
 
 QUANTIZERS = {
     "pq": Quantizer.pq(
-        segments=4,
+        segments=8,
         centroids=16,
         training_limit=5_000,
         encoder_type=wvc.config.PQEncoderType.TILE,
@@ -141,7 +141,7 @@ def test_quantizers_of_a_graph(served: Served, name: str) -> None:
     assert quantizer is not None
     match name:
         case "pq":
-            assert (quantizer.segments, quantizer.centroids) == (4, 16)
+            assert (quantizer.segments, quantizer.centroids) == (8, 16)
             assert quantizer.training_limit == 5_000
             assert quantizer.encoder.type_ is wvc.config.PQEncoderType.TILE
             assert quantizer.encoder.distribution is wvc.config.PQEncoderDistribution.NORMAL
@@ -170,7 +170,7 @@ def test_a_quantizer_is_switched_on_and_off_while_objects_are_there(
     fill(collection)
     make = getattr(NewQuantizer, switched)
     tile = wvc.config.PQEncoderType.TILE
-    settings = {"segments": 4, "centroids": 16, "encoder_type": tile} if switched == "pq" else {}
+    settings = {"segments": 8, "centroids": 16, "encoder_type": tile} if switched == "pq" else {}
     change(collection, NewIndex.hnsw(quantizer=make(**settings)))
     quantizer = index_of(collection).quantizer
     assert quantizer is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,8 +30,9 @@ from weftdb.proto.v1 import (
     search_pb2,
     tenants_pb2,
 )
-from weftdb.server.grpc.batch_request import parse_object
+from weftdb.server.grpc.batch_request import WireObject, parse_object
 from weftdb.server.grpc.connection import Call
+from weftdb.server.grpc.imports import TURN_OBJECTS, Failure, import_objects
 from weftdb.server.grpc.service import Service
 from weftdb.server.search_driver import SearchDriver
 from weftdb.storage.memory import MemoryStore
@@ -284,3 +287,32 @@ def test_what_is_not_there_yet_is_said(
             await getattr(service, method)(b"\xff\xff\xff", CALL)
 
     played(catalogue, play)
+
+
+def test_imports_at_the_same_time_read_their_objects_in_turns() -> None:
+    """And let each other go on between two parts of a batch."""
+    catalogue = cast("Catalogue", SimpleNamespace(write_turn=threading.Lock()))
+    begun, order = threading.Barrier(2), []
+
+    class Unreadable:
+        """An object that says when it was looked at, and cannot be read."""
+
+        collection, tenant = "Book", ""
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def read(self) -> WireObject:
+            order.append((threading.get_ident(), self.number))
+            raise InvalidRequest("no object")
+
+    def run() -> list[Failure]:
+        begun.wait(10)
+        return import_objects(catalogue, [Unreadable(n) for n in range(3 * TURN_OBJECTS)])
+
+    with ThreadPoolExecutor(2) as pool:
+        for failures in [pool.submit(run) for _ in range(2)]:
+            assert len(failures.result(30)) == 3 * TURN_OBJECTS
+    parts = [order[at : at + TURN_OBJECTS] for at in range(0, len(order), TURN_OBJECTS)]
+    assert len(parts) == 6
+    assert all(len({thread for thread, _ in part}) == 1 for part in parts)
