@@ -41,7 +41,7 @@ class Admission:
     def __init__(self, memory: MemoryAccountant, disk: DiskGuard, clock: Clock) -> None:
         self.memory = memory
         self.disk = disk
-        self.turn = threading.Lock()
+        self.turn = threading.RLock()
         """Held while Python works on a write: reading its objects, or a slice of them on its way to
         the store. Writers that want the interpreter at the same time take it from each other and
         from searches; in turns they are as fast, and a search waits for one of them only."""

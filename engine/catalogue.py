@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,7 +59,7 @@ class Catalogue:
         return self._database.collections()
 
     @property
-    def write_turn(self) -> threading.Lock:
+    def write_turn(self) -> AbstractContextManager[bool]:
         """Held by a door while it reads objects that are to be written (engine/admission.py)."""
         return self._database.admission.turn
 

@@ -7,8 +7,8 @@ Imports that run at the same time read their objects in turns (engine/admission.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -75,7 +75,7 @@ def import_objects(catalogue: Catalogue, sources: Sequence[Source]) -> list[Fail
     return failures
 
 
-def _in_turns(turn: threading.Lock, items: Sequence[T]) -> Iterator[Sequence[T]]:
+def _in_turns(turn: AbstractContextManager[bool], items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), TURN_OBJECTS):
         with turn:
             yield items[start : start + TURN_OBJECTS]
