@@ -174,6 +174,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Cut the connection off, whatever was not sent yet."""
+        if self._transport is not None:
+            self._transport.abort()
+
     # --- calls --------------------------------------------------------------------------------
 
     def _start(self, stream: int, number: int, answer: Callable[[Method], Awaitable[None]]) -> None:

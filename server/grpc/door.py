@@ -25,6 +25,9 @@ from weftdb.server.grpc.connection import (
     UnaryHandler,
 )
 
+LINGER_S = 0.5
+"""How long the last bytes of a closed connection may take to leave."""
+_LINGER_STEP_S = 0.005
 _BACKLOG = 1024
 
 
@@ -91,6 +94,16 @@ class Door:
         for connection in tuple(self._connections):
             connection.close()
         await self._server.wait_closed()
+        await self._last_bytes()
+
+    async def _last_bytes(self) -> None:
+        """Wait until connections are gone; a peer that takes nothing more is cut off."""
+        until = asyncio.get_running_loop().time() + LINGER_S
+        while self._connections and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(_LINGER_STEP_S)
+        for connection in tuple(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)  # for the loop to say that they are lost
 
 
 def _context(settings: DoorSettings) -> ssl.SSLContext | None:

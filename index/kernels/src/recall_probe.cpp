@@ -63,9 +63,7 @@ void RecallProbe::run_slice() noexcept {
 void RecallProbe::step() {
     if (!scan_) return begin_query();
     if (!scan_->is_done()) return scan_->step(scanned_a_slice_);
-    if (recalls_.empty()) truth_ = scan_->distances();
-    if (truth_.empty()) return end_query(false);
-    measure_ef();
+    if (!measure_ef()) return end_query(false);
     if (recalls_.size() == efs_.size()) end_query(true);
 }
 
@@ -74,19 +72,24 @@ void RecallProbe::begin_query() {
     recalls_.clear();
 }
 
-void RecallProbe::measure_ef() {
+// False where there is nothing to find, or nothing any more.
+bool RecallProbe::measure_ef() {
     SearchRequest request;
     request.query = queries_.data() + at_ * dimensions_;
     request.dimensions = dimensions_;
     request.k = k_;
     request.ef = efs_[recalls_.size()];
     const Found found = index_->search(request);
-    const float last = truth_.back();
+    // Only now, without what was deleted meanwhile: the search could not find that.
+    const std::vector<float> truth = scan_->distances();
+    if (truth.empty()) return false;
+    const float last = truth.back();
     const float bound = last + std::max(kTie, std::abs(last) * kTie);
     auto is_true = [bound](float distance) { return distance <= bound; };
     const auto hits = std::count_if(found.distances.begin(), found.distances.end(), is_true);
     // More than there were when the scan began, where vectors have come since.
-    recalls_.push_back(std::min(1.0, double(hits) / double(truth_.size())));
+    recalls_.push_back(std::min(1.0, double(hits) / double(truth.size())));
+    return true;
 }
 
 void RecallProbe::end_query(bool is_measured) {

@@ -42,7 +42,7 @@ class RecallProbe : public LinkWork, public std::enable_shared_from_this<RecallP
   private:
     void step();
     void begin_query();
-    void measure_ef();
+    bool measure_ef();
     void end_query(bool is_measured);
 
     const std::shared_ptr<VectorIndex> index_;
@@ -58,7 +58,6 @@ class RecallProbe : public LinkWork, public std::enable_shared_from_this<RecallP
     // Belongs to the running slice.
     size_t at_ = 0;                  // query
     std::optional<ExactScan> scan_;  // of that query
-    std::vector<float> truth_;       // what it found, once it is through
     std::vector<double> recalls_;    // of that query, by ef, those that were measured
     ProbeResult sums_;               // nobody writes once `ended_` is set
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from h2.events import ResponseReceived, TrailersReceived
 
 from weftdb.core.limits import GRPC_HEADER_BYTES_MAX, MiB
 from weftdb.server.grpc.connection import Call
-from weftdb.server.grpc.door import Door, DoorSettings
+from weftdb.server.grpc.door import LINGER_S, Door, DoorSettings
 
 MESSAGE_BYTES_MAX = 12 * MiB
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -84,6 +85,7 @@ def run(play: Play, certificate: Path | None = None, key: Path | None = None) ->
             await play(port, handlers, calls, door)
         finally:
             await door.stop(0.1)
+        assert not door._connections, "they end before the door is closed"
 
     asyncio.run(asyncio.wait_for(main(), timeout=30))
 
@@ -268,6 +270,25 @@ def test_another_protocol_is_sent_away(sent: bytes, answer: bytes) -> None:
         assert answer in await reader.read()
         writer.close()
         await writer.wait_closed()
+
+    run(play)
+
+
+def test_a_peer_that_reads_nothing_more_does_not_keep_the_door_open() -> None:
+    async def play(port: int, _h: Handlers, _c: Calls, door: Door) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        connection = H2Connection()
+        connection.initiate_connection()
+        writer.write(connection.data_to_send())
+        await reader.read(1)
+        (held,) = door._connections
+        assert held._transport is not None
+        held._transport.write(bytes(32 * MiB))  # more than sockets buffer
+        began = time.monotonic()
+        await door.stop(0.1)
+        assert LINGER_S <= time.monotonic() - began < LINGER_S + 5
+        assert not door._connections
+        writer.transport.abort()
 
     run(play)
 
