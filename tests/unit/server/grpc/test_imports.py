@@ -316,3 +316,22 @@ def test_imports_at_the_same_time_read_their_objects_in_turns() -> None:
     parts = [order[at : at + TURN_OBJECTS] for at in range(0, len(order), TURN_OBJECTS)]
     assert len(parts) == 6
     assert all(len({thread for thread, _ in part}) == 1 for part in parts)
+
+
+def test_an_import_that_breaks_off_leaves_the_turn_to_others() -> None:
+    turn = threading.Lock()
+    catalogue = cast("Catalogue", SimpleNamespace(write_turn=turn))
+
+    class Broken:
+        """An object whose reading ends in a bug."""
+
+        collection, tenant = "Book", ""
+
+        def read(self) -> WireObject:
+            assert turn.locked()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        import_objects(catalogue, [Broken()])
+    assert caught.tb is not None, "frames are still held"
+    assert not turn.locked()
