@@ -37,3 +37,21 @@ class Object:
     updated_ms: int
     version: Version
     vectors: Mapping[VectorName, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectState:
+    """One version of an object, or of its absence, as replicas pass it on.
+
+    Doc ids are a replica's own and do not travel. `properties` and `vectors` are as in `Object`;
+    of a deletion they are empty and the times 0. Two states of an object with the same version are
+    the same state.
+    """
+
+    id: ObjectId
+    version: Version
+    is_deleted: bool = False
+    created_ms: int = 0
+    updated_ms: int = 0
+    properties: Mapping[str, PropertyValue] = field(default_factory=dict)
+    vectors: Mapping[VectorName, NDArray[np.float32]] = field(default_factory=dict)

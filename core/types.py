@@ -22,6 +22,10 @@ ShardId = NewType("ShardId", int)
 """Number of a shard on this node; prefix of all its keys. Never reused."""
 
 CollectionName = NewType("CollectionName", str)
+ShardName = NewType("ShardName", str)
+"""A part of a collection, by the name that all nodes know it by; of a tenant, the tenant's."""
+NodeName = NewType("NodeName", str)
+"""A node of the cluster, as `CLUSTER_HOSTNAME` calls it."""
 VectorName = NewType("VectorName", str)
 UNNAMED = VectorName("")
 """The vector of a collection without named vectors."""

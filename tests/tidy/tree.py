@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ("core", "storage", "index", "modules", "engine", "server", "proto")
+LAYERS = ("core", "storage", "index", "modules", "engine", "cluster", "server", "proto")
 PYTHON_FOLDERS = (*LAYERS, "clients", "tests", "benchmarks")
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 

@@ -1,0 +1,1 @@
+"""Which replicas must know, and how do the others find out?"""

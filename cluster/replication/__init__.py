@@ -1,0 +1,1 @@
+"""Leaderless replication: pure cores, and the drivers around them."""
