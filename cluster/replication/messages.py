@@ -1,9 +1,9 @@
 """What a coordinator asks of a replica, and the answers: values, before any wire.
 
 Every request names its shard, and the version of the schema that its sender knew: a replica that
-knows an older one fetches the schema first and otherwise refuses, so that no node reads an object by
-a definition that it does not have. Every request may be sent twice: applying a state that is there
-already does nothing.
+knows an older one fetches the schema first and otherwise refuses, so that no node reads an object
+by a definition that it does not have. Every request may be sent twice: applying a state that is
+there already does nothing.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class TreeNodes:
 
 @dataclass(frozen=True, slots=True)
 class ReadLeaf:
-    """Every object and deletion in the leaf `position` of the tree, by id above `after`; answered by
-    `Leaf`."""
+    """Every object and deletion in the leaf `position` of the tree, by id above `after`; answered
+    by `Leaf`."""
 
     shard: ShardRef
     schema_version: int
