@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.golden.script import Execute, play
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,6 +35,18 @@ def short_tmp() -> Iterator[Path]:
     """A directory with a short name, for what stores sockets or many files in it."""
     with tempfile.TemporaryDirectory(prefix="weft-") as name:
         yield Path(name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take `--golden-update`."""
+    parser.addoption("--golden-update", action="store_true", help="rewrite the golden scripts")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, Execute], None]:
+    """Play a golden script (`tests/golden`) against a function from command to output."""
+    update = bool(request.config.getoption("--golden-update"))
+    return lambda path, execute: play(path, execute, update=update)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,1 @@
+"""Golden scripts: conversations with a feedable value, and what it must answer."""
