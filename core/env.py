@@ -19,6 +19,14 @@ class Clock(Protocol):
         ...
 
 
+class Randomness(Protocol):
+    """Draws numbers; `random.Random` is one."""
+
+    def random(self) -> float:
+        """A number from 0 up to, but without, 1."""
+        ...
+
+
 class SystemClock:
     """The operating system's clocks."""
 

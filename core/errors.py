@@ -16,6 +16,7 @@
     │   └── LimitExceeded           over a bound of core.limits or of the settings
     ├── Unavailable             not this time                                retry: yes
     │   ├── Overloaded              a budget (memory, queue) is used up
+    │   ├── NotEnoughReplicas       fewer replicas answered than the consistency level asks for
     │   ├── ReadOnly                somebody set the shard read-only
     │   ├── ModuleFailure           an embedding service failed or is away
     │   └── StoreHeld               another process holds the directory
@@ -28,6 +29,8 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class WeftError(Exception):
@@ -108,6 +111,29 @@ class Unavailable(WeftError):
 
 class Overloaded(Unavailable):
     """A budget (memory, queue, connections) is used up."""
+
+
+class NotEnoughReplicas(Unavailable):
+    """Fewer replicas answered than the consistency level asks for.
+
+    `reasons` says of each replica without an answer what it lacked. A write is not rolled back.
+    """
+
+    def __init__(
+        self, *, required: int, acknowledged: int, reasons: Mapping[str, str], is_write: bool
+    ) -> None:
+        causes = "; ".join(f"{node}: {reason}" for node, reason in sorted(reasons.items()))
+        verb, end = ("acknowledged", _MAY_APPEAR) if is_write else ("answered", "try again")
+        super().__init__(f"needed {required} replicas, {acknowledged} {verb} ({causes}); {end}")
+        self.required = required
+        self.acknowledged = acknowledged
+        self.reasons = dict(reasons)
+
+
+_MAY_APPEAR = (
+    "the write may still become visible, for it is neither rolled back nor lost where it arrived; "
+    "to write the same again is safe"
+)
 
 
 class ReadOnly(Unavailable):

@@ -39,6 +39,7 @@ CODES: dict[type[WeftError], WireCodes] = {
     # The reference answers UNKNOWN to a page beyond its maximum, too.
     errors.LimitExceeded: WireCodes(422, _UNKNOWN),
     errors.Overloaded: WireCodes(503, Status.RESOURCE_EXHAUSTED),
+    errors.NotEnoughReplicas: WireCodes(503, _UNKNOWN),
     errors.ReadOnly: WireCodes(500, _UNKNOWN),
     errors.ModuleFailure: WireCodes(500, _UNKNOWN),
     errors.StoreHeld: WireCodes(503, Status.UNAVAILABLE),

@@ -1,0 +1,148 @@
+"""Decides when a write of one state has reached its level, and what each replica still lacks.
+
+Pure accounting for one state of one object; `write.py` has the conversation. A replica either holds
+the state, holds a newer one instead, has missed it (a hint is kept), is spared because membership
+says that it is away (a hint is kept at once), or is waited for. Only replicas that hold the very
+version count: one with a newer state would win against this write in a later read, so the writer
+stamps anew above it as long as the level is not reached.
+
+Why that is enough at QUORUM: a newer state that was itself acknowledged at QUORUM before this write
+began lies on a replica of every majority, so no majority can acknowledge this write without one
+replica naming it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from weftdb.core.consistency import ConsistencyLevel
+from weftdb.core.objects import ObjectState
+from weftdb.core.types import NodeName, Version
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTargets:
+    """Where a write goes, and in which sets of replicas it must reach its level.
+
+    Ordinarily one set. While a replica of the shard moves there are two, the replicas before and
+    after: whoever reads by either finds every write that was acknowledged meanwhile.
+    """
+
+    groups: tuple[tuple[NodeName, ...], ...]
+    level: ConsistencyLevel
+
+    def __post_init__(self) -> None:
+        assert self.groups, "a write goes somewhere"
+        for group in self.groups:
+            assert group, self.groups
+            assert len(set(group)) == len(group), f"a replica is listed twice: {group}"
+
+    @property
+    def nodes(self) -> tuple[NodeName, ...]:
+        """Every replica once, in the order given."""
+        return tuple(dict.fromkeys(node for group in self.groups for node in group))
+
+    def is_reached(self, nodes: Set[NodeName]) -> bool:
+        """Whether `nodes` are enough, in every set."""
+        return all(self._missing(group, nodes) <= 0 for group in self.groups)
+
+    def shortfall(self, nodes: Set[NodeName]) -> tuple[int, int]:
+        """(required, present) of the set that lacks most of `nodes`."""
+        worst = max(self.groups, key=lambda group: self._missing(group, nodes))
+        return self.level.required(len(worst)), len(nodes & set(worst))
+
+    def _missing(self, group: tuple[NodeName, ...], nodes: Set[NodeName]) -> int:
+        return self.level.required(len(group)) - len(nodes & set(group))
+
+
+class Standing(Enum):
+    """How a replica stands to one version of one state."""
+
+    SPARED = "spared"
+    """Not asked: membership says it is away. Its hint is kept."""
+    WAITING = "waiting"
+    HOLDS = "holds"
+    NEWER = "newer"
+    """It holds a newer state, and will never hold this one."""
+    MISSED = "missed"
+    """It failed or was silent. Its hint is kept."""
+
+
+@dataclass(slots=True)
+class StateWrite:
+    """One state on its way to the replicas. `standing` has every node of the targets."""
+
+    targets: WriteTargets
+    state: ObjectState
+    standing: dict[NodeName, Standing]
+    restamps: int = 0
+    is_settled: bool = False
+    """Reached its level, or given up: later news changes nothing for the caller."""
+    _newest: Version | None = field(default=None)
+
+    def learn_held(self, node: NodeName, version: Version) -> None:
+        """Record that `node` holds `version` durably."""
+        if version == self.state.version:
+            self.standing[node] = Standing.HOLDS
+
+    def learn_newer(self, node: NodeName, newer: Version) -> None:
+        """Record that `node` holds `newer` instead; of an old stamp's answer, only what is news."""
+        if newer > self.state.version:
+            self.standing[node] = Standing.NEWER
+            self._newest = newer if self._newest is None else max(self._newest, newer)
+
+    def learn_missed(self, node: NodeName, version: Version) -> bool:
+        """Record that `node` will not answer for `version`; True when a hint is due."""
+        if version != self.state.version or self.standing[node] is not Standing.WAITING:
+            return False
+        self.standing[node] = Standing.MISSED
+        return True
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the level is reached."""
+        return self.targets.is_reached(self.holders)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the level cannot be reached by those who hold the state or are waited for."""
+        return not self.targets.is_reached(self._nodes(Standing.HOLDS, Standing.WAITING))
+
+    @property
+    def newer(self) -> Version | None:
+        """What to stamp above; None where no replica objects, or the caller needs nothing more."""
+        return None if self.is_settled or self.is_reached else self._newest
+
+    @property
+    def holders(self) -> set[NodeName]:
+        """The replicas that acknowledged the present version."""
+        return self._nodes(Standing.HOLDS)
+
+    @property
+    def spared(self) -> set[NodeName]:
+        """The replicas that were not asked."""
+        return self._nodes(Standing.SPARED)
+
+    def restamp(self, version: Version) -> None:
+        """Go on as `version`: who was reachable is waited for again, who was not stays hinted."""
+        assert self._newest is not None, "nobody objected"
+        assert version > self._newest, f"{version} does not win against {self._newest}"
+        self.state = replace(self.state, version=version)
+        self.restamps += 1
+        self._newest = None
+        for node, standing in self.standing.items():
+            if standing in (Standing.HOLDS, Standing.NEWER):
+                self.standing[node] = Standing.WAITING
+
+    def hinted(self) -> list[NodeName]:
+        """The replicas whose hints hold this state, in the order of the targets."""
+        return [
+            node
+            for node, standing in self.standing.items()
+            if standing in (Standing.SPARED, Standing.MISSED)
+        ]
+
+    def _nodes(self, *standings: Standing) -> set[NodeName]:
+        return {node for node, standing in self.standing.items() if standing in standings}

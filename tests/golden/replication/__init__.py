@@ -1,0 +1,1 @@
+"""Golden scripts of replication, and their language."""
