@@ -13,11 +13,13 @@
     │   ├── ObjectNotFound          no such object
     │   ├── CollectionExists        create of a name that is taken
     │   ├── Unsupported             a feature that this build does not have
+    │   ├── NotCancelable           an operation that has gone too far to be taken back
     │   └── LimitExceeded           over a bound of core.limits or of the settings
     ├── Unavailable             not this time                                retry: yes
     │   ├── Overloaded              a budget (memory, queue) is used up
     │   ├── NotEnoughReplicas       fewer replicas answered than the consistency level asks for
     │   ├── ReadOnly                somebody set the shard read-only
+    │   ├── TooFewNodes             fewer nodes may take a replica than are asked for
     │   ├── ModuleFailure           an embedding service failed or is away
     │   └── StoreHeld               another process holds the directory
     └── Fault                   this node is broken                          retry: elsewhere
@@ -101,6 +103,10 @@ class Unsupported(RequestError):
     """A documented feature of the API that this build does not have."""
 
 
+class NotCancelable(RequestError):
+    """An operation has gone too far to be taken back, or has ended."""
+
+
 class LimitExceeded(RequestError):
     """A bound of `core.limits` or of the settings is passed."""
 
@@ -138,6 +144,10 @@ _MAY_APPEAR = (
 
 class ReadOnly(Unavailable):
     """Somebody set the shard read-only; it takes writes again when it is set ready."""
+
+
+class TooFewNodes(Unavailable):
+    """Fewer nodes may take a replica than are asked for: add a node, or end its draining."""
 
 
 class ModuleFailure(Unavailable):

@@ -16,6 +16,11 @@ PROPERTY_NAME_CHARS_MAX = 231
 VECTOR_NAME_CHARS_MAX = 230
 SHARDS_PER_COLLECTION_MAX = 1024
 """Shards that one collection without tenants may ask for."""
+VIRTUAL_SHARDS_MAX = 2**20
+"""Equal parts of the ring of tokens in one collection; every node has a table of them, 4 bytes
+each."""
+TENANTS_PER_PAGE_MAX = 512
+"""Tenants in one value of the agreed metadata, which a change of one of them rewrites."""
 TERM_BYTES_MAX = 32 * KiB
 """Longer terms are indexed by their first bytes and their hash, see index/README.md."""
 
@@ -36,4 +41,5 @@ QUERY_HYBRID_MAXIMUM_RESULTS = 100
 QUERY_DEFAULTS_LIMIT = 10
 
 assert GRPC_MESSAGE_BYTES_MAX < REQUEST_BODY_BYTES_MAX, "what gRPC takes, REST takes too"
+assert SHARDS_PER_COLLECTION_MAX * 128 <= VIRTUAL_SHARDS_MAX, "the most shards get 128 parts each"
 assert QUERY_HYBRID_MAXIMUM_RESULTS <= QUERY_MAXIMUM_RESULTS

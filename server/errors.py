@@ -36,11 +36,13 @@ CODES: dict[type[WeftError], WireCodes] = {
     errors.ObjectNotFound: WireCodes(404, _UNKNOWN),
     errors.CollectionExists: WireCodes(422, _UNKNOWN),
     errors.Unsupported: WireCodes(501, Status.UNIMPLEMENTED),
+    errors.NotCancelable: WireCodes(409, _UNKNOWN),
     # The reference answers UNKNOWN to a page beyond its maximum, too.
     errors.LimitExceeded: WireCodes(422, _UNKNOWN),
     errors.Overloaded: WireCodes(503, Status.RESOURCE_EXHAUSTED),
     errors.NotEnoughReplicas: WireCodes(503, _UNKNOWN),
     errors.ReadOnly: WireCodes(500, _UNKNOWN),
+    errors.TooFewNodes: WireCodes(500, _UNKNOWN),
     errors.ModuleFailure: WireCodes(500, _UNKNOWN),
     errors.StoreHeld: WireCodes(503, Status.UNAVAILABLE),
     errors.CorruptData: WireCodes(500, Status.INTERNAL),

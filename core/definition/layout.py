@@ -8,7 +8,7 @@ from typing import Any
 from weftdb.core.definition.json_fields import Fields
 from weftdb.core.definition.surroundings import Surroundings
 from weftdb.core.errors import SchemaViolation
-from weftdb.core.limits import SHARDS_PER_COLLECTION_MAX
+from weftdb.core.limits import SHARDS_PER_COLLECTION_MAX, VIRTUAL_SHARDS_MAX
 
 Rendered = dict[str, Any]
 
@@ -92,6 +92,11 @@ def _sharding(fields: Fields, node_count: int) -> tuple[int, Rendered]:
     if virtual < 1:
         raise SchemaViolation(
             f"parse sharding config: virtualPerPhysical must be positive, got {virtual}"
+        )
+    if count * virtual > VIRTUAL_SHARDS_MAX:
+        raise SchemaViolation(
+            f"parse sharding config: desiredCount {count} times virtualPerPhysical {virtual} is "
+            f"over {VIRTUAL_SHARDS_MAX} virtual shards"
         )
     rendered: Rendered = {
         "virtualPerPhysical": virtual,

@@ -54,6 +54,10 @@ def test_the_table_of_codes_knows_every_leaf() -> None:
         ("dimensions of a vector", limits.VECTOR_DIMENSIONS_MAX),
         ("nesting of a filter", limits.FILTER_DEPTH_MAX),
         ("shards of a collection without tenants", limits.SHARDS_PER_COLLECTION_MAX),
+        (
+            "virtual shards of a collection (shards times `virtualPerPhysical`)",
+            limits.VIRTUAL_SHARDS_MAX,
+        ),
         ("versions of objects in a shard over its life", limits.DOC_IDS_PER_SHARD_MAX),
     ],
 )

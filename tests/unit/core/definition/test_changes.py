@@ -118,6 +118,10 @@ def test_another_json_type(body: Any) -> None:
         ({"vectorIndexConfig": {"pq": {"enabled": True, "centroids": 0}}}, "centroids"),
         ({"vectorIndexConfig": {"pq": {"segments": -1}}}, "segments"),
         ({"shardingConfig": {"desiredCount": 100_000}}, "desiredCount"),
+        (
+            {"shardingConfig": {"desiredCount": 1_000, "virtualPerPhysical": 10_000}},
+            "over 1048576 virtual shards",
+        ),
         ({"shardingConfig": {"virtualPerPhysical": 0}}, "virtualPerPhysical"),
         ({"invertedIndexConfig": {"stopwordPresets": {" ": ["a"]}}}, "needs a name"),
         ({"vectorIndexType": "hfresh", "vectorIndexConfig": {"replicas": 11}}, "replicas"),
