@@ -11,10 +11,12 @@ too, but too many for one value: see tenant_pages.py.
 
 Numbers are positions in the lists of the same value. `runs` is the table of ring.py.
 
-While a replica or a row of virtual shards is on its way, the state says so: `joining` replicas and
-the target of a `moving` row take every write, are counted for no consistency level and answer no
-read. Neighbouring states differ by one step, so coordinators that know either of the two still meet
-in a replica at QUORUM: of 3 and of 4 replicas, 2 and 3 are asked.
+While a replica or a row of virtual shards is on its way, the state says so. `joining` replicas
+answer no read, but a write has to reach its level among the replicas with them, too
+(`PlacedShard.write_groups`). The writes of a `moving` row go to a second shard as well, the one
+that it goes to or has just left, and are done when both have them at their level. Neighbouring
+states differ by one such step, so at QUORUM a read by one of them meets a write by the other in a
+replica.
 """
 
 from __future__ import annotations
@@ -44,22 +46,28 @@ class PlacedShard:
     name: ShardName
     replicas: tuple[NodeName, ...]
     joining: tuple[NodeName, ...] = ()
-    """Nodes that are filled: written to, not yet counted or read."""
+    """Nodes that are filled: written to, not yet read."""
 
     @property
     def holders(self) -> tuple[NodeName, ...]:
         """Every node that has data of the shard."""
         return (*self.replicas, *self.joining)
 
+    @property
+    def write_groups(self) -> tuple[tuple[NodeName, ...], ...]:
+        """The sets of replicas in each of which a write must reach its level: those of now, and
+        those after what joins has joined (`replication.write_core.WriteTargets`)."""
+        return (self.replicas, self.holders) if self.joining else (self.replicas,)
+
 
 @dataclass(frozen=True, slots=True)
 class VirtualMove:
-    """A row of virtual shards on its way to another shard, which is given its writes already."""
+    """A row of virtual shards whose writes go to another shard than its owner as well."""
 
     first: int
     length: int
     target: int
-    """Position of the shard in the state."""
+    """Position of that shard in the state: where the row goes, or has come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ class ShardingState:
         return self._grouped(self.table.owners_of(tokens(object_ids)))
 
     def write_shards_of(self, object_ids: Sequence[ObjectId]) -> dict[ShardName, NDArray[np.intp]]:
-        """As `shards_of`; ids in a row that moves are in the shard that it goes to as well."""
+        """As `shards_of`; ids in a row that moves are in the other shard of the move as well."""
         groups = self.shards_of(object_ids)
         if not self.moving or not object_ids:
             return groups
@@ -240,13 +248,14 @@ class ShardingState:
         return replace(self, moving=(*self.moving, move))
 
     def with_moved(self, move: VirtualMove) -> ShardingState:
-        """The row is read from its target now, and from nowhere else."""
-        assert move in self.moving, f"{move} is not on its way"
+        """The row is read from its target; its writes go to the shard that had it as well."""
+        last = replace(move, target=int(self.table.owners[move.first]))
         table = self.table.with_owner(move.first, move.target, length=move.length)
-        return replace(self.without_moving(move), table=table)
+        settled = self.without_moving(move)
+        return replace(settled, table=table, moving=(*settled.moving, last))
 
     def without_moving(self, move: VirtualMove) -> ShardingState:
-        """The row stays where it is."""
+        """The row is written to its owner only."""
         assert move in self.moving, f"{move} is not on its way"
         return replace(self, moving=tuple(other for other in self.moving if other != move))
 

@@ -16,11 +16,11 @@ So a tenant costs its name and three bytes. Names of pages (`bits`) are part of 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 from weftdb.cluster.sharding import PlacedShard
 from weftdb.cluster.stored_json import StoredJson
@@ -48,6 +48,9 @@ class Tenant:
         return PlacedShard(self.name, self.replicas)
 
 
+_Hashed: TypeAlias = tuple[int, Tenant]
+
+
 @dataclass(frozen=True, slots=True)
 class TenantPage:
     """The tenants whose hash begins with `bits`, by name."""
@@ -70,20 +73,32 @@ class TenantPage:
 
     def split(self) -> tuple[TenantPage, ...]:
         """The pages that take the place of this one: itself while it is small enough."""
-        if len(self.tenants) <= TENANTS_PER_PAGE_MAX or len(self.bits) == HASH_BITS:
+        if len(self.tenants) <= TENANTS_PER_PAGE_MAX:
             return (self,)
-        depth = len(self.bits)
-        halves: dict[str, dict[ShardName, Tenant]] = {self.bits + "0": {}, self.bits + "1": {}}
-        for name, tenant in self.tenants.items():
-            halves[bits_of(name)[: depth + 1]][name] = tenant
-        pages = (TenantPage(bits, tenants) for bits, tenants in halves.items())
-        return tuple(smaller for page in pages for smaller in page.split())
+        hashed = [(_hash_of(tenant.name), tenant) for tenant in self.tenants.values()]
+        return tuple(
+            TenantPage(bits, {tenant.name: tenant for _, tenant in part})
+            for bits, part in _halved(self.bits, hashed)
+        )
 
 
 def bits_of(name: ShardName) -> str:
     """The 64 bits of a tenant's hash, as text: its page's name is a prefix of it."""
-    digest = blake2b(name.encode(), digest_size=HASH_BITS // 8).digest()
-    return format(int.from_bytes(digest, "big"), f"0{HASH_BITS}b")
+    return format(_hash_of(name), f"0{HASH_BITS}b")
+
+
+def _hash_of(name: ShardName) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=HASH_BITS // 8).digest(), "big")
+
+
+def _halved(bits: str, hashed: list[_Hashed]) -> Iterator[tuple[str, list[_Hashed]]]:
+    """Parts that are small enough for a page, in the order of their bits."""
+    if len(hashed) <= TENANTS_PER_PAGE_MAX or len(bits) == HASH_BITS:
+        yield bits, hashed
+        return
+    mask = 1 << HASH_BITS - 1 - len(bits)
+    yield from _halved(bits + "0", [each for each in hashed if not each[0] & mask])
+    yield from _halved(bits + "1", [each for each in hashed if each[0] & mask])
 
 
 def page_of(name: ShardName, pages: Collection[str]) -> str | None:

@@ -6,7 +6,7 @@ sharding state of the collection, in the same commit that stores the operation:
     change        HYDRATING        FINALIZING   INTEGRATING          DEHYDRATING
     CopyReplica   target joins     -            target is a replica  (not entered)
     MoveReplica   target joins     -            target is a replica  the leaving node is none more
-    MoveRow       row is moving    -            row is the target's  -  (source deletes its objects)
+    MoveRow       row is moving    -            row is the target's  it moves no more
     DropReplica   (not entered)                                      the node is a replica no more
     AddShard, Refine, SetFactor, SetCount   (only INTEGRATING)  done there
     DropShard     (only DEHYDRATING)                                 the shard is gone
@@ -173,10 +173,7 @@ def entered(state: ShardingState, change: Change, into: OperationState) -> Shard
                 return state.without_node(shard, leaving)
             return _filled(state, shard, target, into)
         case MoveRow():
-            move = _virtual_move(state, change)
-            if into is _H:
-                return state.with_moving(move)
-            return state.with_moved(move) if into is _I else state
+            return _row_moved(state, change, into)
         case DropReplica(shard=shard, node=node):
             return state.without_node(shard, node) if into is _D else state
         case DropShard(shard=shard):
@@ -197,7 +194,7 @@ def cancelled(state: ShardingState, change: Change, was: OperationState) -> Shar
         case CopyReplica(shard=shard, target=target) | MoveReplica(shard=shard, target=target):
             return state.without_node(shard, target)
         case MoveRow():
-            return state.without_moving(_virtual_move(state, change))
+            return state.without_moving(_virtual_move(state, change, change.target))
         case _:
             return state
 
@@ -224,5 +221,15 @@ def _told(state: ShardingState, change: Change) -> ShardingState:
             raise AssertionError(f"nothing to tell of {change}")
 
 
-def _virtual_move(state: ShardingState, change: MoveRow) -> VirtualMove:
-    return VirtualMove(change.first, change.length, state.position_of(change.target))
+def _row_moved(state: ShardingState, change: MoveRow, into: OperationState) -> ShardingState:
+    if into is _H:
+        return state.with_moving(_virtual_move(state, change, change.target))
+    if into is _I:
+        return state.with_moved(_virtual_move(state, change, change.target))
+    if into is _D:
+        return state.without_moving(_virtual_move(state, change, change.source))
+    return state
+
+
+def _virtual_move(state: ShardingState, change: MoveRow, beside: ShardName) -> VirtualMove:
+    return VirtualMove(change.first, change.length, state.position_of(beside))

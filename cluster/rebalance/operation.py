@@ -7,10 +7,10 @@ Participants report facts, in any order and as often as they like: a fact moves 
 when it is the one that its state waits for, and a fact of a state that is behind changes nothing.
 What a participant has to do after a restart follows from state and role alone (`duty_of`).
 
-INTEGRATING lasts until every live node has told that it knows the new sharding state (`TOLD`), and
-`CLEANED` is reported only when that holds of the state that came with DEHYDRATING, too: so no two
-coordinators ever know states that lie two steps apart, and at QUORUM they meet in a replica. A node
-that was away reads the sharding states anew before it coordinates anything.
+No two coordinators may ever know sharding states that lie two steps apart: of neighbouring states,
+a read at QUORUM by one meets a write by the other in a replica. So the facts that end a state are
+reported only when every live node has told that it knows the sharding state that came with it. A
+node that was away reads the sharding states anew before it coordinates anything.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ class Fact(Enum):
     COPIED = OperationState.HYDRATING
     """The target has the snapshot, durably."""
     CAUGHT_UP = OperationState.FINALIZING
-    """The target's hash tree equals the source's."""
+    """Every live node writes to the target as well, and after that its hash tree equalled the
+    source's."""
     TOLD = OperationState.INTEGRATING
     """Every live node knows the sharding state that came with INTEGRATING."""
     CLEANED = OperationState.DEHYDRATING
-    """Every live node knows that it has left, and what has left deleted its data."""
+    """Every live node knows what has left, and that has deleted its data."""
 
 
 class Role(Enum):
@@ -73,13 +74,16 @@ class Duty(Enum):
     GIVE_SNAPSHOT = "give a snapshot"
     """Answer the target; snapshots of a former life are gone, and it asks again."""
     CATCH_UP = "catch up"
-    """Compare hash trees with the source until they are equal, report `CAUGHT_UP`."""
+    """When every live node knows that this one joins, compare hash trees with the source until
+    they are equal, report `CAUGHT_UP`."""
     SERVE = "serve"
     """Answer reads and writes as a replica."""
     TELL = "tell"
     """Ask each live node whether it knows the sharding state; when all do, report `TOLD`."""
     DELETE = "delete"
-    """Delete the data that the sharding state does not give to this node, report `CLEANED`."""
+    """When every live node knows that this one has left, hand what it alone has (written at ONE)
+    to a replica by comparing hash trees, delete what the sharding state does not give to this node,
+    report `CLEANED`."""
 
 
 _DUTIES: dict[OperationState, dict[Role, Duty]] = {

@@ -88,5 +88,7 @@ class MembershipMachine(RuleBasedStateMachine):
         assert is_healthy == (self.known is Liveness.ALIVE)
 
 
-MembershipMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+MembershipMachine.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None
+)
 TestMembership = MembershipMachine.TestCase

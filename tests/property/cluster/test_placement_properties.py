@@ -24,7 +24,7 @@ def facts(zones: list[int], free: list[int | None] | None = None) -> list[NodeFa
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 40), st.randoms(use_true_random=False))
 def test_equal_nodes_differ_by_one_replica_at_most(
     nodes: int, factor: int, shards: int, shuffler: object
@@ -41,7 +41,7 @@ def test_equal_nodes_differ_by_one_replica_at_most(
     assert placed == place_new(ordered, names(shards), factor=factor), "order does not matter"
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=12),
     st.integers(1, 5),
@@ -59,7 +59,7 @@ def test_replicas_lie_in_as_many_zones_as_they_can(
         assert len(used) == min(factor, len(set(zones)))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(2, 8), st.integers(1, 3), st.integers(1, 30))
 def test_zones_of_equal_size_are_filled_evenly(zones: int, per_zone: int, shards: int) -> None:
     nodes = facts([number % zones for number in range(zones * per_zone)])
@@ -69,7 +69,7 @@ def test_zones_of_equal_size_are_filled_evenly(zones: int, per_zone: int, shards
     assert max(held) - min(held) <= 1
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(3, 9), st.integers(1, 20))
 def test_a_replica_that_is_missing_is_added_and_nothing_else_moves(nodes: int, shards: int) -> None:
     placed = place_new(facts([0] * nodes), names(shards), factor=2)

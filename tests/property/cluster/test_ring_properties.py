@@ -22,7 +22,7 @@ TOKENS = st.integers(0, 2**64 - 1)
 OWNERS = st.lists(st.integers(0, 5), min_size=1, max_size=60)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(TOKENS, min_size=1, max_size=20), st.integers(1, 2**20))
 def test_one_token_and_a_column_agree(tokens: list[int], count: int) -> None:
     found = virtuals_of(np.array(tokens, dtype=np.uint64), count).tolist()
@@ -32,7 +32,7 @@ def test_one_token_and_a_column_agree(tokens: list[int], count: int) -> None:
     )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(OWNERS, TOKENS, st.integers(1, 9))
 def test_a_token_has_one_owner_and_keeps_it_when_parts_are_cut(
     owners: list[int], token: int, factor: int
@@ -46,7 +46,7 @@ def test_a_token_has_one_owner_and_keeps_it_when_parts_are_cut(
     assert table.refined(factor).ranges_of(owner) == table.ranges_of(owner)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(OWNERS)
 def test_ranges_cover_the_ring(owners: list[int]) -> None:
     table = VirtualTable.of_owners(owners)
@@ -56,7 +56,7 @@ def test_ranges_cover_the_ring(owners: list[int]) -> None:
     assert all(left.stop == right.start for left, right in pairwise(ranges))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(OWNERS, st.data())
 def test_any_state_comes_back_from_its_json(owners: list[int], data: st.DataObject) -> None:
     names = st.lists(

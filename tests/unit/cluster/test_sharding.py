@@ -70,7 +70,7 @@ def test_a_row_that_moves_is_written_in_both_shards_and_read_in_one() -> None:
     assert writes[A].tolist() == reads[A].tolist()
 
     moved = moving.with_moved(move)
-    assert moved.moving == ()
+    assert moved.moving == (VirtualMove(first=64, length=64, target=0),)
     assert moved.shards_of(batch)[B].tolist() == sorted(writes[B].tolist())
     assert moved.ranges_of(B)[0].start == tokens.start
     assert moved.ranges_of(A)[0].stop == tokens.start
@@ -99,9 +99,11 @@ def test_a_replica_joins_counts_and_leaves() -> None:
     assert shard == PlacedShard(A, (N1, N2), (N3,))
     assert shard is not None
     assert shard.holders == (N1, N2, N3)
+    assert shard.write_groups == ((N1, N2), (N1, N2, N3))
     assert [held.name for held in state.held_on(N3)] == [A, B, C]
     state = state.with_joined(A, N3)
     assert state.shard(A) == PlacedShard(A, (N1, N2, N3))
+    assert PlacedShard(A, (N1, N2, N3)).write_groups == ((N1, N2, N3),)
     state = state.without_node(A, N1)
     assert state.shard(A) == PlacedShard(A, (N2, N3))
     assert state.replica_counts() == {N1: 1, N2: 2, N3: 3}
@@ -131,7 +133,7 @@ def test_shards_come_and_go() -> None:
     }
     assert state.ranges_of(added.name) == ()
     row = VirtualMove(0, 128, 3)
-    emptied = state.with_moving(row).with_moved(row)
+    emptied = state.with_moving(row).with_moved(row).without_moving(VirtualMove(0, 128, 0))
     gone = emptied.with_moving(VirtualMove(128, 1, 2)).without_shard(A)
     assert [shard.name for shard in gone.shards] == [B, C, "D"]
     assert gone.moving == (VirtualMove(128, 1, 1),)
