@@ -109,8 +109,8 @@ check-arm: $(ARM_OBJECTS)  ## NEON kernels and the native index on 64-bit ARM, c
 docs: setup  ## build the documentation into site/, warnings are errors
 	@$(BIN)/mkdocs build --strict
 
-proto: setup  ## write the Python twins of proto/v1/*.proto, and the client's copy of them
-	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. weftdb/proto/v1/*.proto
+proto: setup  ## write the Python twins of proto/*/*.proto, and the client's copy of them
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. weftdb/proto/v1/*.proto weftdb/proto/etcd/*.proto
 	@$(BIN)/python clients/python/copy_proto.py
 
 clean:  ## remove what was built (not .venv)

@@ -21,7 +21,11 @@
     │   ├── ReadOnly                somebody set the shard read-only
     │   ├── TooFewNodes             fewer nodes may take a replica than are asked for
     │   ├── ModuleFailure           an embedding service failed or is away
-    │   └── StoreHeld               another process holds the directory
+    │   ├── StoreHeld               another process holds the directory
+    │   ├── MetadataUnavailable     the agreed metadata cannot be reached or changed
+    │   ├── CommitUnknown           a change of metadata may have been made: look
+    │   ├── LeaseLost               a lease is over: its keys are gone, take a new one
+    │   └── Compacted               the history of metadata is gone: list anew
     └── Fault                   this node is broken                          retry: elsewhere
         ├── CorruptData             a checksum or format check failed
         ├── DiskFull                the disk guard or the file system refused a write
@@ -156,6 +160,33 @@ class ModuleFailure(Unavailable):
 
 class StoreHeld(Unavailable):
     """Another process has the data directory open."""
+
+
+class MetadataUnavailable(Unavailable):
+    """The store of the agreed metadata is away or has no majority: names its address and why."""
+
+
+class CommitUnknown(Unavailable):
+    """A change of metadata was sent, and nobody can say whether it was made: read, then decide."""
+
+
+class LeaseLost(Unavailable):
+    """A lease is over, and with it the keys that were bound to it."""
+
+    def __init__(self, lease: int) -> None:
+        super().__init__(f"lease {lease:x} of the metadata store is over")
+        self.lease = lease
+
+
+class Compacted(Unavailable):
+    """Changes that a watch has not delivered are forgotten: list anew and watch from there."""
+
+    def __init__(self, after: int, compacted: int) -> None:
+        super().__init__(
+            f"a watch stands at revision {after}, and the history of metadata up to {compacted} "
+            "is forgotten"
+        )
+        self.compacted = compacted
 
 
 class Fault(WeftError):

@@ -36,6 +36,21 @@ REQUEST_BODY_BYTES_MAX = 128 * MiB
 FILTER_DEPTH_MAX = 64
 """Nesting of and/or/not; deeper filters are refused before they are walked."""
 
+ETCD_REQUEST_BYTES_MAX = 1_572_864
+"""`--max-request-bytes` of etcd, where nobody set it: 1.5 MiB."""
+ETCD_TRANSACTION_PARTS_MAX = 128
+"""`--max-txn-ops` of etcd, where nobody set it: of conditions, and of changes."""
+METADATA_STORE_BYTES_MAX = 8 * 1024 * MiB
+"""What etcd's authors recommend at most; a member that we start refuses writes beyond it."""
+METADATA_TRANSACTION_BYTES_MAX = 1_500_000
+METADATA_CHANGES_MAX = 127
+"""Conditions, and changes, of one transaction. One of each is the etcd client's own."""
+METADATA_KEY_BYTES_MAX = 2 * KiB
+METADATA_PAGE_RECORDS = 1_000
+"""Records that one message of a listing brings."""
+METADATA_HISTORY_EVENTS_MAX = 100_000
+"""Changes that a store of one node remembers for its watches."""
+
 QUERY_MAXIMUM_RESULTS = 10_000
 QUERY_HYBRID_MAXIMUM_RESULTS = 100
 QUERY_DEFAULTS_LIMIT = 10
@@ -43,3 +58,5 @@ QUERY_DEFAULTS_LIMIT = 10
 assert GRPC_MESSAGE_BYTES_MAX < REQUEST_BODY_BYTES_MAX, "what gRPC takes, REST takes too"
 assert SHARDS_PER_COLLECTION_MAX * 128 <= VIRTUAL_SHARDS_MAX, "the most shards get 128 parts each"
 assert QUERY_HYBRID_MAXIMUM_RESULTS <= QUERY_MAXIMUM_RESULTS
+assert METADATA_CHANGES_MAX < ETCD_TRANSACTION_PARTS_MAX, "there is room for the client's own part"
+assert METADATA_TRANSACTION_BYTES_MAX + 16 * KiB < ETCD_REQUEST_BYTES_MAX, "and for its bytes"

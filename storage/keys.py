@@ -18,6 +18,9 @@
     METADATA     := 0x00000000 0x01                     -> format version:u32
                   | 0x00000000 0x02                     -> next shard id:u32
                   | 0x00000000 0x03 name:utf8           -> collection row (JSON)
+                  | 0x00000000 0x04                     -> revision of agreed metadata:u64
+                  | 0x00000000 0x05 key:utf8            -> agreed record (cluster/metadata)
+                  | 0x00000000 0x06 key:utf8            -> empty; that record is bound to a lease
 
 Shard 0 is the node itself; real shards count from 1 and their numbers are never used again.
 """
@@ -160,3 +163,28 @@ def collection_key(name: str) -> bytes:
 def collection_range() -> tuple[bytes, bytes]:
     """METADATA: the rows of all collections."""
     return _COLLECTION, _pack_u32(NODE) + b"\x04"
+
+
+AGREED_REVISION_KEY = _pack_u32(NODE) + b"\x04"
+_AGREED = _pack_u32(NODE) + b"\x05"
+_AGREED_LEASE = _pack_u32(NODE) + b"\x06"
+
+
+def agreed_key(key: bytes) -> bytes:
+    """METADATA: a record of the agreed metadata of a single node, by its key there."""
+    return _AGREED + key
+
+
+def agreed_key_of(key: bytes) -> bytes:
+    """The part of an `agreed_key` that it was made of."""
+    return key[len(_AGREED) :]
+
+
+def agreed_lease_key(key: bytes) -> bytes:
+    """METADATA: that an agreed record is bound to a lease."""
+    return _AGREED_LEASE + key
+
+
+def agreed_lease_range() -> tuple[bytes, bytes]:
+    """METADATA: all of these."""
+    return _AGREED_LEASE, _pack_u32(NODE) + b"\x07"

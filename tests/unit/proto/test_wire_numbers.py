@@ -120,16 +120,17 @@ def test_names_never_collide_with_a_client_in_the_same_process() -> None:
         assert file.DESCRIPTOR.name.startswith("weftdb/proto/v1/")
 
 
-def test_python_twins_are_as_the_compiler_writes_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["v1", "etcd"])
+def test_python_twins_are_as_the_compiler_writes_them(tmp_path: Path, folder: str) -> None:
     pytest.importorskip("grpc_tools", reason="grpcio-tools writes the twins")
     sources = sorted(
-        str(path.relative_to(ROOT)) for path in (ROOT / "weftdb/proto/v1").glob("*.proto")
+        str(path.relative_to(ROOT)) for path in (ROOT / "weftdb/proto" / folder).glob("*.proto")
     )
     command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", f"--python_out={tmp_path}"]
     done = subprocess.run(
         [*command, f"--pyi_out={tmp_path}", *sources], cwd=ROOT, check=False, timeout=60
     )
     assert done.returncode == 0
-    for written in sorted((tmp_path / "weftdb/proto/v1").iterdir()):
-        committed = ROOT / "proto/v1" / written.name
+    for written in sorted((tmp_path / "weftdb/proto" / folder).iterdir()):
+        committed = ROOT / "proto" / folder / written.name
         assert written.read_text() == committed.read_text(), f"{written.name}: run `make proto`"
