@@ -129,60 +129,25 @@ class NetworkModel:
         *,
         dead: Sequence[NodeName] = (),
         times_s: Sequence[float] = (1.0, 10.0),
+        may_crash: bool = False,
     ) -> Run:
-        """Feed the coordination until it is done. Time goes on only when nothing else happens, or
-        by choice; requests to `dead` nodes fail or are never heard of again."""
-        travelling: list[Send] = []
-        arriving: list[tuple[CallNumber, Reply | Failure]] = []
-        heard: list[tuple[CallNumber, Reply | Failure]] = []
-        answers: list[Any] = []
-        run = Run(None, 0, [])
-        times = list(times_s)
-        now_s = 0.0
-
-        def carry_out(effects: list[Effect[Any]]) -> None:
-            for effect in effects:
-                match effect:
-                    case Send():
-                        travelling.append(effect)
-                        run.requests += 1
-                    case KeepHint():
-                        run.hints.append(effect)
-                    case Answer(outcome):
-                        answers.append(outcome)
-            assert len(answers) <= 1, "answered twice"
-
-        carry_out(coordination.begin(now_s))
+        """Feed the coordination until it is done, or, if it `may_crash`, perhaps only until it has
+        answered. Time goes on only when nothing else happens, or by choice; requests to `dead`
+        nodes fail or are never heard of again."""
+        session = _Session(self, coordination, choose, dead, list(times_s))
+        session.carry_out(coordination.begin(0.0))
         for _ in range(STEPS_MAX):
-            if coordination.is_done:
+            is_crash = may_crash and bool(session.answers) and choose(4) == 0
+            if coordination.is_done or is_crash:
                 break
-            event = choose(20) if self.is_faulty else 2 + choose(18)
-            if event == 0 and heard:
-                call, news = heard[choose(len(heard))]
-                carry_out(_feed(coordination, call, news, now_s))
-            elif event == 1 and times:
-                now_s = times.pop(0)
-                carry_out(coordination.on_time(now_s))
-            elif travelling and (event % 2 or not arriving):
-                send = travelling.pop(choose(len(travelling)))
-                arrived = self._arrive(send, choose, is_dead=send.to in dead)
-                if arrived is not None:
-                    arriving.append((send.call, arrived))
-            elif arriving:
-                call, news = arriving.pop(choose(len(arriving)))
-                heard.append((call, news))
-                carry_out(_feed(coordination, call, news, now_s))
-            else:
-                assert times, "waits for nothing"
-                now_s = times.pop(0)
-                carry_out(coordination.on_time(now_s))
-        assert coordination.is_done, "no end"
-        assert len(answers) == 1, "no answer"
-        _expect_deaf(coordination, [*heard, *arriving], now_s)
-        run.outcome = answers[0]
-        return run
+            session.step()
+        assert len(session.answers) == 1, "no answer"
+        if not is_crash:
+            assert coordination.is_done, "no end"
+            _expect_deaf(coordination, [*session.heard, *session.arriving], session.now_s)
+        return Run(session.answers[0], session.requests, session.hints)
 
-    def _arrive(self, send: Send, choose: Choose, *, is_dead: bool) -> Reply | Failure | None:
+    def arrive(self, send: Send, choose: Choose, *, is_dead: bool) -> Reply | Failure | None:
         """What the request comes to: a reply, a failure, or silence."""
         if is_dead:
             return Failure("no route") if choose(2) else None
@@ -193,6 +158,64 @@ class NetworkModel:
         if fault == 1:
             return Failure("lost on the way back")
         return None if fault == 2 else reply
+
+
+@dataclass(slots=True)
+class _Session:
+    """One coordination on the network."""
+
+    network: NetworkModel
+    coordination: Coordination[Any]
+    choose: Choose
+    dead: Sequence[NodeName]
+    times_s: list[float]
+    now_s: float = 0.0
+    requests: int = 0
+    travelling: list[Send] = field(default_factory=list)
+    arriving: list[tuple[CallNumber, Reply | Failure]] = field(default_factory=list)
+    heard: list[tuple[CallNumber, Reply | Failure]] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+    hints: list[KeepHint] = field(default_factory=list)
+
+    def carry_out(self, effects: list[Effect[Any]]) -> None:
+        """Do what the coordination wants."""
+        for effect in effects:
+            match effect:
+                case Send():
+                    self.travelling.append(effect)
+                    self.requests += 1
+                case KeepHint():
+                    self.hints.append(effect)
+                case Answer(outcome):
+                    self.answers.append(outcome)
+        assert len(self.answers) <= 1, "answered twice"
+
+    def step(self) -> None:
+        """Let one thing happen."""
+        event = self.choose(20) if self.network.is_faulty else 2 + self.choose(18)
+        if event == 0 and self.heard:
+            self._hear(self.heard[self.choose(len(self.heard))])
+        elif event == 1 and self.times_s:
+            self._pass_time()
+        elif self.travelling and (event % 2 or not self.arriving):
+            send = self.travelling.pop(self.choose(len(self.travelling)))
+            arrived = self.network.arrive(send, self.choose, is_dead=send.to in self.dead)
+            if arrived is not None:
+                self.arriving.append((send.call, arrived))
+        elif self.arriving:
+            news = self.arriving.pop(self.choose(len(self.arriving)))
+            self.heard.append(news)
+            self._hear(news)
+        else:
+            self._pass_time()
+
+    def _hear(self, news: tuple[CallNumber, Reply | Failure]) -> None:
+        self.carry_out(_feed(self.coordination, *news, self.now_s))
+
+    def _pass_time(self) -> None:
+        assert self.times_s, "waits for nothing"
+        self.now_s = self.times_s.pop(0)
+        self.carry_out(self.coordination.on_time(self.now_s))
 
 
 def _expect_deaf(
