@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "bindings.h"
+#include "bytes_view.h"
 #include "reply.h"
 #include "stored_fields.h"
 
@@ -16,13 +17,6 @@ namespace nb = nanobind;
 
 namespace weft {
 namespace {
-
-std::string_view view_of(nb::handle bytes) {
-    char* data = nullptr;
-    Py_ssize_t size = 0;
-    if (PyBytes_AsStringAndSize(bytes.ptr(), &data, &size) != 0) throw nb::python_error();
-    return {data, static_cast<size_t>(size)};
-}
 
 std::string text_of(nb::handle bytes) {
     return std::string(view_of(bytes));

@@ -9,19 +9,13 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "bytes_view.h"
 #include "row_tally.h"
 
 namespace nb = nanobind;
 
 namespace weft {
 namespace {
-
-std::string_view view_of(nb::handle bytes) {
-    char* data = nullptr;
-    Py_ssize_t size = 0;
-    if (PyBytes_AsStringAndSize(bytes.ptr(), &data, &size) != 0) throw nb::python_error();
-    return {data, static_cast<size_t>(size)};
-}
 
 nb::bytes bytes_of(std::string_view bytes) {
     return nb::bytes(bytes.data(), bytes.size());
