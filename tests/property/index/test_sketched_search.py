@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from tests.sizes import sized
 from weftdb.core.config import IndexConfig
 from weftdb.core.schema import Compression, HnswSettings, Metric, Quantizer, VectorConfig
 from weftdb.core.types import UNNAMED
@@ -21,7 +22,7 @@ from weftdb.index.hnsw.graph import HnswIndex
 DOCS, DIMENSIONS = 9000, 64
 Floats = NDArray[np.float32]
 METRICS = [Metric.L2_SQUARED, Metric.COSINE, Metric.DOT]
-LINKED = HnswSettings(ef_construction=32)
+LINKED = HnswSettings(ef_construction=sized(32, sanitized=16))
 
 
 def rows_of(count: int, seed: int) -> Floats:
@@ -131,7 +132,7 @@ def test_recall_over_many_queries(made: Made) -> None:
     index.configure(HnswSettings(ef=512))
     random = np.random.default_rng(5)
     hits = wanted = 0
-    for _ in range(100):
+    for _ in range(sized(100, sanitized=20)):
         query = rows[random.choice(live)] + random.normal(size=DIMENSIONS).astype(np.float32) * 0.3
         allowed = random.permutation(live)[:2000]
         true = true_distances(metric, rows, query)

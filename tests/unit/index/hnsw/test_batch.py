@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest
-from weftdb.core.schema import Metric, VectorConfig
+from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import UNNAMED
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import NO_DOC
@@ -23,7 +24,9 @@ ROWS = np.random.default_rng(5).normal(size=(3000, 12)).astype(np.float32)
 
 
 def filled(count: int = 3000) -> HnswIndex:
-    index = HnswIndex(VectorConfig(UNNAMED, metric=Metric.L2_SQUARED), IndexConfig())
+    hnsw = HnswSettings(ef_construction=EF_CONSTRUCTION)
+    config = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=hnsw)
+    index = HnswIndex(config, IndexConfig())
     index.add(np.arange(count, dtype=np.uint32), ROWS[:count])
     assert index.wait_indexed(60)
     return index

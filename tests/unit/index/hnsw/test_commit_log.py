@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import CorruptData
-from weftdb.core.schema import Metric, VectorConfig
+from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, DocIds
 from weftdb.index.allow_list import AllowList
 
@@ -20,7 +21,8 @@ _native = pytest.importorskip("weftdb.index.kernels._native", reason="extension 
 
 from weftdb.index.hnsw.graph import HnswIndex  # noqa: E402
 
-CONFIG = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED)
+HNSW = HnswSettings(ef_construction=EF_CONSTRUCTION)
+CONFIG = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=HNSW)
 ROWS = np.random.default_rng(3).normal(size=(6000, 8)).astype(np.float32)
 HEADER_BYTES = 40
 FIRST = 4000

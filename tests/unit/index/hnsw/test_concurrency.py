@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION, recall_floor, sized
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import Closed
 from weftdb.core.schema import HnswSettings, Metric, VectorConfig
@@ -22,6 +23,7 @@ pytest.importorskip("weftdb.index.kernels._native", reason="extension is not bui
 from weftdb.index.hnsw.graph import HnswIndex
 
 DIMENSIONS = 12
+COUNT = sized(20_000, sanitized=8_000)
 
 
 def ids(start: int, stop: int) -> DocIds:
@@ -29,7 +31,8 @@ def ids(start: int, stop: int) -> DocIds:
 
 
 def make(**settings: int) -> HnswIndex:
-    config = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=HnswSettings(**settings))
+    hnsw = HnswSettings(**{"ef_construction": EF_CONSTRUCTION, **settings})
+    config = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=hnsw)
     return HnswIndex(config, IndexConfig(threads=2))
 
 
@@ -93,10 +96,10 @@ def test_every_added_vector_is_found_at_once() -> None:
 def test_deletes_and_compactions_beside_searches() -> None:
     index = make(flat_search_cutoff=0)
     random = np.random.default_rng(3)
-    rows = random.normal(size=(20_000, DIMENSIONS)).astype(np.float32)
+    rows = random.normal(size=(COUNT, DIMENSIONS)).astype(np.float32)
     kept = 500
     index.add(ids(0, kept), rows[:kept])
-    allow = AllowList(BitMap(range(0, 20_000, 2)))
+    allow = AllowList(BitMap(range(0, COUNT, 2)))
     allow.words()
     crew = Crew()
     lowest = [kept]
@@ -117,7 +120,7 @@ def test_deletes_and_compactions_beside_searches() -> None:
     crew.start(search)
     crew.start(search)
     window = 2000
-    for first in range(kept, 20_000, 100):
+    for first in range(kept, COUNT, 100):
         index.add(ids(first, first + 100), rows[first : first + 100])
         if first - window > kept:
             index.delete(ids(first - window - 100, first - window))
@@ -125,7 +128,7 @@ def test_deletes_and_compactions_beside_searches() -> None:
     assert index.wait_indexed(60)
     crew.join()
     # A graph may miss a node now and then, a lost region would show up here.
-    assert missed[0] <= 0.01 * searches[0]
+    assert missed[0] <= (1 - recall_floor(0.99)) * searches[0]
     # A seventh, or a thousand in a small index.
     assert index.deleted < 1500
     assert index.native.compactions >= 1

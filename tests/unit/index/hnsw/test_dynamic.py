@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION, sized
 from weftdb.core.config import IndexConfig
 from weftdb.core.schema import HnswSettings, IndexKind, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, DocIds, Rows
@@ -22,6 +23,7 @@ pytest.importorskip("weftdb.index.kernels._native", reason="extension is not bui
 from weftdb.index.hnsw.dynamic import DynamicIndex
 
 DIMENSIONS = 16
+COUNT = sized(20_000, sanitized=6_000)
 
 
 def make(threshold: int = 2_000) -> DynamicIndex:
@@ -29,7 +31,7 @@ def make(threshold: int = 2_000) -> DynamicIndex:
         UNNAMED,
         index=IndexKind.DYNAMIC,
         metric=Metric.L2_SQUARED,
-        hnsw=HnswSettings(flat_search_cutoff=0),
+        hnsw=HnswSettings(flat_search_cutoff=0, ef_construction=EF_CONSTRUCTION),
         dynamic_threshold=threshold,
     )
     index = make_index(config, IndexConfig(kernels="native"))
@@ -87,7 +89,7 @@ def test_exact_while_it_is_flat() -> None:
 def test_no_query_misses_a_doc_during_the_switch() -> None:
     """Each query asks for a vector that is in the index; its own doc must come first, alone and
     under a filter, before, during and after the switch."""
-    index, vectors = make(), rows(20_000)
+    index, vectors = make(), rows(COUNT)
     index.add(ids(0, 2_000), vectors[:2_000])
     stop, wrong, asked = threading.Event(), [], [0, 0]
 
@@ -107,7 +109,7 @@ def test_no_query_misses_a_doc_during_the_switch() -> None:
 
     thread = threading.Thread(target=ask)
     thread.start()
-    for start in range(2_000, 20_000, 1_000):
+    for start in range(2_000, COUNT, 1_000):
         index.add(ids(start, start + 1_000), vectors[start : start + 1_000])
     assert index.wait_indexed(120)
     stop.set()

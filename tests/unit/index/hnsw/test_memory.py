@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,69 +10,25 @@ import numpy as np
 import pytest
 
 import weftdb
+from tests.sizes import sized
+from tests.unit.index.measured_index import measurable, measure
 from weftdb.core.config import IndexConfig
 from weftdb.core.memory_estimate import code_bytes
 from weftdb.core.schema import Compression, HnswSettings, Metric, Quantizer, VectorConfig
 from weftdb.core.types import UNNAMED
 
 pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
-if not Path("/proc/self/statm").exists():
-    pytest.skip("needs /proc", allow_module_level=True)
 
 from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.kernels import _native
 
-MEASURE = """
-import json, os, sys
-from pathlib import Path
-import numpy as np
-from weftdb.core.config import IndexConfig
-from weftdb.core.definition.json_fields import Fields
-from weftdb.core.definition.vector_index import IndexDefaults, parse_index, parse_index_kind
-from weftdb.core.schema import VectorConfig
-from weftdb.core.types import UNNAMED
-from weftdb.index.factory import make_index
-
-count, dim, settings, kind = json.loads(sys.argv[1])
-defaults = IndexDefaults()
-kind = parse_index_kind(kind, defaults, async_indexing=True)
-parsed, _ = parse_index(Fields(settings, ""), kind, defaults)
-config = VectorConfig(
-    UNNAMED, kind, parsed.metric, parsed.hnsw,
-    quantizer=parsed.quantizer, flat_quantizer=parsed.flat_quantizer,
-    dynamic_threshold=parsed.threshold,
-)
-random = np.random.default_rng(7)
-
-def fill(count):
-    index = make_index(config, IndexConfig(threads=2))
-    if parsed.quantizer or parsed.flat_quantizer:
-        index.keep_rows_in(Path(sys.argv[2]))
-    for start in range(0, count, 1000):
-        rows = random.random((1000, dim), dtype=np.float32)
-        index.add(np.arange(start, start + 1000, dtype=np.uint32), rows)
-    assert index.wait_indexed(120.0)
-    return index
-
-def resident():
-    with open("/proc/self/statm") as file:
-        resident, mapped = map(int, file.read().split()[1:3])
-    return (resident - mapped) * os.sysconf("SC_PAGESIZE")
-
-fill(3000).close()  # Threads, scratch memory and libraries are there from here on.
-before = resident()
-index = fill(count)
-print(json.dumps([resident() - before, index.memory_bytes()]))
-"""
-
+COMPACTED = sized(60_000, sanitized=20_000)
 PQ = {"trainingLimit": 10_000, "centroids": 64}
 SETTINGS = {"efConstruction": 16, "distance": "l2-squared"}
 
 
-@pytest.mark.skipif(
-    bool(_native.SANITIZER), reason="a sanitizer keeps memory of its own: nothing to compare"
-)
+@measurable
 @pytest.mark.parametrize(
     ("count", "dim", "settings", "kind"),
     [
@@ -98,13 +51,10 @@ SETTINGS = {"efConstruction": 16, "distance": "l2-squared"}
 def test_estimate_is_near_the_measured(
     count: int, dim: int, settings: dict[str, Any], kind: str, tmp_path: Path
 ) -> None:
-    case = json.dumps([count, dim, settings, kind])
-    command = [sys.executable, "-c", MEASURE, case, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True)
-    measured, reported = json.loads(done.stdout)
+    found = measure(tmp_path, count, dim, settings, kind=kind)
     estimate = weftdb.estimate_memory(count, dim, settings, kind=kind).total
-    assert estimate == pytest.approx(measured, rel=0.2)
-    assert reported == pytest.approx(measured, rel=0.2)
+    assert estimate == pytest.approx(found.grown, rel=0.2)
+    assert found.reported == pytest.approx(found.grown, rel=0.2)
 
 
 @pytest.mark.parametrize("dim", [8, 24, 100, 125, 128, 130, 7])
@@ -133,7 +83,7 @@ def test_a_compaction_tells_what_it_takes() -> None:
         UNNAMED, metric=Metric.L2_SQUARED, hnsw=HnswSettings(max_connections=8, ef_construction=16)
     )
     index = HnswIndex(config, IndexConfig(threads=2))
-    rows = np.random.default_rng(3).random((60_000, 64), dtype=np.float32)
+    rows = np.random.default_rng(3).random((COMPACTED, 64), dtype=np.float32)
     index.add(np.arange(len(rows), dtype=np.uint32), rows)
     assert index.wait_indexed(120)
     assert index.compaction_bytes == (0, 0)

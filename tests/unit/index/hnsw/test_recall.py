@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.sizes import measures
 from weftdb.core.config import IndexConfig
 from weftdb.core.schema import Metric, VectorConfig
 from weftdb.core.types import UNNAMED, Rows
@@ -16,6 +17,8 @@ from weftdb.index.flat import FlatIndex
 from weftdb.index.kernels import load_kernels
 
 pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
+
+pytestmark = measures
 
 
 def _floats(path: Path) -> Rows:

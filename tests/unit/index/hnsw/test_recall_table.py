@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
+from tests.sizes import measures, sized
 from weftdb.core.config import IndexConfig
 from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, Rows
@@ -118,7 +119,7 @@ def clustered(count: int, dim: int, seed: int) -> Rows:
 
 
 def make(**given: float) -> HnswIndex:
-    hnsw = HnswSettings(ef_construction=40, max_connections=8, **given)  # type: ignore[arg-type]
+    hnsw = HnswSettings(ef_construction=sized(40, sanitized=16), max_connections=8, **given)  # type: ignore[arg-type]
     config = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=hnsw)
     return HnswIndex(config, IndexConfig(threads=2))
 
@@ -143,6 +144,7 @@ def recall_of(index: HnswIndex, rows: Rows, queries: Rows) -> float:
     return found / (10 * len(queries))
 
 
+@measures
 @pytest.mark.parametrize("target", [0.80, 0.95])
 def test_the_recall_asked_for_is_reached(target: float) -> None:
     rows = clustered(12_000, 24, seed=1)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest, WeftError
-from weftdb.core.schema import Metric, VectorConfig
+from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import UNNAMED
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import Neighbours
@@ -25,7 +26,9 @@ ROWS = np.random.default_rng(4).normal(size=(3000, 8)).astype(np.float32)
 
 
 def filled() -> HnswIndex:
-    index = HnswIndex(VectorConfig(UNNAMED, metric=Metric.L2_SQUARED), IndexConfig())
+    hnsw = HnswSettings(ef_construction=EF_CONSTRUCTION)
+    config = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=hnsw)
+    index = HnswIndex(config, IndexConfig())
     index.add(np.arange(3000, dtype=np.uint32), ROWS)
     assert index.wait_indexed(60)
     return index

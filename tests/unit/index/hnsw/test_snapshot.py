@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import CorruptData
 from weftdb.core.schema import HnswSettings, IndexKind, Metric, VectorConfig
@@ -22,7 +23,8 @@ from weftdb.index.ports import VectorIndex
 _native = pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
 
 NATIVE = IndexConfig(kernels="native")
-CONFIG = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED)
+HNSW = HnswSettings(ef_construction=EF_CONSTRUCTION)
+CONFIG = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=HNSW)
 ROWS = np.random.default_rng(3).normal(size=(3000, 9)).astype(np.float32)
 HEADER_BYTES = 80
 BLOCK_BYTES = 1 << 22
