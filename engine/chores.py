@@ -10,6 +10,7 @@ from weftdb.core.env import Env
 from weftdb.core.errors import WeftError
 from weftdb.core.schema import IndexKind
 from weftdb.core.types import VectorName
+from weftdb.engine.admission import Admission
 from weftdb.engine.compaction import CompactionChore
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.recovery import snapshot_path
@@ -166,13 +167,15 @@ class TuningChore:
         """Forget it: what was measured is measured again in seconds."""
 
 
-def shard_chores(shard: Shard, env: Env, known: Sequence[Chore] = ()) -> Sequence[Chore]:
+def shard_chores(
+    shard: Shard, env: Env, admission: Admission, known: Sequence[Chore] = ()
+) -> Sequence[Chore]:
     """Everything that is repeated for a shard. Of `known` those that still apply go on."""
     chores: list[Chore] = [SegmentChore(shard), BuildChore(shard), TuningChore(shard, env)]
     for vector in shard.schema.vectors:
         chores.append(LinkChore(shard, vector.name, env))
         chores.append(SnapshotChore(shard, vector.name, env))
-        chores.append(CompactionChore(shard, vector.name, env))
+        chores.append(CompactionChore(shard, vector.name, env, admission))
         if vector.index is IndexKind.DYNAMIC:
             chores.append(UpgradeChore(shard, vector.name))
     by_name = {chore.name: chore for chore in known}

@@ -16,6 +16,7 @@ from pathlib import Path
 from weftdb.core.config import ResourcesConfig
 from weftdb.core.env import Clock
 from weftdb.core.errors import DiskFull
+from weftdb.core.limits import MiB
 from weftdb.core.machine import DiskUse, read_disk_use
 
 log = logging.getLogger("weftdb.disk")
@@ -64,6 +65,21 @@ class DiskGuard:
         return (
             f"store is read-only due to: disk usage too high, {self._used:.1f} % used, "
             f"limit {limit} %"
+        )
+
+    def shortage(self, wanted_bytes: int) -> str:
+        """Why `wanted_bytes` more would be too much for the disk, or the empty text."""
+        try:
+            now = self._look(self._path)
+        except OSError:
+            return ""  # The write itself will tell.
+        then = DiskUse(now.used_bytes + wanted_bytes, now.free_bytes - wanted_bytes)
+        limit = self._config.disk_readonly_percentage or 100
+        if then.free_bytes >= 0 and then.percentage <= limit:
+            return ""
+        return (
+            f"it needs {wanted_bytes / MiB:,.1f} MiB of the disk, {now.free_bytes / MiB:,.1f} MiB "
+            f"are free and {limit} % may be used"
         )
 
     def check(self) -> None:

@@ -99,6 +99,23 @@ class MemoryAccountant:
                 self._running_bytes -= wanted_bytes
                 self._ended_bytes += wanted_bytes
 
+    def claim(self, wanted_bytes: int) -> str:
+        """Take `wanted_bytes` for background work, until the process is looked at again and the
+        work counts by itself. Returns what is missing, or the empty text."""
+        if not self.budget_bytes:
+            return ""
+        with self._lock:
+            in_use, budget = self._in_use(), self.budget_bytes
+            if in_use + wanted_bytes > budget and self._could_give_back():
+                in_use = self._in_use()
+            if in_use + wanted_bytes > budget:
+                return (
+                    f"it needs {_mib(wanted_bytes)} of memory, {_mib(in_use)} of the budget of "
+                    f"{_mib(budget)} are in use"
+                )
+            self._ended_bytes += wanted_bytes
+            return ""
+
     def _admit(self, wanted_bytes: int) -> None:
         in_use, budget = self._in_use(), self.budget_bytes
         if in_use + wanted_bytes > budget and self._could_give_back():

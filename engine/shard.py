@@ -12,7 +12,6 @@ the end of the publication, and by the second try of a read, so that nothing mov
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from time import sleep
@@ -24,21 +23,20 @@ from pyroaring import BitMap
 from weftdb.core.config import Config
 from weftdb.core.definition.vector_index import check_length
 from weftdb.core.errors import ObjectNotFound
-from weftdb.core.limits import ID_CACHE_BYTES_MAX
+from weftdb.core.limits import ID_CACHE_BYTES_MAX, MiB
 from weftdb.core.memory_estimate import link_bytes, row_bytes
-from weftdb.core.objects import Digest, Object
+from weftdb.core.objects import Object
 from weftdb.core.query import Filter
 from weftdb.core.schema import Collection, VectorConfig
 from weftdb.core.types import DocId, ObjectId, ShardId, VectorName, format_object_id
 from weftdb.engine.change import Change
-from weftdb.engine.state_ledger import open_ledger
 from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.text_side import TextSide
 from weftdb.index.allow_list import AllowList
 from weftdb.index.building import BuildingIndex
 from weftdb.index.factory import make_index, make_scan
 from weftdb.index.inverted.inverted_index import TermCache
-from weftdb.index.ports import Quantizable, Upgradable, VectorIndex
+from weftdb.index.ports import Compactable, Quantizable, Upgradable, VectorIndex
 from weftdb.index.skipped import SkippedIndex
 from weftdb.storage.doc_ids import DocIdTable
 from weftdb.storage.id_cache import IdCache
@@ -47,6 +45,9 @@ from weftdb.storage.object_codec import decode_object
 from weftdb.storage.objects import ObjectStore
 from weftdb.storage.row_cache import RowCache, ShardRows
 
+OWN_COMPACTION_BYTES_MAX = 32 * MiB
+"""An index gives deleted slots back by itself where that takes no more memory for a while; above,
+engine/compaction.py asks for room first."""
 _SETTLE_S = 0.0005
 """Between two looks whether a commit under way is over; it takes about a millisecond."""
 
@@ -87,10 +88,6 @@ class Shard:
         self.vectors: dict[VectorName, VectorIndex] = {
             vector.name: self._make_index(vector) for vector in schema.vectors
         }
-        self.ledger = open_ledger(store, shard_id, schema, self.docs.next_doc_id)
-        """Where the collection is replicated."""
-        self.last_ticket: Ticket | None = None
-        """Of the newest commit since the shard was opened."""
 
     @property
     def live(self) -> BitMap:
@@ -125,13 +122,6 @@ class Shard:
                 return None
             found = decode_object(stored)
             return self._with_vectors(found) if with_vectors else found
-
-    def digests(self, ids: Sequence[ObjectId]) -> list[Digest | None]:
-        """What is held of each id, deletions included where the collection is replicated. Raises
-        Overloaded."""
-        if self.ledger is not None:
-            return self.ledger.digests(ids)
-        return [None if one is None else Digest(one) for one in self.objects.versions_of(ids)]
 
     def vector_of(self, object_id: ObjectId, name: VectorName) -> NDArray[np.float32] | None:
         """The stored vector of an object. Raises ObjectNotFound."""
@@ -179,7 +169,7 @@ class Shard:
             self._rows.begin_change()
             self._commits_begun += 1
             try:
-                ticket = self.last_ticket = self.store.write(change.batch)
+                ticket = self.store.write(change.batch)
                 self._publish(change)
             finally:
                 self._commits_ended += 1
@@ -198,8 +188,6 @@ class Shard:
             for index in self.vectors.values():
                 index.delete(gone)
         self.text.docs_changed()
-        if change.states is not None and self.ledger is not None:
-            self.ledger.publish(change.states)
 
     def settle(self) -> None:
         """Return when every change that the store shows by now is in the indexes, too."""
@@ -217,9 +205,6 @@ class Shard:
             self.vectors = {vector.name: self._changed(vector) for vector in schema.vectors}
             self.schema = schema
             self.text.reconfigure(schema)
-            self.ledger = open_ledger(
-                self.store, self.shard_id, schema, self.docs.next_doc_id, self.ledger
-            )
         for name, index in before.items():
             if isinstance(self.vectors[name], SkippedIndex):
                 index.close()
@@ -251,6 +236,8 @@ class Shard:
         index = make_index(vector, self.config.index, owner=_owner(self.name, vector.name))
         if isinstance(index, Quantizable) and self.config.index.originals == "disk":
             index.keep_rows_in(self.directory)
+        if isinstance(index, Compactable):
+            index.leave_large_compactions(OWN_COMPACTION_BYTES_MAX)
         return index
 
     def _begin_build(self, vector: VectorConfig, before: SkippedIndex) -> VectorIndex:

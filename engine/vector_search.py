@@ -16,7 +16,7 @@ from weftdb.engine.near import distance_limit
 from weftdb.engine.ranked import Ranked
 from weftdb.engine.steps import Steps, VectorCall
 from weftdb.index.allow_list import AllowList
-from weftdb.index.ports import Neighbours, Tunable, VectorIndex
+from weftdb.index.ports import Neighbours, RecallBound, Tunable, VectorIndex
 from weftdb.index.targets import combine_distances
 
 
@@ -68,6 +68,8 @@ def _call(
         wanted, ef = ef.recall, None
         if isinstance(index, Tunable):
             ef = index.ef_reaching(wanted, target.vector, k, allow)
+        elif isinstance(index, RecallBound):
+            index = index.reaching(wanted)
     return VectorCall(index, target.vector, k, allow, ef, distance_max)
 
 

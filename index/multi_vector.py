@@ -14,9 +14,9 @@ walks become wider until then. An `ef` that is set is the beam, whatever the for
 
 from __future__ import annotations
 
-import errno
 import logging
-import time
+from copy import copy
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
@@ -24,15 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.config import IndexConfig
-from weftdb.core.errors import (
-    Closed,
-    CorruptData,
-    DimensionMismatch,
-    DiskFull,
-    Fault,
-    InvalidRequest,
-    WeftError,
-)
+from weftdb.core.errors import DimensionMismatch, InvalidRequest
 from weftdb.core.memory_estimate import CANDIDATE_DOCS_MIN, ENCODING_QUANTIZER
 from weftdb.core.schema import HnswSettings, IndexKind, VectorConfig
 from weftdb.core.types import DocIds, Row, Rows
@@ -40,18 +32,13 @@ from weftdb.index.allow_list import AllowList
 from weftdb.index.hnsw.graph import bounds_of
 from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.kernels import _native
+from weftdb.index.native_index import EF_CONSTRUCTION_MIN, LINKS_MIN, NativeIndex, translated
 from weftdb.index.ports import Neighbours
 
 log = logging.getLogger("weftdb.index")
 
-LINKS_MIN = 4
-EF_CONSTRUCTION_MIN = 4
-
 RECALL = 0.98
 """What a search goes on for where the definition has no `targetRecall`."""
-
-_INTERRUPTIBLE_S = 0.25
-"""Longest stay in native code while waiting, so that Ctrl-C is heard."""
 
 
 class Route(Enum):
@@ -62,7 +49,7 @@ class Route(Enum):
     CANDIDATES = "candidates"
 
 
-class MultiVectorIndex:
+class MultiVectorIndex(NativeIndex[_native.MultiVectorIndex]):
     """One multi-vector space of one shard, in native memory."""
 
     def __init__(
@@ -86,7 +73,7 @@ class MultiVectorIndex:
             muvera = config.muvera
             encoding = (muvera.ksim, muvera.dprojections, muvera.repetitions)
         try:
-            self._native = _native.MultiVectorIndex(
+            native = _native.MultiVectorIndex(
                 config.metric.value,
                 max(config.hnsw.max_connections, LINKS_MIN),
                 max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
@@ -96,27 +83,19 @@ class MultiVectorIndex:
             )
         except ValueError as error:
             raise InvalidRequest(str(error)) from error
+        super().__init__(native)
         self.quantize(config)
 
-    @property
-    def dimensions(self) -> int | None:
-        """Length of the rows; None while there are none."""
-        return self._native.dimensions or None
-
-    @property
-    def count(self) -> int:
-        """Live docs."""
-        return self._native.count
+    def reaching(self, recall: float) -> MultiVectorIndex:
+        """The same index, for searches that go on for this recall whatever the settings say."""
+        view = copy(self)
+        view._settings = replace(self._settings, ef=-1, target_recall=recall)
+        return view
 
     @property
     def row_count(self) -> int:
         """Rows of the live docs."""
         return self._native.row_count
-
-    @property
-    def pending(self) -> int:
-        """Docs that wait to be linked; without MUVERA by the share of rows that wait."""
-        return self._native.pending
 
     def configure(self, settings: HnswSettings) -> None:
         """Take over what may change while the index lives: ef, its bounds, flat_search_cutoff."""
@@ -137,7 +116,7 @@ class MultiVectorIndex:
             log.warning("the quantizer of a multi-vector is left out: %s", error)
             self._native.set_codes(code_settings(base) if base else None)
         except RuntimeError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     def keep_rows_in(self, directory: Path) -> None:
         """Let what candidates are walked over leave memory, for a nameless file there, while codes
@@ -172,15 +151,6 @@ class MultiVectorIndex:
         """Codes that were made since the last save because the quantizer or the graph changed."""
         return self._native.unsaved_codes
 
-    @property
-    def link_fault(self) -> str:
-        """Why linking rests; empty where it does not. Searches measure every doc meanwhile."""
-        return self._native.link_fault
-
-    def retry_links(self) -> None:
-        """Let linking go on after a fault."""
-        self._native.retry_links()
-
     def add(self, doc_ids: DocIds, rows: Rows) -> None:
         """Make matrices searchable; `doc_ids` has one id a row: ascending, all new.
 
@@ -195,14 +165,7 @@ class MultiVectorIndex:
                 f"Existing nodes have vectors with length {self.dimensions}"
             ) from None
         except (ValueError, RuntimeError) as error:
-            raise _translated(error) from error
-
-    def delete(self, doc_ids: DocIds) -> None:
-        """Forget `doc_ids`; unknown ones are ignored."""
-        try:
-            self._native.erase(doc_ids)
-        except RuntimeError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     def search(
         self,
@@ -232,7 +195,7 @@ class MultiVectorIndex:
                 route.value,
             )
         except (ValueError, RuntimeError) as error:
-            raise self._search_error(error, query) from error
+            raise self._search_error(error, query.shape[-1]) from error
         return Neighbours(doc_ids, distances, explanation)
 
     def distances(self, query: Rows, doc_ids: DocIds) -> NDArray[np.float32]:
@@ -240,108 +203,26 @@ class MultiVectorIndex:
         try:
             return self._native.distances(_matrix(query), doc_ids)
         except (ValueError, RuntimeError) as error:
-            raise self._search_error(error, query) from error
-
-    def wait_indexed(self, timeout_s: float) -> bool:
-        """Wait until nothing is pending; False when the time is up. Raises Fault where linking
-        rests after it failed."""
-        until = time.monotonic() + timeout_s
-        while True:
-            left = until - time.monotonic()
-            try:
-                if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
-                    return True
-            except RuntimeError as error:
-                raise Fault(str(error)) from error
-            if left <= 0:
-                return False
+            raise self._search_error(error, query.shape[-1]) from error
 
     def save(self, path: Path) -> None:
         """Bring the files at `path` up to date: matrices, and beside them the graph of candidates.
 
         All of it is derived data. Raises DiskFull, OSError.
         """
-        try:
-            kept = self._native.save(str(path))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"no room for {path}: {error.strerror}") from error
-            raise
-        except RuntimeError as error:
-            raise _translated(error) from error
+        kept = self._save(path)
         for old in path.parent.glob(f"{path.name}.*"):
             if not kept or not str(old).startswith(kept):
                 old.unlink(missing_ok=True)  # A graph whose numbering of rows has been given up.
 
-    def load(self, path: Path, live: AllowList) -> DocIds:
-        """Take over saved matrices and their graph, without the docs that are not `live` any more.
-
-        Returns the live docs that the files lack, ascending. Where the graph is damaged or missing
-        it is linked again (`log_fault` tells). Requires: nothing was added. Raises CorruptData for
-        a file that is damaged as a whole or was written for other settings, OSError.
-        """
-        try:
-            return self._native.load(str(path), live.words())
-        except _native.SnapshotError as error:
-            raise CorruptData(f"{path}: {error}") from error
-        except RuntimeError as error:
-            raise _translated(error) from error
-
-    @property
-    def deleted(self) -> int:
-        """Slots of deleted entries that the graph of the candidates still holds."""
-        return self._native.deleted
-
-    @property
-    def compactions(self) -> int:
-        """How often those were given back."""
-        return self._native.compactions
-
-    @property
-    def docs_end(self) -> int:
-        """One more than the largest doc id that the files it was loaded from know; 0 without."""
-        return self._native.docs_end
-
-    @property
-    def log_bytes(self) -> int:
-        """Length of the commit log of that graph."""
-        return self._native.log_bytes
-
     @property
     def log_fault(self) -> str:
-        """What of the files was not used when they were loaded, and why; empty where all was."""
+        """What of the files was not used when they were loaded, and why; empty where all was. A
+        graph of candidates that is damaged or missing is linked again."""
         return self._native.load_fault
-
-    def compact(self, share: float) -> None:
-        """Begin to give deleted slots back if they are more than this share of all."""
-        try:
-            self._native.compact(share)
-        except RuntimeError as error:
-            raise _translated(error) from error
-
-    def memory_bytes(self) -> int:
-        """Resident bytes of rows, graph and bookkeeping."""
-        return self._native.memory_bytes
-
-    def close(self) -> None:
-        """Stop background work and give the memory back."""
-        self._native.close()
-
-    def _search_error(self, error: Exception, query: Rows) -> WeftError:
-        if isinstance(error, _native.DimensionError):
-            given = query.shape[-1]
-            return DimensionMismatch(f"vector lengths don't match: {self.dimensions} vs {given}")
-        return _translated(error)
 
 
 def _matrix(query: Row | Rows) -> Rows:
     if query.ndim != 2:
         raise InvalidRequest("a multi-vector is searched with a matrix, one row a token")
     return np.ascontiguousarray(query, dtype=np.float32)
-
-
-def _translated(error: Exception) -> WeftError:
-    if isinstance(error, _native.ClosedError):
-        return Closed(str(error))
-    assert isinstance(error, ValueError), f"a native error without a meaning: {error!r}"
-    return InvalidRequest(str(error))

@@ -1,7 +1,8 @@
 """What the index layer offers and what it needs, as Protocols.
 
 Offered to the engine: `VectorIndex`, `Compactable`, `Copied`, `Linked`, `Restorable`, `BatchIndex`,
-`Upgradable`, `Quantizable`, `Tunable`, and `FieldReader` (read side of the inverted index).
+`Upgradable`, `Quantizable`, `Tunable`, `RecallBound`, and `FieldReader` (read side of the inverted
+index).
 Needed from outside: `VectorSource`, `SegmentStore`, `IdLookup`; storage satisfies them without
 importing this.
 """
@@ -186,6 +187,16 @@ class Compactable(Protocol):
         """Begin to give deleted slots back if they are more than this share of all."""
         ...
 
+    def compaction_room(self, share: float) -> tuple[int, int]:
+        """Bytes of memory and of the disk that `compact` would take for a while; zeros where it
+        would not begin."""
+        ...
+
+    def leave_large_compactions(self, memory_bytes: int) -> None:
+        """Begin by itself only what takes no more memory than this, and nothing of the disk; the
+        rest is left to `compact`."""
+        ...
+
 
 @runtime_checkable
 class Copied(Protocol):
@@ -325,6 +336,15 @@ class Tunable(Protocol):
 
     def recall(self, k: int, target: float | None = None) -> RecallReport | None:
         """Where it stands; None where neither `target` nor the settings ask for a recall."""
+        ...
+
+
+@runtime_checkable
+class RecallBound(Protocol):
+    """An index whose searches go on until they expect a recall (index/multi_vector.py)."""
+
+    def reaching(self, recall: float) -> VectorIndex:
+        """The same index, for searches that go on for this recall."""
         ...
 
 

@@ -236,7 +236,6 @@ def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
         local.graph_upkeep,
         len(queues.faults()),
         local.quantizers,
-        local.tombstones,
     )
 
 

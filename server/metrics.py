@@ -46,7 +46,6 @@ class CollectionFigures:
     graphs: GraphUpkeep = field(default_factory=GraphUpkeep)
     link_faults: int = 0
     quantizers: Mapping[VectorName, QuantizerReport] = field(default_factory=dict)
-    tombstones: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +174,7 @@ def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
         "Vector indexes whose linking rests because it failed; it is tried again.",
         labels=("collection",),
     )
-    tombstones = GaugeMetricFamily(
-        "weftdb_tombstones",
-        "Deletions that are remembered for other replicas.",
-        labels=("collection",),
-    )
     for collection in collections:
-        tombstones.add_metric((collection.name,), collection.tombstones)
         faults.add_metric((collection.name,), collection.link_faults)
         oldest.add_metric((collection.name,), collection.pending_oldest_s)
         slowed.add_metric((collection.name,), collection.slowed_s)
@@ -192,7 +185,6 @@ def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
     yield oldest
     yield slowed
     yield faults
-    yield tombstones
 
 
 def _graphs(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
@@ -211,11 +203,17 @@ def _graphs(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
         "Length of the commit logs beside the snapshots.",
         labels=("collection",),
     )
+    waiting = GaugeMetricFamily(
+        "weftdb_graph_compactions_waiting",
+        "Graphs that keep the slots of deleted vectors because there is no room to repair them.",
+        labels=("collection",),
+    )
     for collection in collections:
+        waiting.add_metric((collection.name,), collection.graphs.waiting)
         deleted.add_metric((collection.name,), collection.graphs.deleted)
         compactions.add_metric((collection.name,), collection.graphs.compactions)
         logs.add_metric((collection.name,), collection.graphs.log_bytes)
-    yield from (deleted, compactions, logs)
+    yield from (deleted, compactions, logs, waiting)
 
 
 def _recalls(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:

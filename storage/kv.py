@@ -28,7 +28,6 @@ class Family(Enum):
     SEARCHABLE = "searchable"
     LENGTHS = "lengths"
     METADATA = "metadata"
-    STATES = "states"
 
 
 class WriteBatch:

@@ -9,47 +9,34 @@ half of it. (Other libraries call that half `M`: their M 16 is our 32, the defau
 
 from __future__ import annotations
 
-import errno
 import logging
-import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.config import IndexConfig
-from weftdb.core.errors import (
-    Closed,
-    CorruptData,
-    DimensionMismatch,
-    DiskFull,
-    Fault,
-    InvalidRequest,
-    WeftError,
-)
+from weftdb.core.errors import DimensionMismatch
 from weftdb.core.schema import HnswSettings, IndexKind, Quantizer, VectorConfig
 from weftdb.core.types import DocId, DocIds, Row, Rows
 from weftdb.index.allow_list import AllowList
 from weftdb.index.hnsw.quantizer import code_settings
 from weftdb.index.hnsw.recall_tuner import RecallTuner
 from weftdb.index.kernels import _native
+from weftdb.index.native_index import EF_CONSTRUCTION_MIN, LINKS_MIN, NativeIndex, translated
 from weftdb.index.ports import Neighbours, NeighbourTable, RecallReport
 
 log = logging.getLogger("weftdb.index")
 
-LINKS_MIN = 4
 LINKS_MAX = 4096
-EF_CONSTRUCTION_MIN = 4
 
 LINK_MIN = 1024
 """An index of fewer vectors is scanned; it has no links and does not pay for any."""
 NEVER_LINKED = 2**32 - 1
 """As `link_min`: every search is a scan."""
-_INTERRUPTIBLE_S = 0.25
-"""Longest stay in native code while waiting, so that Ctrl-C is heard."""
 
 
-class HnswIndex:
+class HnswIndex(NativeIndex[_native.VectorIndex]):
     """One vector space of one shard, in native memory. See `VectorIndex` for the contract."""
 
     def __init__(
@@ -71,13 +58,15 @@ class HnswIndex:
         self._bounds = bounds_of(config.hnsw)
         self._metric = config.metric
         _native.set_link_threads(index.threads)
-        self._native = _native.make_vector_index(
-            config.metric.value,
-            min(max(config.hnsw.max_connections, LINKS_MIN), LINKS_MAX),
-            max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
-            owner,
-            link_min,
-            flat_until,
+        super().__init__(
+            _native.make_vector_index(
+                config.metric.value,
+                min(max(config.hnsw.max_connections, LINKS_MIN), LINKS_MAX),
+                max(config.hnsw.ef_construction, EF_CONSTRUCTION_MIN),
+                owner,
+                link_min,
+                flat_until,
+            )
         )
         self._tuner = RecallTuner(self._native)
         self.quantize(config)
@@ -168,7 +157,7 @@ class HnswIndex:
             log.warning("the index stays uncompressed: %s", error)
             _native.set_codes(self._native, None)
         except RuntimeError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     @property
     def code_bytes(self) -> int:
@@ -190,26 +179,6 @@ class HnswIndex:
         """Codes that were made since the last save because the quantizer or the graph changed."""
         return _native.unsaved_codes_of(self._native)
 
-    @property
-    def dimensions(self) -> int | None:
-        """Length of the stored vectors; None while there are none."""
-        return self._native.dimensions or None
-
-    @property
-    def count(self) -> int:
-        """Live vectors."""
-        return self._native.count
-
-    @property
-    def deleted(self) -> int:
-        """Slots of deleted vectors that the graph still holds."""
-        return self._native.deleted
-
-    @property
-    def pending(self) -> int:
-        """Vectors that wait to be linked (the tail)."""
-        return self._native.pending
-
     def add(self, doc_ids: DocIds, rows: Rows) -> None:
         """Make `rows` searchable under `doc_ids` (ascending, all new).
 
@@ -225,14 +194,7 @@ class HnswIndex:
                 "dimensions"
             ) from None
         except (ValueError, RuntimeError) as error:
-            raise _translated(error) from error
-
-    def delete(self, doc_ids: DocIds) -> None:
-        """Forget `doc_ids`; unknown ones are ignored."""
-        try:
-            self._native.erase(doc_ids)
-        except RuntimeError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     def search(
         self,
@@ -300,105 +262,10 @@ class HnswIndex:
         """A copy of a vector as the index holds it (cosine: of length one), or None."""
         return self._native.vector(doc_id)
 
-    def wait_indexed(self, timeout_s: float) -> bool:
-        """Wait until nothing is pending; False when the time is up. Raises Fault where linking
-        rests after it failed."""
-        until = time.monotonic() + timeout_s
-        while True:
-            left = until - time.monotonic()
-            try:
-                if self._native.wait_indexed(min(max(left, 0.0), _INTERRUPTIBLE_S)):
-                    return True
-            except RuntimeError as error:
-                raise Fault(str(error)) from error
-            if left <= 0:
-                return False
-
-    @property
-    def link_fault(self) -> str:
-        """Why linking rests; empty where it does not. Searches scan what has no links."""
-        return self._native.link_fault
-
-    def retry_links(self) -> None:
-        """Go on linking after a fault; nothing happens where there was none."""
-        self._native.retry_links()
-
-    def save(self, path: Path) -> None:
-        """Bring the files at `path` up to date: what changed goes to the commit log beside it.
-
-        Without a snapshot there, or when the log would become too long, a new snapshot takes its
-        place. Codes go to a file of their own. All of it is derived data. Raises DiskFull, OSError.
-        """
-        try:
-            self._native.save(str(path))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"no room for the snapshot {path}: {error.strerror}") from error
-            raise
-        except RuntimeError as error:
-            raise _translated(error) from error
-
-    def load(self, path: Path, live: AllowList) -> DocIds:
-        """Take over a snapshot and its codes, without the docs that are not `live` any more.
-
-        Returns the live docs that the snapshot lacks, ascending: their vectors, if they have one,
-        come from the store. Requires: nothing was added. Raises CorruptData for a file that is
-        damaged or was written for other settings, OSError if it cannot be read.
-        """
-        try:
-            return self._native.load(str(path), live.words())
-        except _native.SnapshotError as error:
-            raise CorruptData(f"{path}: {error}") from error
-        except RuntimeError as error:
-            raise _translated(error) from error
-
-    @property
-    def log_bytes(self) -> int:
-        """Length of the commit log beside the snapshot."""
-        return self._native.log_bytes
-
     @property
     def log_fault(self) -> str:
         """Why the commit log was cut when it was loaded; empty where it was not."""
         return self._native.log_fault
-
-    @property
-    def docs_end(self) -> int:
-        """One more than the largest doc id that the files it was loaded from know; 0 without."""
-        return self._native.docs_end
-
-    @property
-    def compactions(self) -> int:
-        """How often deleted slots were given back."""
-        return self._native.compactions
-
-    @property
-    def compaction_bytes(self) -> tuple[int, int]:
-        """Memory that a running compaction holds beside the index, and that it will still take."""
-        return self._native.compaction_bytes
-
-    def compact(self, share: float) -> None:
-        """Begin to give deleted slots back if they are more than this share of all.
-
-        It goes on in the background; the index does so by itself for a share of a seventh.
-        """
-        try:
-            self._native.compact(share)
-        except RuntimeError as error:
-            raise _translated(error) from error
-
-    def memory_bytes(self) -> int:
-        """Resident bytes of vectors, links and bookkeeping."""
-        return self._native.memory_bytes
-
-    def close(self) -> None:
-        """Stop background work and give the memory back."""
-        self._native.close()
-
-    def _search_error(self, error: Exception, given: int) -> WeftError:
-        if isinstance(error, _native.DimensionError):
-            return DimensionMismatch(f"vector lengths don't match: {self.dimensions} vs {given}")
-        return _translated(error)
 
 
 def bounds_of(settings: HnswSettings) -> _native.SearchBounds:
@@ -410,10 +277,3 @@ def bounds_of(settings: HnswSettings) -> _native.SearchBounds:
         None if cutoff == default.flat_search_cutoff else max(cutoff, 0),
         "" if strategy == default.filter_strategy else strategy,
     )
-
-
-def _translated(error: Exception) -> WeftError:
-    if isinstance(error, _native.ClosedError):
-        return Closed(str(error))
-    assert isinstance(error, ValueError), f"a native error without a meaning: {error!r}"
-    return InvalidRequest(str(error))

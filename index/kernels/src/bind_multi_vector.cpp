@@ -176,6 +176,15 @@ nb::object distances(const MultiVectorIndex& self, const FloatMatrix& query, con
     return out.to_numpy({count});
 }
 
+nb::tuple compaction_room(const MultiVectorIndex& self, double share) {
+    VectorIndex::CompactionRoom room;
+    {
+        nb::gil_scoped_release free;
+        room = self.compaction_room(share);
+    }
+    return nb::make_tuple(room.memory, room.disk);
+}
+
 }  // namespace
 
 void bind_multi_vector(nb::module_& m) {
@@ -203,6 +212,14 @@ void bind_multi_vector(nb::module_& m) {
         .def("load", &load, nb::arg("path"), nb::arg("live"))
         .def("compact", &MultiVectorIndex::compact, nb::arg("share"),
              nb::call_guard<nb::gil_scoped_release>())
+        .def("compaction_room", &compaction_room, nb::arg("share"))
+        .def("set_own_compaction_max", &MultiVectorIndex::set_own_compaction_max, nb::arg("bytes"),
+             nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("compaction_bytes",
+                     [](const MultiVectorIndex& self) {
+                         const auto bytes = self.compaction_bytes();
+                         return nb::make_tuple(bytes.held, bytes.coming);
+                     })
         .def_prop_ro("code_bytes", &MultiVectorIndex::code_bytes)
         .def_prop_ro("code_file_fault", &MultiVectorIndex::code_file_fault)
         .def_prop_ro("unsaved_codes",

@@ -139,6 +139,15 @@ void compact(IndexHandle& self, double share) {
     self.index->compact(share);
 }
 
+nb::tuple compaction_room(const IndexHandle& self, double share) {
+    VectorIndex::CompactionRoom room;
+    {
+        nb::gil_scoped_release free;
+        room = self.index->compaction_room(share);
+    }
+    return nb::make_tuple(room.memory, room.disk);
+}
+
 bool wait_indexed(const IndexHandle& self, double timeout_s) {
     nb::gil_scoped_release free;
     return self.index->wait_indexed(timeout_s);
@@ -191,6 +200,11 @@ void bind_vector_index(nb::module_& m) {
         .def("save", &save, nb::arg("path"))
         .def("load", &load, nb::arg("path"), nb::arg("live"))
         .def("compact", &compact, nb::arg("share"))
+        .def("compaction_room", &compaction_room, nb::arg("share"))
+        .def(
+            "set_own_compaction_max",
+            [](IndexHandle& self, size_t bytes) { self.index->set_own_compaction_max(bytes); },
+            nb::arg("bytes"))
         .def("close", &close)
         .def("set_flat_until", &set_flat_until, nb::arg("live"))
         .def_prop_ro("flat_until", [](const IndexHandle& self) { return self.index->flat_until(); })

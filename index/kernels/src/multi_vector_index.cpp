@@ -58,6 +58,7 @@ std::shared_ptr<Candidates> MultiVectorIndex::make_candidates(size_t dimensions)
         made = std::make_shared<TokenCandidates>(settings_.graph, dimensions);
     made->graph().set_codes(codes_);  // The graph is empty: its dimensions come later.
     if (!row_directory_.empty()) made->graph().set_row_directory(row_directory_);
+    made->graph().set_own_compaction_max(own_compaction_max_);
     return made;
 }
 
@@ -74,6 +75,13 @@ void MultiVectorIndex::set_row_directory(const std::string& directory) {
     State state = this->state();
     row_directory_ = directory;
     if (state.candidates != nullptr) state.candidates->graph().set_row_directory(directory);
+}
+
+void MultiVectorIndex::set_own_compaction_max(size_t bytes) {
+    std::lock_guard guard(writer_mutex_);
+    State state = this->state();
+    own_compaction_max_ = bytes;
+    if (state.candidates != nullptr) state.candidates->graph().set_own_compaction_max(bytes);
 }
 
 std::string MultiVectorIndex::codes_fault() const {
@@ -133,14 +141,25 @@ size_t MultiVectorIndex::erase(const uint32_t* docs, size_t count) {
     if (table.live() == 0) {
         next_token_ = 0;
         set_state({});
-    } else if (table.dead_rows() >= kDeadRowsMin &&
-               table.dead_rows() >
-                   kDeletedShareMax * double(table.live_rows() + table.dead_rows())) {
-        auto smaller = std::make_shared<TokenRows>(table.dimensions());
-        smaller->take_over(table, TokenRows::Tokens::keep);
-        set_state({smaller, state.candidates, state.generation});
+    } else if (table_room(table, kDeletedShareMax) <= own_compaction_max_) {
+        shrink_table(state, kDeletedShareMax);
     }
     return erased;
+}
+
+// Memory that a table of the live rows takes, where so many are dead that it pays; otherwise 0.
+size_t MultiVectorIndex::table_room(const TokenRows& table, double share) {
+    const double rows = double(table.live_rows() + table.dead_rows());
+    if (table.dead_rows() < kDeadRowsMin || double(table.dead_rows()) <= share * rows) return 0;
+    return size_t(double(table.memory_bytes()) * double(table.live_rows()) / rows);
+}
+
+// Requires: writer_mutex_ is held.
+void MultiVectorIndex::shrink_table(const State& state, double share) {
+    if (state.table == nullptr || table_room(*state.table, share) == 0) return;
+    auto smaller = std::make_shared<TokenRows>(state.table->dimensions());
+    smaller->take_over(*state.table, TokenRows::Tokens::keep);
+    set_state({smaller, state.candidates, state.generation});
 }
 
 void MultiVectorIndex::distances(const float* query, size_t rows, size_t dimensions,

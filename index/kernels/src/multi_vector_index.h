@@ -8,7 +8,7 @@
 // them to pay. How many are measured follows from where hits have turned out to lie
 // (rank_profile.h); where that is more work than measuring everything, everything is measured.
 // Memory of deleted docs is given back by copying the live ones into a new table, once a seventh is
-// dead: each deleted row pays for six copied ones.
+// dead: each deleted row pays for six copied ones. A large copy is left to `compact`.
 //
 // Files: the matrices (matrix_log.h), and beside them the graph of the candidates.
 //
@@ -113,6 +113,9 @@ class MultiVectorIndex {
     uint64_t compactions() const;
     uint64_t log_bytes() const;
     void compact(double share);
+    VectorIndex::CompactionRoom compaction_room(double share) const;
+    void set_own_compaction_max(size_t bytes);
+    VectorIndex::CompactionBytes compaction_bytes() const;
     size_t code_bytes() const;            // of what stands for an entry in walks; 0 without codes
     std::string code_file_fault() const;  // why saved codes were not used
     size_t unsaved_codes() const;
@@ -142,6 +145,8 @@ class MultiVectorIndex {
                    size_t dimensions) const;
     std::shared_ptr<Candidates> make_candidates(size_t dimensions);
     void make_room(State& state, size_t count);
+    static size_t table_room(const TokenRows& table, double share);
+    void shrink_table(const State& state, double share);
     MatrixSpace space() const;
     void set_load_fault(const std::string& fault);
     std::string load_candidates(State& state, const std::string& path);
@@ -166,9 +171,10 @@ class MultiVectorIndex {
     mutable std::mutex save_mutex_;  // taken before writer_mutex_
     std::unique_ptr<MatrixLog> log_;
     std::mutex writer_mutex_;
-    uint32_t next_token_ = 0;            // under writer_mutex_
-    std::optional<CodeSettings> codes_;  // under writer_mutex_
-    std::string row_directory_;          // under writer_mutex_
+    uint32_t next_token_ = 0;                                         // under writer_mutex_
+    std::optional<CodeSettings> codes_;                               // under writer_mutex_
+    std::string row_directory_;                                       // under writer_mutex_
+    size_t own_compaction_max_ = std::numeric_limits<size_t>::max();  // under writer_mutex_
 };
 
 }  // namespace weft

@@ -88,7 +88,7 @@ size_t VectorIndex::erase(const uint32_t* docs, size_t count) {
         for (size_t at = 0; at < count; ++at) erased += graph->erase(docs[at]) ? 1 : 0;
         if (erased > 0 && graph->live() == 0) set_graph(nullptr);
     }
-    if (erased > 0) begin_compaction_if_due(kDeletedShareMax);
+    if (erased > 0) begin_own_compaction();
     return erased;
 }
 
@@ -322,7 +322,7 @@ std::vector<uint32_t> VectorIndex::load(const std::string& path, const AllowWord
         look_after_codes(*graph);
         if (is_linked(*graph)) wake_linkers();
     }
-    begin_compaction_if_due(kDeletedShareMax);
+    begin_own_compaction();
     return missing;
 }
 

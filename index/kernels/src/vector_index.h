@@ -133,6 +133,15 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     // Begins to give deleted slots back if they are more than this share of all; the index does so
     // by itself for a larger share.
     void compact(double share);
+    // What that would take while it lasts; zeros where there is nothing to begin.
+    struct CompactionRoom {
+        size_t memory = 0;
+        size_t disk = 0;  // in the row directory
+    };
+    CompactionRoom compaction_room(double share) const;
+    // A compaction that takes more memory than this, or any of the disk, begins when it is asked
+    // for, not by itself.
+    void set_own_compaction_max(size_t bytes) { own_compaction_max_.store(bytes); }
     uint64_t compactions() const { return compactions_.load(std::memory_order_relaxed); }
     uint64_t log_bytes() const { return log_bytes_.load(std::memory_order_relaxed); }
     // Why the log was cut when it was loaded; empty where it was not.
@@ -214,6 +223,9 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     void move_rows(Graph& graph);
     void wake_linkers();
     void drop_half_done() noexcept;
+    static bool is_compaction_due(const Graph& graph, double share);
+    static CompactionRoom copy_room(const Graph& graph);
+    void begin_own_compaction();
     void begin_compaction_if_due(double share);
     bool compaction_slice();
     void end_compaction_if_caught_up(Compaction& compaction);
@@ -233,6 +245,7 @@ class VectorIndex : public LinkWork, public std::enable_shared_from_this<VectorI
     std::atomic<bool> compacting_{false};
     std::atomic<uint32_t> turn_{0};
     std::atomic<uint64_t> compactions_{0};  // that took effect
+    std::atomic<size_t> own_compaction_max_{std::numeric_limits<size_t>::max()};
     std::mutex sketching_mutex_;
     std::shared_ptr<Sketches> fresh_sketches_;  // under sketching_mutex_, not the graph's yet
     std::weak_ptr<Graph> fresh_for_;

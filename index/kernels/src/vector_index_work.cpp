@@ -64,7 +64,7 @@ void VectorIndex::run_slice() noexcept {
             std::shared_ptr<Graph> graph = this->graph();
             if (graph != nullptr && is_linked(*graph)) link_span(*graph);
         }
-        begin_compaction_if_due(kDeletedShareMax);
+        begin_own_compaction();
         // The last links make sketches due, maybe after the pool has let go of this index.
         if (has_work()) wake_linkers();
     } catch (const ClosedError&) {
@@ -110,17 +110,46 @@ void VectorIndex::retry_links() {
     wake_linkers();
 }
 
+bool VectorIndex::is_compaction_due(const Graph& graph, double share) {
+    return graph.deleted() >= kCompactedMin && graph.deleted() > graph.count() * share;
+}
+
+VectorIndex::CompactionRoom VectorIndex::copy_room(const Graph& graph) {
+    const double live = double(graph.live()) / std::max(1.0, double(graph.count()));
+    const size_t rows = size_t{graph.live()} * graph.settings().dimensions * sizeof(float);
+    return {size_t(double(graph.memory_bytes()) * live), graph.has_rows_in_file() ? rows : 0};
+}
+
+VectorIndex::CompactionRoom VectorIndex::compaction_room(double share) const {
+    {
+        std::lock_guard guard(compaction_mutex_);
+        if (compaction_) return {};
+    }
+    std::shared_ptr<Graph> graph = this->graph();
+    if (graph == nullptr || !is_compaction_due(*graph, share)) return {};
+    return copy_room(*graph);
+}
+
 void VectorIndex::compact(double share) {
     begin_compaction_if_due(share);
+}
+
+void VectorIndex::begin_own_compaction() {
+    const size_t most = own_compaction_max_.load(std::memory_order_relaxed);
+    if (most != std::numeric_limits<size_t>::max()) {
+        std::shared_ptr<Graph> graph = this->graph();
+        if (graph == nullptr || !is_compaction_due(*graph, kDeletedShareMax)) return;
+        const CompactionRoom room = copy_room(*graph);
+        if (room.memory > most || room.disk > 0) return;
+    }
+    begin_compaction_if_due(kDeletedShareMax);
 }
 
 void VectorIndex::begin_compaction_if_due(double share) {
     {
         std::lock_guard guard(compaction_mutex_);
         std::shared_ptr<Graph> graph = this->graph();
-        if (compaction_ || graph == nullptr || graph->deleted() < kCompactedMin ||
-            graph->deleted() <= graph->count() * share)
-            return;
+        if (compaction_ || graph == nullptr || !is_compaction_due(*graph, share)) return;
         compaction_ = std::make_shared<Compaction>(graph);
         if (std::shared_ptr<CodeTable> table = graph->code_table()) {
             auto codes = std::make_shared<CodeTable>(table->codes);
@@ -180,9 +209,7 @@ VectorIndex::CompactionBytes VectorIndex::compaction_bytes() const {
         compaction = compaction_;
     }
     if (!compaction || compaction->source()->count() == 0) return {};
-    const Graph& source = *compaction->source();
-    const double live = double(source.live()) / double(source.count());
-    const size_t whole = size_t(double(source.memory_bytes()) * live);
+    const size_t whole = copy_room(*compaction->source()).memory;
     const size_t held = compaction->target()->memory_bytes();
     return {held, whole > held ? whole - held : 0};
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from weftdb.core.objects import ObjectDraft
 from weftdb.core.query import NearVector, RecallTarget, Search, Target
 from weftdb.core.types import UNNAMED, Row
 from weftdb.engine.database import Database
+from weftdb.engine.steps import VectorCall
+from weftdb.engine.vector_search import VectorSpaces, search_vectors
 
 DIM, COUNT = 16, 3_000
 
@@ -88,3 +91,14 @@ def test_a_single_search_may_ask(database: Database, clock: ManualClock) -> None
         assert time.monotonic() < until
     assert search(rows[0]) == docs.recalls(10, 0.98)[UNNAMED].ef > 20
     assert docs.recalls(10) == {}
+
+
+def test_a_search_over_multi_vectors_may_ask() -> None:
+    class Spaces:
+        schema = parse_collection(definition())
+        vectors: ClassVar = {UNNAMED: SimpleNamespace(reaching=lambda recall: f"reaches {recall}")}
+
+    near = NearVector((Target(UNNAMED, np.ones((2, DIM), dtype=np.float32)),))
+    call = next(search_vectors(cast(VectorSpaces, Spaces()), near, 10, None, RecallTarget(0.9)))
+    assert isinstance(call, VectorCall)
+    assert (call.index, call.ef) == ("reaches 0.9", None)

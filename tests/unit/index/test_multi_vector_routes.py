@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION, recall_floor
 from weftdb.core.config import IndexConfig
+from weftdb.core.errors import Closed
 from weftdb.core.schema import Compression, HnswSettings, Muvera, Quantizer, VectorConfig
 from weftdb.core.search_explanation import CandidateExplanation
 from weftdb.core.types import Rows, VectorName
 from weftdb.index.allow_list import AllowList
-from weftdb.index.ports import Compactable, Quantizable
+from weftdb.index.ports import Compactable, Quantizable, RecallBound
 
 pytest.importorskip("weftdb.index.kernels._native", reason="extension is not built")
 
@@ -24,8 +26,9 @@ ways = pytest.mark.parametrize("muvera", [None, Muvera()], ids=["rows", "muvera"
 
 
 def make(muvera: Muvera | None, **settings: object) -> MultiVectorIndex:
+    chosen = {"ef_construction": EF_CONSTRUCTION, **settings}
     config = VectorConfig(
-        VectorName("m"), multi_vector=True, muvera=muvera, hnsw=HnswSettings(**settings)
+        VectorName("m"), multi_vector=True, muvera=muvera, hnsw=HnswSettings(**chosen)
     )
     return MultiVectorIndex(config, IndexConfig())
 
@@ -127,6 +130,27 @@ def test_target_recall_is_what_is_aimed_at() -> None:
     assert measured[0.8] < measured[0.99]
 
 
+def test_a_query_may_ask_for_another_recall() -> None:
+    index = filled(Muvera(), 1_500, ef=30)
+    for query in queries(40):
+        index.reaching(0.9).search(query, K, route=Route.CANDIDATES)
+    measured = {
+        target: [
+            explained(index.reaching(target), query, route=Route.CANDIDATES)
+            for query in queries(40)
+        ]
+        for target in (0.7, 0.99)
+    }
+    mean = {
+        target: np.mean([said.distances for said in all_said])
+        for target, all_said in measured.items()
+    }
+    assert mean[0.7] < mean[0.99]
+    assert np.mean([said.expected_recall for said in measured[0.99]]) >= recall_floor(0.95)
+    assert isinstance(index, RecallBound)
+    assert explained(index, queries(1)[0], route=Route.CANDIDATES).ef == 30, "as it was set"
+
+
 @ways
 def test_quantizers_change_under_way(muvera: Muvera | None) -> None:
     index = filled(muvera, 1_500)
@@ -170,6 +194,30 @@ def test_half_deleted_is_as_good_as_fresh(muvera: Muvera | None) -> None:
     assert fresh.wait_indexed(120)
     assert found_of_exact(worn) >= found_of_exact(fresh) - 0.01
     assert worn.memory_bytes() <= 1.2 * fresh.memory_bytes()
+
+
+@ways
+def test_a_large_compaction_waits_until_it_is_asked_for(muvera: Muvera | None) -> None:
+    index = filled(muvera)
+    index.leave_large_compactions(0)
+    assert index.compaction_room(1 / 7) == (0, 0)
+    full = index.memory_bytes()
+    index.delete(np.arange(DOCS // 2, dtype=np.uint32))
+    assert index.wait_indexed(120)
+    assert (index.compactions, index.memory_bytes()) == (0, full)
+    memory, disk = index.compaction_room(1 / 7)
+    assert (0.3 * full < memory < 0.7 * full, disk) == (True, 0)
+    index.compact(1 / 7)
+    assert index.wait_indexed(120)
+    assert index.compactions == 1
+    assert index.memory_bytes() < 0.75 * full
+    assert index.compaction_room(1 / 7) == (0, 0)
+    docs = corpus(DOCS)
+    found = index.search(docs[DOCS - 1], 1)
+    assert found.doc_ids.tolist() == [DOCS - 1]
+    index.close()
+    with pytest.raises(Closed):
+        index.compaction_room(0.0)
 
 
 @ways
