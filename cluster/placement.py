@@ -58,17 +58,14 @@ class Choice:
     is_full: bool = False
 
     def __str__(self) -> str:
-        zone = f"zone {self.zone}" if self.zone else "no zone"
         beside = f"{self.zone_replicas} of this shard there" if self.zone_replicas else "new"
+        zone = f"zone {self.zone} ({beside}), " if self.zone else ""
         room = (
             "no room, but nobody else is left"
             if self.is_full
             else f"free disk {self.disk_weight}/{DISK_WEIGHTS} of the most"
         )
-        return (
-            f"{self.node}: {zone} ({beside}), "
-            f"{self.collection_replicas} of the collection here, {room}"
-        )
+        return f"{self.node}: {zone}{self.collection_replicas} of the collection here, {room}"
 
 
 @dataclass(frozen=True, slots=True)

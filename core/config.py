@@ -120,6 +120,15 @@ class ModulesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicationConfig:
+    """How replicas of a shard agree."""
+
+    tombstone_grace_s: float = 604_800.0
+    """How long deletions are remembered. A node that was away for longer must be emptied before it
+    takes part again; every hint must have been played back, and every shard compared, by then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an engine needs to know. The server adds its own tree (server/settings.py)."""
 
@@ -129,6 +138,7 @@ class Config:
     query: QueryConfig = field(default_factory=QueryConfig)
     schema: SchemaConfig = field(default_factory=SchemaConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
+    replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     node_name: str = "node1"
 
 

@@ -22,6 +22,7 @@
     │   ├── TooFewNodes             fewer nodes may take a replica than are asked for
     │   ├── ModuleFailure           an embedding service failed or is away
     │   ├── StoreHeld               another process holds the directory
+    │   ├── ShardLoading            a shard is still being made ready for this
     │   ├── MetadataUnavailable     the agreed metadata cannot be reached or changed
     │   ├── CommitUnknown           a change of metadata may have been made: look
     │   ├── LeaseLost               a lease is over: its keys are gone, take a new one
@@ -187,6 +188,10 @@ class Compacted(Unavailable):
             "is forgotten"
         )
         self.compacted = compacted
+
+
+class ShardLoading(Unavailable):
+    """A shard is still being made ready for what is asked; the rest of it is served."""
 
 
 class Fault(WeftError):

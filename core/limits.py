@@ -21,6 +21,8 @@ VIRTUAL_SHARDS_MAX = 2**20
 each."""
 TENANTS_PER_PAGE_MAX = 512
 """Tenants in one value of the agreed metadata, which a change of one of them rewrites."""
+HASH_TREE_HEIGHT_MAX = 20
+"""A million leaves: 64 MiB for a shard that is compared."""
 TERM_BYTES_MAX = 32 * KiB
 """Longer terms are indexed by their first bytes and their hash, see index/README.md."""
 

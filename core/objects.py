@@ -55,3 +55,11 @@ class ObjectState:
     updated_ms: int = 0
     properties: Mapping[str, PropertyValue] = field(default_factory=dict)
     vectors: Mapping[VectorName, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """What a replica holds of an object, without its content. Ordered as states win: by version."""
+
+    version: Version
+    is_deleted: bool = False

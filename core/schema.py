@@ -236,6 +236,8 @@ class Collection:
     shard_count: int = 1
     """Shards of a collection without tenants; with tenants each tenant is a shard."""
     replication_factor: int = 1
+    hash_tree_height: int = 16
+    """Of the trees that replicas of a shard compare (engine/hash_tree.py): 2**height leaves."""
     ttl: ObjectTtl | None = None
     definition: Mapping[str, Any] = field(default_factory=dict, compare=False)
 

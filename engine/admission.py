@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from weftdb.core.env import Clock
 from weftdb.core.limits import KiB
 from weftdb.core.memory_estimate import link_bytes, row_bytes
-from weftdb.core.objects import ObjectDraft
+from weftdb.core.objects import ObjectDraft, ObjectState
 from weftdb.core.schema import VectorConfig
 from weftdb.engine.disk_guard import DiskGuard
 from weftdb.engine.memory_accountant import MemoryAccountant
@@ -53,7 +53,7 @@ class Admission:
         self._before = 0.0
 
     @contextmanager
-    def admit(self, shard: Shard, drafts: Sequence[ObjectDraft]) -> Iterator[None]:
+    def admit(self, shard: Shard, drafts: Sequence[ObjectDraft | ObjectState]) -> Iterator[None]:
         """Hold what the write of `drafts` needs. Raises Overloaded, DiskFull."""
         self.disk.check()
         with self.memory.grant(write_bytes(shard, drafts)):
@@ -86,7 +86,7 @@ class Admission:
         self._begun_s, self._written = now_s, 0
 
 
-def write_bytes(shard: Shard, drafts: Sequence[ObjectDraft]) -> int:
+def write_bytes(shard: Shard, drafts: Sequence[ObjectDraft | ObjectState]) -> int:
     """What a write of `drafts` may take at most, vectors that are still to be made included."""
     total = OBJECT_BYTES * len(drafts)
     for vector in shard.schema.vectors:
@@ -94,7 +94,9 @@ def write_bytes(shard: Shard, drafts: Sequence[ObjectDraft]) -> int:
     return total
 
 
-def _vector_bytes(shard: Shard, config: VectorConfig, drafts: Sequence[ObjectDraft]) -> int:
+def _vector_bytes(
+    shard: Shard, config: VectorConfig, drafts: Sequence[ObjectDraft | ObjectState]
+) -> int:
     index = shard.vectors.get(config.name)
     dim = (index.dimensions if index is not None else None) or 0
     rows = 0

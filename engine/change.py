@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from weftdb.core.limits import KiB
 from weftdb.core.objects import ObjectDraft
 from weftdb.core.types import DocId, DocIds, ObjectId, Rows, VectorName
+from weftdb.engine.state_ledger import StateChange
 from weftdb.engine.text_side import TextDelta
 from weftdb.storage.kv import WriteBatch
 
@@ -64,6 +65,8 @@ class Change:
     """By searchable property: how many docs and terms come (or go, negative)."""
     vectors: dict[VectorName, NewVectors] = field(default_factory=dict)
     delta: TextDelta | None = None
+    states: StateChange | None = None
+    """Where the shard is replicated."""
 
     def add_vector(self, name: VectorName, doc_id: DocId, row: NDArray[np.float32]) -> None:
         """Remember a vector, or the matrix of a multi-vector, for its index."""

@@ -37,9 +37,11 @@ from weftdb.engine.link_queue import LinkQueues
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.reader import read
 from weftdb.engine.recovery import forget_snapshot
+from weftdb.engine.replica import ShardReplica
 from weftdb.engine.shard import Shard
 from weftdb.engine.shard_status import ShardStatus
 from weftdb.engine.steps import Steps, run
+from weftdb.engine.tombstones import replication_chores
 from weftdb.engine.vectorization import fill_vectors
 from weftdb.engine.writer import DELETE_DOCS_PER_BATCH, ShardWriter
 from weftdb.index.ports import (
@@ -88,7 +90,10 @@ class LocalCollection:
         self.shard = shard
         self.shard_name = shard_name
         self._expiry = ExpiryChore(self, env, shard.config.schema.ttl_sweep_interval_s)
+<<<<<<< HEAD
+=======
         self.chores: Sequence[Chore] = [*shard_chores(shard, env, admission), self._expiry]
+>>>>>>> 16449bb (wip)
         self._writer = writer
         self._vectorizers = vectorizers
         self._wake = wake
@@ -97,6 +102,16 @@ class LocalCollection:
         self.queues = LinkQueues(lambda: shard.vectors, shard.config.index, env.clock)
         self._retired = threading.Event()
         self.status = ShardStatus(shard.store, shard.shard_id)
+        self.replica = ShardReplica(
+            shard,
+            writer,
+            queues=self.queues,
+            status=self.status,
+            admission=admission,
+            clock=env.clock,
+            wake=wake,
+        )
+        self.chores: Sequence[Chore] = self._made_chores(())
 
     @property
     def schema(self) -> Collection:
@@ -280,14 +295,28 @@ class LocalCollection:
                 total += index.pending * link_bytes(config.hnsw.max_connections)
         return int(total)
 
+    @property
+    def tombstones(self) -> int:
+        """Deletions that are remembered."""
+        return 0 if self.shard.ledger is None else self.shard.ledger.tombstones
+
+    @property
+    def tree_bytes(self) -> int:
+        """Memory of the hash tree that replicas compare."""
+        return 0 if self.shard.ledger is None else self.shard.ledger.memory_bytes
+
     def reconfigure(self, definition: Collection) -> None:
         """Take a changed definition."""
         self._writer.reconfigure(definition)
         for vector in definition.vectors:
             if vector.hnsw.skip:
                 forget_snapshot(self.shard, vector.name)
+<<<<<<< HEAD
+        self.chores = self._made_chores(self.chores)
+=======
         chores = shard_chores(self.shard, self._env, self._admission, self.chores)
         self.chores = [*chores, self._expiry]
+>>>>>>> 16449bb (wip)
         self._wake()
 
     def retire(self) -> None:
@@ -303,6 +332,13 @@ class LocalCollection:
             chore.finish()
         self._retired.set()
         self.shard.close()
+
+    def _made_chores(self, known: Sequence[Chore]) -> Sequence[Chore]:
+        return [
+            *shard_chores(self.shard, self._env, known),
+            *replication_chores(self.shard, self._writer, self.replica, self._env, known),
+            self._expiry,
+        ]
 
     def _merged(
         self,

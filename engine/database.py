@@ -57,7 +57,6 @@ class Database:
         config: Config,
         vectorizers: Vectorizers,
         env: Env,
-        keep_tombstones: bool = False,
     ) -> None:
         """Open: read the schema, recover every shard, rebuild derived files that are missing.
 
@@ -70,7 +69,6 @@ class Database:
         self.rows = RowCache(config.storage.object_cache_bytes)
         self._vectorizers = vectorizers
         self._env = env
-        self._keep_tombstones = keep_tombstones
         self._lock = threading.RLock()
         self._collections: dict[str, LocalCollection] = {}
         self._closed = False
@@ -211,7 +209,7 @@ class Database:
             rows=self.rows,
         )
         load_vectors(shard)
-        writer = ShardWriter(shard, self._versions, keep_tombstones=self._keep_tombstones)
+        writer = ShardWriter(shard, self._versions)
         held = LocalCollection(
             shard,
             writer,
@@ -241,6 +239,7 @@ class Database:
         store = {} if self._closed else self.store.metrics()
         parts = {
             "vectors": sum(one.vector_bytes for one in held),
+            "hash_trees": sum(one.tree_bytes for one in held),
             "terms": self.terms.metrics()["bytes"] + sum(one.term_bytes for one in held),
             "objects": self.rows.bytes_held,
             "store_cache": store.get("cache_bytes", 0),

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from weftdb.core.config import IndexConfig
 from weftdb.core.env import Clock
 from weftdb.core.memory_estimate import row_bytes
-from weftdb.core.objects import ObjectDraft
+from weftdb.core.objects import ObjectDraft, ObjectState
 from weftdb.core.types import VectorName
 from weftdb.index.ports import Linked, VectorIndex
 
@@ -155,7 +155,7 @@ class LinkQueues:
             for queue in entered:
                 queue.leave(objects)
 
-    def note(self, drafts: Sequence[ObjectDraft]) -> None:
+    def note(self, drafts: Sequence[ObjectDraft | ObjectState]) -> None:
         """Say that `drafts` were just written."""
         for queue in self._all():
             count = sum(queue.name in draft.vectors for draft in drafts)

@@ -12,6 +12,7 @@ the end of the publication, and by the second try of a read, so that nothing mov
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from time import sleep
@@ -25,11 +26,12 @@ from weftdb.core.definition.vector_index import check_length
 from weftdb.core.errors import ObjectNotFound
 from weftdb.core.limits import ID_CACHE_BYTES_MAX, MiB
 from weftdb.core.memory_estimate import link_bytes, row_bytes
-from weftdb.core.objects import Object
+from weftdb.core.objects import Digest, Object
 from weftdb.core.query import Filter
 from weftdb.core.schema import Collection, VectorConfig
 from weftdb.core.types import DocId, ObjectId, ShardId, VectorName, format_object_id
 from weftdb.engine.change import Change
+from weftdb.engine.state_ledger import open_ledger
 from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.text_side import TextSide
 from weftdb.index.allow_list import AllowList
@@ -88,6 +90,10 @@ class Shard:
         self.vectors: dict[VectorName, VectorIndex] = {
             vector.name: self._make_index(vector) for vector in schema.vectors
         }
+        self.ledger = open_ledger(store, shard_id, schema, self.docs.next_doc_id)
+        """Where the collection is replicated."""
+        self.last_ticket: Ticket | None = None
+        """Of the newest commit since the shard was opened."""
 
     @property
     def live(self) -> BitMap:
@@ -122,6 +128,13 @@ class Shard:
                 return None
             found = decode_object(stored)
             return self._with_vectors(found) if with_vectors else found
+
+    def digests(self, ids: Sequence[ObjectId]) -> list[Digest | None]:
+        """What is held of each id, deletions included where the collection is replicated. Raises
+        Overloaded."""
+        if self.ledger is not None:
+            return self.ledger.digests(ids)
+        return [None if one is None else Digest(one) for one in self.objects.versions_of(ids)]
 
     def vector_of(self, object_id: ObjectId, name: VectorName) -> NDArray[np.float32] | None:
         """The stored vector of an object. Raises ObjectNotFound."""
@@ -169,7 +182,7 @@ class Shard:
             self._rows.begin_change()
             self._commits_begun += 1
             try:
-                ticket = self.store.write(change.batch)
+                ticket = self.last_ticket = self.store.write(change.batch)
                 self._publish(change)
             finally:
                 self._commits_ended += 1
@@ -188,6 +201,8 @@ class Shard:
             for index in self.vectors.values():
                 index.delete(gone)
         self.text.docs_changed()
+        if change.states is not None and self.ledger is not None:
+            self.ledger.publish(change.states)
 
     def settle(self) -> None:
         """Return when every change that the store shows by now is in the indexes, too."""
@@ -205,6 +220,9 @@ class Shard:
             self.vectors = {vector.name: self._changed(vector) for vector in schema.vectors}
             self.schema = schema
             self.text.reconfigure(schema)
+            self.ledger = open_ledger(
+                self.store, self.shard_id, schema, self.docs.next_doc_id, self.ledger
+            )
         for name, index in before.items():
             if isinstance(self.vectors[name], SkippedIndex):
                 index.close()

@@ -1,53 +1,60 @@
-"""ShardWriter: turns drafts and deletions into changes of one shard, one writer at a time."""
+"""ShardWriter: turns drafts, states of other replicas and deletions into changes of one shard.
+
+A write of this node is stamped here; a state that another node wrote keeps its version and its
+times, and is taken when its version is greater than what is held. One writer at a time.
+
+Where the collection is replicated, a change carries the states that come (engine/state_ledger.py),
+and a deletion leaves a tombstone until `forget_deletions` drops it.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from weftdb.core.definition.vector_index import check_length
 from weftdb.core.errors import (
     Closed,
+    CorruptData,
     DimensionMismatch,
     ObjectExists,
     ObjectNotFound,
+    RequestError,
     SchemaViolation,
     WeftError,
 )
-from weftdb.core.objects import ObjectDraft
+from weftdb.core.objects import Digest, ObjectDraft, ObjectState
 from weftdb.core.schema import Collection
-from weftdb.core.types import DocId, ObjectId, VectorName, Version, format_object_id
+from weftdb.core.types import DocId, ObjectId, ShardId, VectorName, Version, format_object_id
 from weftdb.engine.change import Change, PutMode, last_of_each
 from weftdb.engine.shard import Shard
-from weftdb.index.analysis import Entry
+from weftdb.engine.staging import NewObject, stage_deletions, stage_objects
+from weftdb.engine.state_choice import Outcome, StateChoice
 from weftdb.storage import keys
-from weftdb.storage.doc_ids import decode_lengths, encode_lengths
-from weftdb.storage.kv import Family, Ticket
-from weftdb.storage.object_codec import encode_object, stored_times
+from weftdb.storage.kv import Family, KeyValueStore, Ticket
+from weftdb.storage.object_codec import stored_times
 from weftdb.storage.property_codec import PropertyEncoder
-from weftdb.storage.versions import VersionClock, encode_version
+from weftdb.storage.state_codec import encoded_properties
+from weftdb.storage.versions import VersionClock, decode_version, encode_version
 
 DELETE_DOCS_PER_BATCH = 10_000
 """Bounds the memory of one batch of a delete by filter."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    draft: ObjectDraft
-    old: DocId | None
+FORGET_IDS_PER_BATCH = 1_000
 
 
 class ShardWriter:
     """The only writer of a shard. Every method returns a ticket to wait for, None if nothing was
     written. Concurrency: methods take turns."""
 
-    def __init__(self, shard: Shard, versions: VersionClock, *, keep_tombstones: bool) -> None:
+    def __init__(self, shard: Shard, versions: VersionClock) -> None:
         self._shard = shard
         self._versions = versions
-        self._keep_tombstones = keep_tombstones
         self._turn = threading.RLock()
         self._encoder = PropertyEncoder(shard.schema)
+        self._newest = _newest_version(shard.store, shard.shard_id)
         self._stopped = False
 
     def stop(self) -> None:
@@ -73,9 +80,10 @@ class ShardWriter:
             dimensions: dict[VectorName, int] = {}
             for position, old in zip(positions, olds, strict=True):
                 draft = drafts[position]
-                errors[position] = self._refusal(draft, old, mode, dimensions)
+                error = _unexpected(draft, old, mode)
+                errors[position] = error or self._wrong_length(draft.vectors, dimensions)
                 if errors[position] is None:
-                    accepted.append(_Accepted(draft, old))
+                    accepted.append((draft, old))
             return errors, self._write(accepted)
 
     def put_over(self, draft: ObjectDraft, expected: DocId) -> Ticket | None:
@@ -86,10 +94,10 @@ class ShardWriter:
         with self._turn:
             if self._shard.objects.doc_id_of(draft.id) != expected:
                 return None
-            error = self._refusal(draft, expected, PutMode.UPSERT, {})
+            error = self._wrong_length(draft.vectors, {})
             if error is not None:
                 raise error
-            return self._write([_Accepted(draft, expected)])
+            return self._write([(draft, expected)])
 
     def delete(
         self, ids: Sequence[ObjectId], *, only: frozenset[DocId] | None = None
@@ -107,117 +115,196 @@ class ShardWriter:
             }
             if not present:
                 return [False] * len(ids), None
-            version = self._versions.next()
-            change = Change()
-            for object_id in present:
-                self._shard.objects.remove_id(change.batch, object_id)
-                if self._keep_tombstones:
-                    key = keys.tombstone_key(self._shard.shard_id, object_id)
-                    change.batch.put(Family.METADATA, key, encode_version(version))
-            self._remove_docs(change, list(present.values()))
+            version, change = self._versions.next(), Change()
+            stage_deletions(self._shard, change, present)
+            digest = Digest(version, is_deleted=True)
             first = {ids[at]: at for at in reversed(range(len(ids)))}
             deleted = [i in present and first[i] == at for at, i in enumerate(ids)]
-            return deleted, self._commit(change, version)
+            return deleted, self._commit(change, version, dict.fromkeys(present, digest))
 
-    def _refusal(
-        self,
-        draft: ObjectDraft,
-        old: DocId | None,
-        mode: PutMode,
-        dimensions: dict[VectorName, int],
-    ) -> WeftError | None:
-        if mode is PutMode.INSERT and old is not None:
-            return ObjectExists(format_object_id(draft.id))
-        if mode is PutMode.REPLACE and old is None:
-            return ObjectNotFound(f"no object with id '{format_object_id(draft.id)}'")
-        for name, vector in draft.vectors.items():
+    def apply(
+        self, states: Sequence[ObjectState], *, forgotten_ms: int
+    ) -> tuple[list[Outcome], list[ObjectState], Ticket | None]:
+        """Take states of other replicas, each if its version is greater than what is held; of an id
+        twice, the greatest. One atomic batch; returned are also the states that it stored, and the
+        ticket covers what was held before, too.
+
+        Deletions older than `forgotten_ms` (wall clock) of what is not here are not remembered.
+        """
+        with self._turn:
+            for state in states:
+                self._versions.observe(state.version)
+            messages, refusals = self._checked(states)
+            choice = StateChoice(states, refusals)
+            is_replicated = self._shard.ledger is not None
+            dimensions: dict[VectorName, int] = {}
+            taken = choice.take(
+                self._shard.digests(choice.ids),
+                is_wanted=lambda state, before: (
+                    before is not None
+                    or not state.is_deleted
+                    or (is_replicated and state.version.time_ms >= forgotten_ms)
+                ),
+                refusal=lambda state: self._wrong_length(state.vectors, dimensions),
+            )
+            stored = [states[at] for at in taken]
+            ticket = self._take(stored, [messages[at] for at in taken])
+            return choice.outcomes(), stored, ticket or self._shard.last_ticket
+
+    def forget_deletions(self, before_ms: int) -> tuple[int, Ticket | None]:
+        """Drop deletions older than a wall-clock time: how many. O(deletions)."""
+        ledger, forgotten, ticket = self._shard.ledger, 0, None
+        if ledger is None or not ledger.tombstones:
+            return 0, None
+        old = ledger.old_tombstones(before_ms)
+        for start in range(0, len(old), FORGET_IDS_PER_BATCH):
+            with self._turn:
+                if ledger is not self._shard.ledger:
+                    break  # The definition changed.
+                change, part = Change(), old[start : start + FORGET_IDS_PER_BATCH]
+                change.states = ledger.stage_forgotten(change.batch, part, before_ms=before_ms)
+                if change.states.items:
+                    forgotten += len(change.states.items)
+                    ticket = self._commit(change, self._newest, {})
+        return forgotten, ticket
+
+    def fill_ledger(self) -> Ticket | None:
+        """Make the states of the next objects of a shard that became replicated; None when there is
+        nothing left to do."""
+        with self._turn:
+            ledger = self._shard.ledger
+            return None if ledger is None or self._stopped else ledger.fill()
+
+    def _checked(
+        self, states: Sequence[ObjectState]
+    ) -> tuple[list[bytes], dict[int, RequestError]]:
+        """The encoded properties of states, and which ones the schema does not allow."""
+        messages, refusals = [b""] * len(states), {}
+        for at, state in enumerate(states):
+            try:
+                _check_names(self._shard.schema, state)
+                messages[at] = encoded_properties(state.properties, self._encoder)
+            except RequestError as error:
+                refusals[at] = error
+            except CorruptData as error:
+                refusals[at] = SchemaViolation(f"{format_object_id(state.id)}: {error}")
+        return messages, refusals
+
+    def _wrong_length(
+        self, vectors: Mapping[VectorName, NDArray[np.float32]], dimensions: dict[VectorName, int]
+    ) -> RequestError | None:
+        """Why vectors do not suit those that are stored, or come before them in their batch."""
+        for name, vector in vectors.items():
             index = self._shard.vectors.get(name)
             known = dimensions.get(name) or (index.dimensions if index is not None else None)
             size = vector.shape[-1]
             if known is not None and known != size:
-                return _wrong_length(vector.ndim, size, known)
+                return _mismatch(vector.ndim, size, known)
             if known is None:
                 try:
                     check_length(self._shard.schema.vector_by_name.get(name), size)
                 except SchemaViolation as error:
                     return error
-        for name, vector in draft.vectors.items():
+        for name, vector in vectors.items():
             dimensions.setdefault(name, vector.shape[-1])
         return None
 
-    def _write(self, accepted: Sequence[_Accepted]) -> Ticket | None:
-        if not accepted:
+    def _write(self, drafts: Sequence[tuple[ObjectDraft, DocId | None]]) -> Ticket | None:
+        """Store drafts, each in the place of a doc, stamped now."""
+        if not drafts:
             return None
-        shard, change, version = self._shard, Change(), self._versions.next()
-        replaced = [item.old for item in accepted if item.old is not None]
-        created = dict(
-            zip(replaced, map(_created_ms, shard.objects.get_many(replaced)), strict=True)
-        )
-        entries = []
-        for item, doc in zip(accepted, shard.docs.allocate(len(accepted)), strict=True):
-            draft, doc_id, now_ms = item.draft, DocId(doc), version.time_ms
-            created_ms = draft.created_ms or now_ms
-            if item.old is not None:
-                created_ms = created[item.old] or created_ms
-            value = encode_object(
-                doc_id=doc_id,
-                object_id=draft.id,
-                created_ms=created_ms,
-                updated_ms=now_ms,
+        version, change = self._versions.next(), Change()
+        replaced = [old for _, old in drafts if old is not None]
+        rows = self._shard.objects.get_many(replaced)
+        created = dict(zip(replaced, map(_created_ms, rows), strict=True))
+        objects = [
+            NewObject(
+                id=draft.id,
+                message=self._encoder.encode(draft.properties),
+                properties=draft.properties,
+                vectors=draft.vectors,
                 version=version,
-                properties=self._encoder.encode(draft.properties),
+                created_ms=(0 if old is None else created[old])
+                or draft.created_ms
+                or version.time_ms,
+                updated_ms=version.time_ms,
+                old=old,
             )
-            shard.objects.put(change.batch, doc_id, draft.id, value)
-            for name, vector in draft.vectors.items():
-                shard.objects.put_vector(change.batch, name, doc_id, vector)
-                if name in shard.vectors:
-                    change.add_vector(name, doc_id, vector)
-            change.added.append(doc_id)
-            change.added_ids.append(draft.id)
-            entries.append(Entry(doc_id, draft.properties, created_ms, now_ms))
-        self._index_text(change, entries)
-        self._remove_docs(change, replaced)
-        return self._commit(change, version)
-
-    def _index_text(self, change: Change, entries: Sequence[Entry]) -> None:
-        shard = self._shard
-        change.delta = shard.text.encode(entries)
-        columns = [
-            (shard.text.number_of(name), name, terms.tolist())
-            for name, terms in change.delta.lengths.items()
+            for draft, old in drafts
         ]
-        for row, entry in enumerate(entries):
-            lengths = [(number, terms[row]) for number, _, terms in columns if terms[row]]
-            if lengths:
-                key = keys.object_key(shard.shard_id, entry.doc_id)
-                change.batch.put(Family.LENGTHS, key, encode_lengths(lengths))
-        for _, name, terms in columns:
-            change.count_lengths(name, docs=sum(map(bool, terms)), terms=sum(terms))
+        stage_objects(self._shard, change, objects)
+        states = dict.fromkeys([item.id for item in objects], Digest(version))
+        return self._commit(change, version, states)
 
-    def _remove_docs(self, change: Change, doc_ids: list[DocId]) -> None:
-        if not doc_ids:
-            return
-        shard = self._shard
-        names = list(shard.vectors)
-        rows = shard.store.get_many(Family.LENGTHS, keys.object_keys(shard.shard_id, doc_ids))
-        for doc_id, row in zip(doc_ids, rows, strict=True):
-            shard.objects.remove_doc(change.batch, doc_id, names)
-            if row is not None:
-                key = keys.object_key(shard.shard_id, doc_id)
-                change.batch.delete(Family.LENGTHS, key)
-                for number, terms in decode_lengths(row):
-                    change.count_lengths(shard.text.name_of(number), docs=-1, terms=-terms)
-        change.removed.extend(doc_ids)
+    def _take(self, states: Sequence[ObjectState], messages: Sequence[bytes]) -> Ticket | None:
+        """Store states of other replicas as they are."""
+        if not states:
+            return None
+        docs = self._shard.objects.doc_ids_of([state.id for state in states])
+        change, objects, gone = Change(), [], {}
+        for state, message, old in zip(states, messages, docs, strict=True):
+            if state.is_deleted and old is not None:
+                gone[state.id] = old
+            elif not state.is_deleted:
+                objects.append(
+                    NewObject(
+                        id=state.id,
+                        message=message,
+                        properties=state.properties,
+                        vectors=state.vectors,
+                        version=state.version,
+                        created_ms=state.created_ms,
+                        updated_ms=state.updated_ms,
+                        old=old,
+                    )
+                )
+        stage_objects(self._shard, change, objects)
+        stage_deletions(self._shard, change, gone)
+        newest = max(state.version for state in states)
+        held = {state.id: Digest(state.version, state.is_deleted) for state in states}
+        return self._commit(change, newest, held)
 
-    def _commit(self, change: Change, version: Version) -> Ticket:
+    def _commit(
+        self, change: Change, version: Version, states: Mapping[ObjectId, Digest]
+    ) -> Ticket:
+        """Write a change that brings `states`, of which `version` is the newest."""
         if self._stopped:
             raise Closed(f"collection {self._shard.schema.name} is closed")
+        if self._shard.ledger is not None and states:
+            change.states = self._shard.ledger.stage(change.batch, states)
+        self._newest = max(self._newest, version)
         key = keys.clock_key(self._shard.shard_id)
-        change.batch.put(Family.METADATA, key, encode_version(version))
+        change.batch.put(Family.METADATA, key, encode_version(self._newest))
         return self._shard.commit(change)
 
 
-def _wrong_length(ndim: int, size: int, known: int) -> DimensionMismatch:
+def _newest_version(store: KeyValueStore, shard: ShardId) -> Version:
+    stored = store.get(Family.METADATA, keys.clock_key(shard))
+    return Version(0) if stored is None else decode_version(stored)
+
+
+def _unexpected(draft: ObjectDraft, old: DocId | None, mode: PutMode) -> RequestError | None:
+    if mode is PutMode.INSERT and old is not None:
+        return ObjectExists(format_object_id(draft.id))
+    if mode is PutMode.REPLACE and old is None:
+        return ObjectNotFound(f"no object with id '{format_object_id(draft.id)}'")
+    return None
+
+
+def _check_names(schema: Collection, state: ObjectState) -> None:
+    """Raise SchemaViolation for properties and vectors that the collection does not have."""
+    for name in state.properties:
+        if name not in schema.property_by_name:
+            raise SchemaViolation(f"{schema.name} has no property {name!r}")
+    for vector_name, vector in state.vectors.items():
+        config = schema.vector_by_name.get(vector_name)
+        if config is None:
+            raise SchemaViolation(f"{schema.name} has no vector {vector_name!r}")
+        if config.multi_vector != (vector.ndim == 2):
+            raise SchemaViolation(f"vector {vector_name!r} of {schema.name} has {vector.ndim} axes")
+
+
+def _mismatch(ndim: int, size: int, known: int) -> DimensionMismatch:
     if ndim == 2:
         return DimensionMismatch(
             f"new node has a multi vector with length {size} at position 0. "

@@ -49,6 +49,7 @@ CODES: dict[type[WeftError], WireCodes] = {
     errors.CommitUnknown: WireCodes(503, _UNKNOWN),
     errors.LeaseLost: WireCodes(503, _UNKNOWN),
     errors.Compacted: WireCodes(503, _UNKNOWN),
+    errors.ShardLoading: WireCodes(503, _UNKNOWN),
     errors.CorruptData: WireCodes(500, Status.INTERNAL),
     errors.DiskFull: WireCodes(507, Status.RESOURCE_EXHAUSTED),
     errors.Closed: WireCodes(503, Status.UNAVAILABLE),

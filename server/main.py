@@ -236,6 +236,7 @@ def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
         local.graph_upkeep,
         len(queues.faults()),
         local.quantizers,
+        local.tombstones,
     )
 
 

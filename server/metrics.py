@@ -46,6 +46,7 @@ class CollectionFigures:
     graphs: GraphUpkeep = field(default_factory=GraphUpkeep)
     link_faults: int = 0
     quantizers: Mapping[VectorName, QuantizerReport] = field(default_factory=dict)
+    tombstones: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,13 @@ def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
         "Vector indexes whose linking rests because it failed; it is tried again.",
         labels=("collection",),
     )
+    tombstones = GaugeMetricFamily(
+        "weftdb_tombstones",
+        "Deletions that are remembered for other replicas.",
+        labels=("collection",),
+    )
     for collection in collections:
+        tombstones.add_metric((collection.name,), collection.tombstones)
         faults.add_metric((collection.name,), collection.link_faults)
         oldest.add_metric((collection.name,), collection.pending_oldest_s)
         slowed.add_metric((collection.name,), collection.slowed_s)
@@ -185,6 +192,7 @@ def _queues(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:
     yield oldest
     yield slowed
     yield faults
+    yield tombstones
 
 
 def _graphs(collections: Sequence[CollectionFigures]) -> Iterator[Metric]:

@@ -192,6 +192,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("modules.calls_in_parallel_max", values.whole(1, 256)),
     Setting("modules.validate_urls", values.FLAG, "MODULES_VALIDATE_BASE_URL"),
     Setting("modules.threads", values.whole(1, 256)),
+    Setting("replication.tombstone_grace_s", values.duration(60.0)),
 )
 
 _BY_PATH = {setting.path: setting for setting in SETTINGS}

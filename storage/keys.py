@@ -9,12 +9,14 @@
                   | shard 0x01 first_doc_id:u32         -> delta (one a write batch)
                   | shard 0x02 segment:u32 block:u32    -> block of a sealed segment
     SEARCHABLE   := as FILTERABLE
+    STATES       := shard token:u64 uuid:16             -> what is held of an id (state_rows.py)
     METADATA     := shard 0x01                          -> counters of the shard
                   | shard 0x02 chunk:u32                -> live docs of 4,096 doc ids (doc_ids.py)
                   | shard 0x03 uuid:16                  -> version of a deletion (tombstone)
                   | shard 0x04                          -> newest version written in the shard
                   | shard 0x05 name:utf8                -> empty; the dynamic index is a graph
                   | shard 0x06 name:utf8                -> empty; that shard is set read-only
+                  | shard 0x07                          -> how far STATES is filled (state_rows.py)
     METADATA     := 0x00000000 0x01                     -> format version:u32
                   | 0x00000000 0x02                     -> next shard id:u32
                   | 0x00000000 0x03 name:utf8           -> collection row (JSON)
@@ -35,12 +37,13 @@ NODE = ShardId(0)
 
 _U32 = struct.Struct(">I")
 _U32_U32 = struct.Struct(">II")
+_U32_U64 = struct.Struct(">IQ")
 _pack_u32 = _U32.pack
 _pack_u32_u32 = _U32_U32.pack
 
 _MANIFEST, _DELTA, _BLOCK = b"\x00", b"\x01", b"\x02"
 _COUNTERS, _LIVE, _TOMBSTONE, _CLOCK = b"\x01", b"\x02", b"\x03", b"\x04"
-_UPGRADED, _READ_ONLY = b"\x05", b"\x06"
+_UPGRADED, _READ_ONLY, _STATES_FILLED = b"\x05", b"\x06", b"\x07"
 
 
 def shard_range(shard: ShardId) -> tuple[bytes, bytes]:
@@ -130,6 +133,11 @@ def tombstone_key(shard: ShardId, object_id: ObjectId) -> bytes:
     return _pack_u32(shard) + _TOMBSTONE + object_id
 
 
+def tombstone_range(shard: ShardId) -> tuple[bytes, bytes]:
+    """METADATA: all versioned deletions."""
+    return _pack_u32(shard) + _TOMBSTONE, _pack_u32(shard) + _CLOCK
+
+
 def clock_key(shard: ShardId) -> bytes:
     """METADATA: the newest version of a shard; only the writes of one shard are in order."""
     return _pack_u32(shard) + _CLOCK
@@ -148,6 +156,22 @@ def read_only_key(shard: ShardId, name: str) -> bytes:
 def read_only_range(shard: ShardId) -> tuple[bytes, bytes]:
     """METADATA: all of these."""
     return _pack_u32(shard) + _READ_ONLY, _pack_u32(shard) + bytes((_READ_ONLY[0] + 1,))
+
+
+def states_filled_key(shard: ShardId) -> bytes:
+    """METADATA: how far the rows of STATES have been made."""
+    return _pack_u32(shard) + _STATES_FILLED
+
+
+def state_key(shard: ShardId, token: int, object_id: ObjectId) -> bytes:
+    """STATES."""
+    return _U32_U64.pack(shard, token) + object_id
+
+
+def state_range(shard: ShardId, first: int, end: int) -> tuple[bytes, bytes]:
+    """STATES: the ids with first <= token < end; `end` may be 2**64."""
+    last = _pack_u32(shard + 1) if end == 2**64 else _U32_U64.pack(shard, end)
+    return _U32_U64.pack(shard, first), last
 
 
 FORMAT_KEY = _pack_u32(NODE) + b"\x01"

@@ -28,6 +28,7 @@ class Family(Enum):
     SEARCHABLE = "searchable"
     LENGTHS = "lengths"
     METADATA = "metadata"
+    STATES = "states"
 
 
 class WriteBatch:

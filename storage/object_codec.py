@@ -18,7 +18,7 @@ from weftdb.core.errors import CorruptData
 from weftdb.core.objects import Object
 from weftdb.core.types import DocId, ObjectId, Version
 from weftdb.storage.property_codec import decode_properties
-from weftdb.storage.versions import decode_version, encode_version
+from weftdb.storage.versions import VERSION_BYTES, decode_version, encode_version
 
 FORMAT = 1
 _HEAD = struct.Struct("<IBBI16sqq16sI")
@@ -28,6 +28,7 @@ HEAD_BYTES = _HEAD.size
 UUID_AT = 10
 CREATED_AT = 26
 UPDATED_AT = 34
+STAMP_AT = 42
 _TIMES = struct.Struct("<qq")
 _SIZE = struct.Struct("<I")
 _SIZE_AT = HEAD_BYTES - _SIZE.size
@@ -100,6 +101,11 @@ def stored_times(value: bytes) -> tuple[int, int]:
     """Creation and last update, milliseconds."""
     created_ms, updated_ms = _TIMES.unpack_from(value, CREATED_AT)
     return created_ms, updated_ms
+
+
+def stored_version(value: bytes) -> Version:
+    """The version of a stored object."""
+    return decode_version(value[STAMP_AT : STAMP_AT + VERSION_BYTES])
 
 
 def stored_properties(value: bytes) -> bytes:

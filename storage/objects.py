@@ -9,12 +9,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from weftdb.core.errors import CorruptData
+from weftdb.core.errors import CorruptData, Overloaded
 from weftdb.core.limits import MiB
-from weftdb.core.types import DocId, DocIds, ObjectId, Rows, ShardId, VectorName
+from weftdb.core.types import DocId, DocIds, ObjectId, Rows, ShardId, VectorName, Version
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, Reader, WriteBatch
-from weftdb.storage.object_codec import is_intact
+from weftdb.storage.object_codec import is_intact, stored_version
 from weftdb.storage.vector_codec import (
     decode_matrices,
     decode_rows,
@@ -25,6 +25,8 @@ from weftdb.storage.vector_codec import (
 _DOC_ID = struct.Struct(">I")
 ROWS_PER_CHUNK = 1_000
 VECTORS_PER_CHUNK = 4_096
+VERSION_TRIES_MAX = 100
+"""An object that is replaced this often while its version is read is told to come again."""
 MATRIX_BYTES_PER_CHUNK = 16 * MiB
 """A chunk of multi-vectors ends with the one that passes this."""
 
@@ -61,6 +63,24 @@ class ObjectStore:
         """The docs of many objects, None where there is none."""
         values = self._reader.get_many(Family.IDS, [keys.id_key(self._shard, i) for i in ids])
         return [None if value is None else DocId(_DOC_ID.unpack(value)[0]) for value in values]
+
+    def versions_of(self, ids: Sequence[ObjectId]) -> list[Version | None]:
+        """The versions of many objects, None where there is none. Raises Overloaded."""
+        found: list[Version | None] = [None] * len(ids)
+        missing = list(range(len(ids)))
+        for _ in range(VERSION_TRIES_MAX):
+            docs = self.doc_ids_of([ids[at] for at in missing])
+            known = [(at, doc) for at, doc in zip(missing, docs, strict=True) if doc is not None]
+            rows = self.get_many([doc for _, doc in known])
+            missing = []
+            for (at, _), row in zip(known, rows, strict=True):
+                if row is None:  # Replaced or deleted since its doc was read.
+                    missing.append(at)
+                else:
+                    found[at] = stored_version(row)
+            if not missing:
+                return found
+        raise Overloaded(f"{len(missing)} objects are replaced again and again")
 
     def ids_after(
         self, cursor: ObjectId | None, *, skip: int, count: int

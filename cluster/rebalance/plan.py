@@ -5,7 +5,7 @@ A step may begin when the steps that it comes `after` are READY; steps that do n
 other may run side by side.
 
     plan := JSON {"format": 1, "purpose": text, "notes": [text …], "steps": [step …]}
-    step := {"kind": text, …fields of the change…, "bytes": n, "objects": n, "after": [n …],
+    step := {…change (stored_change.py)…, "bytes": n, "objects": n, "after": [n …],
              "why": text, "state": text}                        # numbers are positions in steps
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeAlias, get_args
+from typing import TypeAlias
 
 from weftdb.cluster.rebalance.changes import (
     AddShard,
@@ -27,12 +27,12 @@ from weftdb.cluster.rebalance.changes import (
     OperationState,
     path_of,
 )
+from weftdb.cluster.rebalance.stored_change import change_fields, read_change, read_state
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.cluster.stored_json import StoredJson
 from weftdb.core.types import CollectionName
 
 FORMAT = 1
-_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in get_args(Change)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,9 @@ class Plan:
 
     def render(self) -> str:
         """The plan as lines for people."""
-        total = f", copies {_format_size(self.size)}" if self.steps else ""
-        lines = [f"{self.purpose}: {len(self.steps)} steps{total}"]
+        count = len(self.steps)
+        total = f", copies {_format_size(self.size)}" if self.size != Size() else ""
+        lines = [f"{self.purpose}: {count or 'no'} step{'s' if count != 1 else ''}{total}"]
         for at, step in enumerate(self.steps):
             waits = f" [after {', '.join(str(before + 1) for before in step.after)}]"
             lines.append(f"{at + 1:4} {step}{waits if step.after else ''}")
@@ -220,11 +221,9 @@ def encode_plan(plan: Plan) -> bytes:
     """Write the JSON form."""
     steps = []
     for step in plan.steps:
-        change = {item.name: getattr(step.change, item.name) for item in fields(step.change)}
         steps.append(
             {
-                "kind": type(step.change).__name__,
-                **change,
+                **change_fields(step.change),
                 "bytes": step.size.bytes,
                 "objects": step.size.objects,
                 "after": step.after,
@@ -245,44 +244,20 @@ def decode_plan(value: bytes) -> Plan:
         body.check(isinstance(item, dict), f"{where} is {item!r}")
         after = item.get("after")
         body.check(isinstance(after, list), f"{where} waits for {after!r}")
-        states = {state.value: state for state in OperationState}
-        body.check(item.get("state") in states, f"{where} is in the state {item.get('state')!r}")
         why = item.get("why")
         body.check(isinstance(why, str), f"the reason of {where} is {why!r}")
         steps.append(
             Step(
-                decode_change(body, item, where),
+                read_change(body, item, where),
                 Size(
                     body.whole(item.get("bytes"), f"the bytes of {where}"),
                     body.whole(item.get("objects"), f"the objects of {where}"),
                 ),
                 tuple(body.whole(before, f"what {where} waits for", below=at) for before in after),
                 str(why),
-                states[item["state"]],
+                read_state(body, item.get("state"), where),
             )
         )
     notes = body.items("notes")
     body.check(all(isinstance(note, str) for note in notes), f"a note of {notes} is no text")
     return Plan(body.text("purpose"), tuple(steps), tuple(notes))
-
-
-def decode_change(body: StoredJson, item: Mapping[str, Any], where: str) -> Change:
-    """Read the fields of one change."""
-    kind = _KINDS.get(str(item.get("kind")))
-    if kind is None:
-        raise body.damaged(f"{where} is of the kind {item.get('kind')!r}")
-    values: dict[str, Any] = {}
-    for wanted in fields(kind):
-        value = item.get(wanted.name)
-        if wanted.type == "int":
-            values[wanted.name] = body.whole(value, f"{wanted.name} of {where}")
-            continue
-        if wanted.type == "tuple[NodeName, ...]":
-            is_right = isinstance(value, list) and all(isinstance(name, str) for name in value)
-            value = tuple(value) if isinstance(value, list) else value
-        else:
-            is_right = isinstance(value, str) and value != ""
-        body.check(is_right, f"{wanted.name} of {where} is {value!r}")
-        values[wanted.name] = value
-    change: Change = kind(**values)
-    return change

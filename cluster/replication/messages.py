@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from weftdb.core.objects import Digest as Digest
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import CollectionName, ObjectId, ShardName, Version
 
@@ -23,14 +24,6 @@ class ShardRef:
     shard: ShardName
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
-    """What a replica holds of an object, without its content. Ordered as states win: by version."""
-
-    version: Version
-    is_deleted: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Apply:
     """Store each state unless a newer one is there; answered by `Applied` once it is durable."""
@@ -41,11 +34,22 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a replica did not take one state: its schema, or the vectors that it has, do not allow
+    it. Sending it again does not help."""
+
+    position: int
+    """Of the state in its request."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """In the order of the states: None where the replica now holds it, else the newer version that
-    it holds instead."""
+    it holds instead. What it refused is neither: None here, and named in `refused`."""
 
     newer: tuple[Version | None, ...]
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def parse_collection(
         auto_tenant_activation=layout.auto_tenant_activation,
         shard_count=layout.shard_count,
         replication_factor=layout.replication_factor,
+        hash_tree_height=layout.hash_tree_height,
         ttl=ttl,
         definition=rendered,
     )

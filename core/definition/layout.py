@@ -8,11 +8,16 @@ from typing import Any
 from weftdb.core.definition.json_fields import Fields
 from weftdb.core.definition.surroundings import Surroundings
 from weftdb.core.errors import SchemaViolation
-from weftdb.core.limits import SHARDS_PER_COLLECTION_MAX, VIRTUAL_SHARDS_MAX
+from weftdb.core.limits import (
+    HASH_TREE_HEIGHT_MAX,
+    SHARDS_PER_COLLECTION_MAX,
+    VIRTUAL_SHARDS_MAX,
+)
 
 Rendered = dict[str, Any]
 
 VIRTUAL_SHARDS_PER_SHARD = 128
+HASH_TREE_HEIGHT, HASH_TREE_HEIGHT_OF_TENANTS = 16, 10
 DELETION_STRATEGIES = ("NoAutomatedResolution", "DeleteOnConflict", "TimeBasedResolution")
 _SHARDING_KEY, _SHARDING_STRATEGY, _SHARDING_FUNCTION = "_id", "hash", "murmur3"
 _NO_SHARDING: Rendered = {
@@ -33,6 +38,7 @@ class Layout:
 
     shard_count: int
     replication_factor: int
+    hash_tree_height: int
     multi_tenant: bool
     auto_tenant_creation: bool
     auto_tenant_activation: bool
@@ -54,7 +60,9 @@ def parse_layout(fields: Fields, surroundings: Surroundings | None) -> Layout:
         shard_count, sharding = 1, dict(_NO_SHARDING)
     else:
         shard_count, sharding = _sharding(fields.child("shardingConfig"), node_count)
-    factor, replication = _replication(fields.child("replicationConfig"), surroundings)
+    replication_fields = fields.child("replicationConfig")
+    factor, replication = _replication(replication_fields, surroundings)
+    height = _hash_tree_height(replication_fields, is_multi_tenant=is_multi_tenant)
     rendered: Rendered = {
         "multiTenancyConfig": {"enabled": is_multi_tenant, **flags},
         "shardingConfig": sharding,
@@ -63,6 +71,7 @@ def parse_layout(fields: Fields, surroundings: Surroundings | None) -> Layout:
     return Layout(
         shard_count,
         factor,
+        height,
         is_multi_tenant,
         flags["autoTenantCreation"],
         flags["autoTenantActivation"],
@@ -127,3 +136,13 @@ def _replication(fields: Fields, surroundings: Surroundings | None) -> tuple[int
     if fields.has("asyncConfig"):
         rendered["asyncConfig"] = dict(fields.child("asyncConfig").body)
     return factor, rendered
+
+
+def _hash_tree_height(fields: Fields, *, is_multi_tenant: bool) -> int:
+    default = HASH_TREE_HEIGHT_OF_TENANTS if is_multi_tenant else HASH_TREE_HEIGHT
+    height = fields.child("asyncConfig").integer("hashtreeHeight", default)
+    if not 1 <= height <= HASH_TREE_HEIGHT_MAX:
+        raise SchemaViolation(
+            f"asyncConfig.hashtreeHeight must be between 1 and {HASH_TREE_HEIGHT_MAX}, got {height}"
+        )
+    return height

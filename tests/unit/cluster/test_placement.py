@@ -105,6 +105,6 @@ def test_reasons_name_zone_load_and_disk() -> None:
     nodes = [node("n1", free=80 * GiB), node("n2", free=20 * GiB)]
     (placement,) = place_new(nodes, shards(1), factor=2)
     assert [str(choice) for choice in placement.choices] == [
-        "n1: no zone (new), 0 of the collection here, free disk 8/8 of the most",
-        "n2: no zone (1 of this shard there), 0 of the collection here, free disk 2/8 of the most",
+        "n1: 0 of the collection here, free disk 8/8 of the most",
+        "n2: 0 of the collection here, free disk 2/8 of the most",
     ]

@@ -60,7 +60,11 @@ def test_requests_and_figures_are_in_the_metrics() -> None:
     door.observe("Search", "OK", 0.001)
     door.observe("Search", "OK", 0.2)
     door.observe("Search", "UNKNOWN", 0.1)
+<<<<<<< HEAD
+    book = CollectionFigures("Book", 7, 2, graphs=GraphUpkeep(3, 4, 600), tombstones=9)
+=======
     book = CollectionFigures("Book", 7, 2, graphs=GraphUpkeep(3, 4, 600, 1))
+>>>>>>> 16449bb (wip)
     metrics.watch(Figures(lambda: iter([book]), lambda: {"syncs": 5}))
     text = metrics.render().decode()
     assert 'weftdb_requests_total{code="OK",door="grpc",method="Search"} 2.0' in text
@@ -69,6 +73,7 @@ def test_requests_and_figures_are_in_the_metrics() -> None:
     assert 'weftdb_objects{collection="Book"} 7.0' in text
     assert 'weftdb_vectors_pending{collection="Book"} 2.0' in text
     assert 'weftdb_vectors_deleted{collection="Book"} 3.0' in text
+    assert 'weftdb_tombstones{collection="Book"} 9.0' in text
     assert 'weftdb_graph_compactions_total{collection="Book"} 4.0' in text
     assert 'weftdb_graph_log_bytes{collection="Book"} 600.0' in text
     assert 'weftdb_graph_compactions_waiting{collection="Book"} 1.0' in text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from weftdb.core.errors import CorruptData
+from weftdb.core.errors import CorruptData, Overloaded
 from weftdb.core.types import UNNAMED, DocId, ObjectId, ShardId, VectorName, Version
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
+from weftdb.storage.memory import MemoryStore
 from weftdb.storage.object_codec import encode_object, stored_id
 from weftdb.storage.objects import VECTORS_PER_CHUNK, ObjectStore
 
@@ -51,6 +54,32 @@ def test_by_doc_and_by_id(store: KeyValueStore) -> None:
     assert objects.doc_id_of(oid(11)) is None
     assert objects.doc_ids_of([oid(1), oid(11), oid(10)]) == [9, None, 0]
     assert [doc for doc, _ in objects.scan()] == list(range(10))
+
+
+class MovingStore(MemoryStore):
+    """Every object has just been replaced when its row is looked for, `moves` times."""
+
+    moves = 0
+
+    def get_many(self, family: Family, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The rows, or that they are gone."""
+        if family is Family.OBJECTS and self.moves:
+            self.moves -= 1
+            return [None] * len(keys)
+        return super().get_many(family, keys)
+
+
+def test_versions_of_ids() -> None:
+    store = MovingStore()
+    objects = fill(store, 10)
+    wanted = [Version(2), None, Version(2)]
+    assert objects.versions_of([oid(1), oid(99), oid(10)]) == wanted
+    assert objects.versions_of([]) == []
+    store.moves = 3
+    assert objects.versions_of([oid(1), oid(99), oid(10)]) == wanted
+    store.moves = 10_000
+    with pytest.raises(Overloaded, match="2 objects are replaced"):
+        objects.versions_of([oid(1), oid(99), oid(10)])
 
 
 def test_cursor_over_ids(store: KeyValueStore) -> None:

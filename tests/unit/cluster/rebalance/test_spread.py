@@ -16,7 +16,7 @@ def test_an_even_cluster_stays_as_it_is() -> None:
     cluster = view(nodes(3), placed(nodes(3), 6, 2))
     plan = plan_spread(cluster)
     assert plan.steps == ()
-    assert plan.render() == "spread replicas evenly: 0 steps"
+    assert plan.render() == "spread replicas evenly: no steps"
 
 
 def test_new_nodes_get_their_part_by_the_fewest_moves() -> None:
@@ -68,7 +68,7 @@ def test_dead_and_draining_nodes_are_left_alone() -> None:
 def test_the_reason_of_a_move_is_told() -> None:
     plan = plan_spread(view(nodes(2), placed(nodes(1), 2, 1)))
     assert plan.render().splitlines() == [
-        "spread replicas evenly: 1 steps, copies about 976.6 KiB, 1,000 objects",
+        "spread replicas evenly: 1 step, copies about 976.6 KiB, 1,000 objects",
         "   1 move Doc/s0 from n1 to n2 (about 976.6 KiB, 1,000 objects): of Doc n1 has 2 and "
         "will have 1, n2 0 and 1",
     ]

@@ -1,0 +1,53 @@
+"""Answers a coordinator's request with what a replica of the engine says.
+
+Whoever calls has compared schema versions: a request that knows a newer schema than this node is
+held back until the node has it.
+"""
+
+from __future__ import annotations
+
+from weftdb.cluster.replication.messages import (
+    Applied,
+    Apply,
+    Digests,
+    Leaf,
+    ReadDigests,
+    ReadLeaf,
+    ReadStates,
+    ReadTree,
+    Refusal,
+    Reply,
+    Request,
+    States,
+    TreeNodes,
+)
+from weftdb.core.errors import RequestError
+from weftdb.engine.replica import ShardReplica
+
+
+def answer(replica: ShardReplica, request: Request) -> Reply:
+    """What `replica` says to a request for its shard. Raises what the replica raises."""
+    match request:
+        case Apply():
+            return _applied(replica, request)
+        case ReadDigests(ids=ids):
+            return Digests(tuple(replica.digests(ids)))
+        case ReadStates(ids=ids):
+            return States(tuple(replica.states(ids)))
+        case ReadTree(level=level, positions=positions):
+            return TreeNodes(tuple(replica.tree_nodes(level, positions)))
+        case ReadLeaf(position=position, after=after, limit=limit):
+            page = replica.leaf(position, after, limit)
+            return Leaf(page.ids, page.digests, page.is_last)
+
+
+def _applied(replica: ShardReplica, request: Apply) -> Applied:
+    outcomes = replica.apply(request.states)
+    return Applied(
+        newer=tuple(None if isinstance(one, RequestError) else one for one in outcomes),
+        refused=tuple(
+            Refusal(at, str(one))
+            for at, one in enumerate(outcomes)
+            if isinstance(one, RequestError)
+        ),
+    )
