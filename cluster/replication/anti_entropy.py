@@ -135,7 +135,8 @@ class AntiEntropy:
             period_s = self.pace.period_s * periods
         else:
             turn.failures = 0
-            is_busy = outcome.found > 0 or not outcome.is_complete
+            # What was found but not taken is refused there: looking sooner does not help.
+            is_busy = outcome.sent > 0 or not outcome.is_complete
             period_s = self.pace.period_s_busy if is_busy else self.pace.period_s
         self._put(pair, now_s + period_s * (0.75 + self.randomness.random() / 2))
 

@@ -104,7 +104,7 @@ class Exchanged:
     found: int
     """Objects that differed and were to be sent."""
     sent: int
-    """States that were stored, each side counted."""
+    """States that were taken, each side counted: not those that were overtaken or refused."""
     young: int
     unresolved: int
     """Conflicts left alone by NoAutomatedResolution."""
@@ -229,7 +229,7 @@ class Exchange:
             case _Store(), Applied(newer):
                 if len(newer) != len(job.states):
                     return False
-                self._sent += sum(version is None for version in newer)
+                self._sent += sum(version is None for version in newer) - len(reply.refused)
             case _:
                 return False
         return True

@@ -259,7 +259,8 @@ class ReadCoordination:
             case _Aim.DIGESTS, Digests(digests) if len(digests) == len(purpose.positions):
                 self._core.learn_digests(node, digests)
             case _Aim.REPAIR, Applied(newer) if len(newer) == len(purpose.positions):
-                # A replica with a newer state than the repair holds enough, too.
+                # A newer state than the repair's is enough, too. So is a refusal: no replica can be
+                # made to take what its schema forbids, and the object can still be read.
                 for position, digest in zip(purpose.positions, purpose.sent, strict=True):
                     self._core.learn_applied(node, position, digest)
             case _:

@@ -67,11 +67,14 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of a tombstone. `mark`: the replicas to mark, durably, before it is
-    forgotten."""
+class Forgetting:
+    """Which tombstones may go, by the time of their version."""
 
-    may_be_forgotten: bool
+    before_ms: int
+    """Those before this time may go."""
+    marked_before_ms: int
+    """Those before this time (not less than `before_ms`) may go once `mark` is marked, durably.
+    Nobody needs to be marked while no tombstone lies between the two."""
     mark: frozenset[NodeName] = frozenset()
 
 
@@ -82,32 +85,22 @@ class Return(Enum):
     REBUILD = "rebuild"
 
 
-_KEPT = Fate(may_be_forgotten=False)
-
-
-def fate_of(
-    deleted_ms: int,
-    *,
-    now_ms: int,
-    grace: Grace,
-    peers: Mapping[NodeName, Peer],
-    strategy: DeletionStrategy,
-) -> Fate:
-    """Decide about a deletion whose version has the time `deleted_ms`; `peers` are all the other
-    replicas of the shard."""
+def forgetting(
+    *, now_ms: int, grace: Grace, peers: Mapping[NodeName, Peer], strategy: DeletionStrategy
+) -> Forgetting:
+    """Decide for one shard; `peers` are all the other replicas of it."""
     if strategy is DeletionStrategy.NO_AUTOMATED_RESOLUTION:
-        return _KEPT
-    if now_ms - deleted_ms < grace.grace_ms:
-        return _KEPT
-    without = {
-        name for name, peer in peers.items() if not _surely_has(peer, deleted_ms + grace.lag_ms)
-    }
-    if not all(_needs_no_wait(peers[name], now_ms, grace) for name in without):
-        return _KEPT
+        return Forgetting(0, 0)
+    over_ms = now_ms - grace.grace_ms
+    known_ms = {name: _known_until(peer, grace) for name, peer in peers.items()}
+    before_ms = max(0, min((over_ms, *known_ms.values())))
+    awaited = [name for name, peer in peers.items() if not _needs_no_wait(peer, now_ms, grace)]
+    marked_before_ms = max(0, min((over_ms, *(known_ms[name] for name in awaited))))
+    mark = frozenset(name for name in peers if known_ms[name] < marked_before_ms)
     replicas = len(peers) + 1
-    if replicas - len(without) < ConsistencyLevel.QUORUM.required(replicas):
-        return _KEPT
-    return Fate(may_be_forgotten=True, mark=frozenset(without))
+    if replicas - len(mark) < ConsistencyLevel.QUORUM.required(replicas):
+        return Forgetting(before_ms, before_ms)
+    return Forgetting(before_ms, marked_before_ms, mark)
 
 
 def return_of(marked_by: Iterable[NodeName]) -> Return:
@@ -115,10 +108,11 @@ def return_of(marked_by: Iterable[NodeName]) -> Return:
     return Return.REBUILD if any(True for _ in marked_by) else Return.SYNCHRONISE
 
 
-def _surely_has(peer: Peer, until_ms: int) -> bool:
+def _known_until(peer: Peer, grace: Grace) -> int:
+    """A peer has every tombstone before this time, for sure."""
     if peer.is_marked or peer.complete_until_ms is None:
-        return False
-    return peer.complete_until_ms >= until_ms
+        return 0
+    return peer.complete_until_ms - grace.lag_ms
 
 
 def _needs_no_wait(peer: Peer, now_ms: int, grace: Grace) -> bool:

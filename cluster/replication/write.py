@@ -6,7 +6,8 @@
    when every state is acknowledged or given up; it does not wait for further replicas.
 3. A replica with a newer state makes the coordinator stamp that state (alone) anew above it and
    send it again, at most `RESTAMPS_MAX` times.
-4. A replica that fails, or is silent at the deadline, gets a hint, also after the answer.
+4. A replica that fails, or is silent at the deadline, gets a hint, also after the answer. One that
+   refuses a state (`Refusal`) gets none.
 
 A level that is not reached is an error for the states it concerns, not for the others. Nothing is
 rolled back then: what was applied or hinted may become visible later, and the error says so.
@@ -30,12 +31,15 @@ from weftdb.cluster.replication.effects import (
 )
 from weftdb.cluster.replication.messages import Applied, Apply, Reply, ShardRef
 from weftdb.cluster.replication.write_core import Standing, StateWrite, WriteTargets
-from weftdb.core.errors import NotEnoughReplicas, Overloaded, Unavailable
+from weftdb.core.errors import NotEnoughReplicas, Overloaded, SchemaViolation, Unavailable
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import NodeName, Version
 
 RESTAMPS_MAX = 8
 """Each try loses only against a write of the same object that is going on at the same time."""
+
+Outcome: TypeAlias = Version | Unavailable | SchemaViolation
+"""Of one state: the version that was stored, or why the level was not reached."""
 
 Restamp: TypeAlias = Callable[[Version], Version]
 """A version of the coordinator's hybrid clock above the one given."""
@@ -61,9 +65,9 @@ class WriteOrder:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """In the order of the states: the version that was stored, or why the level was not reached."""
+    """What came of each state, in their order."""
 
-    outcomes: tuple[Version | Unavailable, ...]
+    outcomes: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ class WriteCoordination:
         self._restamp = restamp
         self._calls: Calls[_Sent] = Calls()
         self._reasons: dict[str, str] = {}
-        self._outcomes: list[Version | Unavailable | None] = [None] * len(order.states)
+        self._refusals: dict[tuple[NodeName, int], str] = {}
+        self._outcomes: list[Outcome | None] = [None] * len(order.states)
         self._is_answered = False
         nodes = order.targets.nodes
         away = order.unavailable & set(nodes)
@@ -123,11 +128,17 @@ class WriteCoordination:
             self._miss(closed, "answered out of protocol", effects)
             return self._settle(effects)
         assert isinstance(reply, Applied)
-        for (position, version), newer in zip(closed.purpose.stamps, reply.newer, strict=True):
-            if newer is None:
-                self._writes[position].learn_held(closed.to, version)
+        refused = {refusal.position: refusal.reason for refusal in reply.refused}
+        stamps = enumerate(zip(closed.purpose.stamps, reply.newer, strict=True))
+        for at, ((position, version), newer) in stamps:
+            write = self._writes[position]
+            if at in refused:
+                self._refusals[closed.to, position] = refused[at]
+                write.learn_refused(closed.to, version)
+            elif newer is None:
+                write.learn_held(closed.to, version)
             else:
-                self._writes[position].learn_newer(closed.to, newer)
+                write.learn_newer(closed.to, newer)
         self._stamp_anew(effects)
         return self._settle(effects)
 
@@ -204,12 +215,15 @@ class WriteCoordination:
                 self._outcomes[position] = write.state.version
                 write.is_settled = True
             elif write.is_hopeless:
-                self._outcomes[position] = self._too_few(write)
                 write.is_settled = True
-        outcomes = [outcome for outcome in self._outcomes if outcome is not None]
-        if not self._is_answered and len(outcomes) == len(self._outcomes):
+        if not self._is_answered and all(write.is_settled for write in self._writes):
             self._is_answered = True
-            effects.append(Answer(Written(tuple(outcomes))))
+            # What a failed state lacked is said as it is now: others may have taken it meanwhile.
+            outcomes = tuple(
+                self._error(position, self._writes[position]) if outcome is None else outcome
+                for position, outcome in enumerate(self._outcomes)
+            )
+            effects.append(Answer(Written(outcomes)))
         return effects
 
     def _widen(self, effects: Effects[Written]) -> None:
@@ -226,26 +240,34 @@ class WriteCoordination:
             if asked:
                 self._send(node, asked, effects)
 
-    def _too_few(self, write: StateWrite) -> NotEnoughReplicas:
-        required, acknowledged = self._order.targets.shortfall(write.holders)
+    def _error(self, position: int, write: StateWrite) -> Unavailable | SchemaViolation:
+        """Why a state cannot reach its level."""
         reasons: dict[str, str] = {
-            node: self._reason(node, standing)
+            node: self._reason(node, position, standing)
             for node, standing in write.standing.items()
             if standing is not Standing.HOLDS
         }
+        if write.is_refused:
+            refusals = [text for (_, at), text in self._refusals.items() if at == position]
+            return SchemaViolation(refusals[0])
+        required, acknowledged = self._order.targets.shortfall(write.holders)
         return NotEnoughReplicas(
             required=required, acknowledged=acknowledged, reasons=reasons, is_write=True
         )
 
-    def _reason(self, node: NodeName, standing: Standing) -> str:
+    def _reason(self, node: NodeName, position: int, standing: Standing) -> str:
         if standing is Standing.NEWER:
             return "holds a newer state"
+        if standing is Standing.REFUSED:
+            return self._refusals[node, position]
         return self._reasons.get(node, "not waited for any longer")
 
 
 def _is_answer_to(sent: _Sent, reply: Reply) -> bool:
     """Whether a reply has the form that the request asks for."""
     if not isinstance(reply, Applied) or len(reply.newer) != len(sent.stamps):
+        return False
+    if not all(0 <= refusal.position < len(sent.stamps) for refusal in reply.refused):
         return False
     pairs: Sequence[tuple[tuple[int, Version], Version | None]] = list(
         zip(sent.stamps, reply.newer, strict=True)

@@ -1,10 +1,10 @@
 """Decides when a write of one state has reached its level, and what each replica still lacks.
 
 Pure accounting for one state of one object; `write.py` has the conversation. A replica either holds
-the state, holds a newer one instead, has missed it (a hint is kept), is spared because membership
-says that it is away (a hint is kept at once), or is waited for. Only replicas that hold the very
-version count: one with a newer state would win against this write in a later read, so the writer
-stamps anew above it as long as the level is not reached.
+the state, holds a newer one instead, has missed it (a hint is kept), refuses it, is spared because
+membership says that it is away (a hint is kept at once), or is waited for. Only replicas that hold
+the very version count: one with a newer state would win against this write in a later read, so the
+writer stamps anew above it as long as the level is not reached.
 
 Why that is enough at QUORUM: a newer state that was itself acknowledged at QUORUM before this write
 began lies on a replica of every majority, so no majority can acknowledge this write without one
@@ -68,6 +68,8 @@ class Standing(Enum):
     """It holds a newer state, and will never hold this one."""
     MISSED = "missed"
     """It failed or was silent. Its hint is kept."""
+    REFUSED = "refused"
+    """Its schema does not allow the state. No hint: sending it again does not help."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,11 @@ class StateWrite:
             self.standing[node] = Standing.NEWER
             self._newest = newer if self._newest is None else max(self._newest, newer)
 
+    def learn_refused(self, node: NodeName, version: Version) -> None:
+        """Record that `node` will not take the state, whatever its version."""
+        if version == self.state.version:
+            self.standing[node] = Standing.REFUSED
+
     def learn_missed(self, node: NodeName, version: Version) -> bool:
         """Record that `node` will not answer for `version`; True when a hint is due."""
         if version != self.state.version or self.standing[node] is not Standing.WAITING:
@@ -109,6 +116,12 @@ class StateWrite:
     def is_hopeless(self) -> bool:
         """Whether the level cannot be reached by those who hold the state or are waited for."""
         return not self.targets.is_reached(self._nodes(Standing.HOLDS, Standing.WAITING))
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nobody took the state, or may yet, and somebody refused it: it is at fault."""
+        taken = self._nodes(Standing.HOLDS, Standing.WAITING, Standing.NEWER)
+        return not taken and bool(self._nodes(Standing.REFUSED))
 
     @property
     def newer(self) -> Version | None:

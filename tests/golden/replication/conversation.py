@@ -7,6 +7,7 @@
                                                of a the newer version 15
     n1 digests a=10 b=none                     n1's answer to its oldest open call
     n1 states a=10
+    n1 refuses a bad vector                    n1 holds all but a, which its schema forbids
     n1 fails no route                          its oldest open call has no reply
     exchange n1 n2 height=2 stride=1           begin an exchange
     n1 nodes x y                               hashes of the tree's nodes
@@ -45,6 +46,7 @@ from weftdb.cluster.replication.messages import (
     ReadLeaf,
     ReadStates,
     ReadTree,
+    Refusal,
     Reply,
     Request,
     ShardRef,
@@ -283,6 +285,11 @@ def parse_reply(request: Request, words: list[str]) -> Reply:
         return Applied(tuple(newer.get(name_of(state.id)) for state in request.states))
     if kind == "nodes":
         return TreeNodes(tuple(word.encode().ljust(16, b".") for word in rest))
+    if kind == "refuses":
+        assert isinstance(request, Apply), request
+        names = [name_of(state.id) for state in request.states]
+        refusal = Refusal(names.index(rest[0]), " ".join(rest[1:]))
+        return Applied((None,) * len(names), (refusal,))
     told = dict(parse_state(word) for word in rest if word != "more")
     if kind == "leaf":
         digests = tuple(digest for state in told.values() if (digest := digest_of(state)))

@@ -7,53 +7,52 @@ import pytest
 from weftdb.cluster.replication.hints import HintBounds
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.tombstones import (
-    Fate,
+    Forgetting,
     Grace,
     Peer,
     Return,
-    fate_of,
+    forgetting,
     return_of,
 )
 from weftdb.core.types import NodeName
 
 GRACE = Grace(grace_ms=1000, lag_ms=100, skew_ms=10)
 B, C, D, E = (NodeName(name) for name in "bcde")
-KEEP = Fate(may_be_forgotten=False)
-HAS, LATER = Peer(600), Peer(599)
+HAS, LATER = Peer(700), Peer(500)
 NEVER = Peer(None)
-AWAY, LONG_AWAY = Peer(599, away_since_ms=1001), Peer(599, away_since_ms=1000)
+AWAY, LONG_AWAY = Peer(500, away_since_ms=1001), Peer(500, away_since_ms=1000)
 MARKED = Peer(900, is_marked=True)
 
 
-def forget(*mark: NodeName) -> Fate:
-    return Fate(may_be_forgotten=True, mark=frozenset(mark))
-
-
 @pytest.mark.parametrize(
-    ("now_ms", "peers", "fate"),
+    ("now_ms", "peers", "before_ms", "marked_before_ms", "mark"),
     [
-        (2000, {}, forget()),
-        (1499, {}, KEEP),
-        (1500, {}, forget()),
-        (1499, {B: HAS, C: HAS}, KEEP),
-        (2000, {B: HAS, C: HAS}, forget()),
-        (2000, {B: HAS, C: LATER}, KEEP),
-        (2000, {B: HAS, C: NEVER}, KEEP),
-        (2000, {B: HAS, C: AWAY}, KEEP),
-        (2000, {B: HAS, C: LONG_AWAY}, forget(C)),
-        (2000, {B: LONG_AWAY, C: LONG_AWAY}, KEEP),  # No majority has it.
-        (2000, {B: LONG_AWAY}, KEEP),
-        (2000, {B: HAS, C: MARKED}, forget(C)),
-        (2000, {B: LONG_AWAY, C: MARKED}, KEEP),
-        (2000, {B: HAS, C: HAS, D: LONG_AWAY, E: MARKED}, forget(D, E)),
-        (2000, {B: HAS, C: LATER, D: LONG_AWAY, E: HAS}, KEEP),
+        (2000, {}, 1000, 1000, ""),
+        (900, {}, 0, 0, ""),
+        (1550, {B: HAS, C: HAS}, 550, 550, ""),  # The grace is what bounds.
+        (2000, {B: HAS, C: HAS}, 600, 600, ""),
+        (2000, {B: HAS, C: LATER}, 400, 400, ""),
+        (2000, {B: HAS, C: NEVER}, 0, 0, ""),
+        (2000, {B: HAS, C: AWAY}, 400, 400, ""),
+        (2000, {B: HAS, C: LONG_AWAY}, 400, 600, "c"),
+        (1400, {B: HAS, C: Peer(500, away_since_ms=0)}, 400, 400, ""),  # It has all of them.
+        (2000, {B: LONG_AWAY, C: LONG_AWAY}, 400, 400, ""),  # No majority has the later ones.
+        (2000, {B: LONG_AWAY}, 400, 400, ""),
+        (2000, {B: HAS, C: MARKED}, 0, 600, "c"),
+        (2000, {B: LONG_AWAY, C: MARKED}, 0, 0, ""),
+        (2000, {B: HAS, C: HAS, D: LONG_AWAY, E: MARKED}, 0, 600, "de"),
+        (2000, {B: HAS, C: LATER, D: LONG_AWAY, E: HAS}, 400, 400, ""),
     ],
 )
-def test_fate(now_ms: int, peers: dict[NodeName, Peer], fate: Fate) -> None:
-    time_based = DeletionStrategy.TIME_BASED_RESOLUTION
-    assert fate_of(500, now_ms=now_ms, grace=GRACE, peers=peers, strategy=time_based) == fate
+def test_forgetting(
+    now_ms: int, peers: dict[NodeName, Peer], before_ms: int, marked_before_ms: int, mark: str
+) -> None:
+    answer = forgetting(
+        now_ms=now_ms, grace=GRACE, peers=peers, strategy=DeletionStrategy.TIME_BASED_RESOLUTION
+    )
+    assert answer == Forgetting(before_ms, marked_before_ms, frozenset(map(NodeName, mark)))
     never = DeletionStrategy.NO_AUTOMATED_RESOLUTION
-    assert fate_of(500, now_ms=now_ms, grace=GRACE, peers=peers, strategy=never) == KEEP
+    assert forgetting(now_ms=now_ms, grace=GRACE, peers=peers, strategy=never) == Forgetting(0, 0)
 
 
 def test_a_marked_replica_is_rebuilt() -> None:
