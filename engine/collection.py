@@ -90,10 +90,6 @@ class LocalCollection:
         self.shard = shard
         self.shard_name = shard_name
         self._expiry = ExpiryChore(self, env, shard.config.schema.ttl_sweep_interval_s)
-<<<<<<< HEAD
-=======
-        self.chores: Sequence[Chore] = [*shard_chores(shard, env, admission), self._expiry]
->>>>>>> 16449bb (wip)
         self._writer = writer
         self._vectorizers = vectorizers
         self._wake = wake
@@ -311,12 +307,7 @@ class LocalCollection:
         for vector in definition.vectors:
             if vector.hnsw.skip:
                 forget_snapshot(self.shard, vector.name)
-<<<<<<< HEAD
         self.chores = self._made_chores(self.chores)
-=======
-        chores = shard_chores(self.shard, self._env, self._admission, self.chores)
-        self.chores = [*chores, self._expiry]
->>>>>>> 16449bb (wip)
         self._wake()
 
     def retire(self) -> None:
@@ -335,7 +326,7 @@ class LocalCollection:
 
     def _made_chores(self, known: Sequence[Chore]) -> Sequence[Chore]:
         return [
-            *shard_chores(self.shard, self._env, known),
+            *shard_chores(self.shard, self._env, self._admission, known),
             *replication_chores(self.shard, self._writer, self.replica, self._env, known),
             self._expiry,
         ]

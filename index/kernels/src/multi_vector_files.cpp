@@ -123,14 +123,18 @@ uint64_t MultiVectorIndex::log_bytes() const {
 }
 
 void MultiVectorIndex::compact(double share) {
+    std::lock_guard guard(writer_mutex_);
     State state = this->state();
+    shrink_table(state, share);
     if (state.candidates != nullptr) state.candidates->graph().compact(share);
 }
 
 VectorIndex::CompactionRoom MultiVectorIndex::compaction_room(double share) const {
     State state = this->state();
-    if (state.candidates == nullptr) return {};
-    return state.candidates->graph().compaction_room(share);
+    VectorIndex::CompactionRoom room;
+    if (state.candidates != nullptr) room = state.candidates->graph().compaction_room(share);
+    if (state.table != nullptr) room.memory += table_room(*state.table, share);
+    return room;
 }
 
 VectorIndex::CompactionBytes MultiVectorIndex::compaction_bytes() const {

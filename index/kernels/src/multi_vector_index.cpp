@@ -141,14 +141,25 @@ size_t MultiVectorIndex::erase(const uint32_t* docs, size_t count) {
     if (table.live() == 0) {
         next_token_ = 0;
         set_state({});
-    } else if (table.dead_rows() >= kDeadRowsMin &&
-               table.dead_rows() >
-                   kDeletedShareMax * double(table.live_rows() + table.dead_rows())) {
-        auto smaller = std::make_shared<TokenRows>(table.dimensions());
-        smaller->take_over(table, TokenRows::Tokens::keep);
-        set_state({smaller, state.candidates, state.generation});
+    } else if (table_room(table, kDeletedShareMax) <= own_compaction_max_) {
+        shrink_table(state, kDeletedShareMax);
     }
     return erased;
+}
+
+// Memory that a table of the live rows takes, where so many are dead that it pays; otherwise 0.
+size_t MultiVectorIndex::table_room(const TokenRows& table, double share) {
+    const double rows = double(table.live_rows() + table.dead_rows());
+    if (table.dead_rows() < kDeadRowsMin || double(table.dead_rows()) <= share * rows) return 0;
+    return size_t(double(table.memory_bytes()) * double(table.live_rows()) / rows);
+}
+
+// Requires: writer_mutex_ is held.
+void MultiVectorIndex::shrink_table(const State& state, double share) {
+    if (state.table == nullptr || table_room(*state.table, share) == 0) return;
+    auto smaller = std::make_shared<TokenRows>(state.table->dimensions());
+    smaller->take_over(*state.table, TokenRows::Tokens::keep);
+    set_state({smaller, state.candidates, state.generation});
 }
 
 void MultiVectorIndex::distances(const float* query, size_t rows, size_t dimensions,

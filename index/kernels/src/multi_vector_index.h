@@ -8,7 +8,7 @@
 // them to pay. How many are measured follows from where hits have turned out to lie
 // (rank_profile.h); where that is more work than measuring everything, everything is measured.
 // Memory of deleted docs is given back by copying the live ones into a new table, once a seventh is
-// dead: each deleted row pays for six copied ones.
+// dead: each deleted row pays for six copied ones. A large copy is left to `compact`.
 //
 // Files: the matrices (matrix_log.h), and beside them the graph of the candidates.
 //
@@ -145,6 +145,8 @@ class MultiVectorIndex {
                    size_t dimensions) const;
     std::shared_ptr<Candidates> make_candidates(size_t dimensions);
     void make_room(State& state, size_t count);
+    static size_t table_room(const TokenRows& table, double share);
+    void shrink_table(const State& state, double share);
     MatrixSpace space() const;
     void set_load_fault(const std::string& fault);
     std::string load_candidates(State& state, const std::string& path);

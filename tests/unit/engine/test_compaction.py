@@ -171,6 +171,7 @@ def test_it_does_not_wait_any_more_where_nothing_is_left_to_copy() -> None:
 def test_two_that_begin_at_once_share_the_room() -> None:
     machine = Machine(used=50 * MiB)
     admission = machine.admission()
+    assert admission.memory.claim(200 * MiB)  # So that freed memory has been asked for.
     chores = [
         CompactionChore(shard_of(Graph()), UNNAMED, Env(machine.clock), admission) for _ in "ab"
     ]

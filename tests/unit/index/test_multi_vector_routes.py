@@ -8,6 +8,7 @@ from pyroaring import BitMap
 
 from tests.sizes import EF_CONSTRUCTION, recall_floor
 from weftdb.core.config import IndexConfig
+from weftdb.core.errors import Closed
 from weftdb.core.schema import Compression, HnswSettings, Muvera, Quantizer, VectorConfig
 from weftdb.core.search_explanation import CandidateExplanation
 from weftdb.core.types import Rows, VectorName
@@ -193,6 +194,30 @@ def test_half_deleted_is_as_good_as_fresh(muvera: Muvera | None) -> None:
     assert fresh.wait_indexed(120)
     assert found_of_exact(worn) >= found_of_exact(fresh) - 0.01
     assert worn.memory_bytes() <= 1.2 * fresh.memory_bytes()
+
+
+@ways
+def test_a_large_compaction_waits_until_it_is_asked_for(muvera: Muvera | None) -> None:
+    index = filled(muvera)
+    index.leave_large_compactions(0)
+    assert index.compaction_room(1 / 7) == (0, 0)
+    full = index.memory_bytes()
+    index.delete(np.arange(DOCS // 2, dtype=np.uint32))
+    assert index.wait_indexed(120)
+    assert (index.compactions, index.memory_bytes()) == (0, full)
+    memory, disk = index.compaction_room(1 / 7)
+    assert (0.3 * full < memory < 0.7 * full, disk) == (True, 0)
+    index.compact(1 / 7)
+    assert index.wait_indexed(120)
+    assert index.compactions == 1
+    assert index.memory_bytes() < 0.75 * full
+    assert index.compaction_room(1 / 7) == (0, 0)
+    docs = corpus(DOCS)
+    found = index.search(docs[DOCS - 1], 1)
+    assert found.doc_ids.tolist() == [DOCS - 1]
+    index.close()
+    with pytest.raises(Closed):
+        index.compaction_room(0.0)
 
 
 @ways

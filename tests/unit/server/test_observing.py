@@ -60,11 +60,7 @@ def test_requests_and_figures_are_in_the_metrics() -> None:
     door.observe("Search", "OK", 0.001)
     door.observe("Search", "OK", 0.2)
     door.observe("Search", "UNKNOWN", 0.1)
-<<<<<<< HEAD
-    book = CollectionFigures("Book", 7, 2, graphs=GraphUpkeep(3, 4, 600), tombstones=9)
-=======
-    book = CollectionFigures("Book", 7, 2, graphs=GraphUpkeep(3, 4, 600, 1))
->>>>>>> 16449bb (wip)
+    book = CollectionFigures("Book", 7, 2, graphs=GraphUpkeep(3, 4, 600, 1), tombstones=9)
     metrics.watch(Figures(lambda: iter([book]), lambda: {"syncs": 5}))
     text = metrics.render().decode()
     assert 'weftdb_requests_total{code="OK",door="grpc",method="Search"} 2.0' in text
