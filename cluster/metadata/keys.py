@@ -2,12 +2,12 @@
 
     key   := "/weftdb/" cluster rest
     rest  := "/collections/" collection             -> CollectionRecord
-           | "/shards/" collection                  -> sharding state, JSON that cluster/ owns
-           | "/tenants/" collection "/" tenant      -> TenantRecord
+           | "/shards/" collection                  -> ShardingState (cluster/sharding.py)
+           | "/tenants/" collection "/p" bits       -> TenantPage (cluster/tenant_pages.py)
            | "/aliases/" alias                      -> AliasRecord
            | "/members/" node                       -> MemberRecord: belongs to the cluster
            | "/nodes/" node                         -> NodeRecord: lives; bound to its lease
-           | "/operations/" id                      -> OperationRecord
+           | "/operations/" id                      -> Operation (cluster/rebalance)
            | "/sessions/" client                    -> of a client (server/etcd/session.py)
 
 A part is not empty and has neither a slash nor a control character. A collection's definition and
@@ -18,7 +18,7 @@ makes, changes or drops a collection names both.
 from __future__ import annotations
 
 from weftdb.core.errors import CorruptData, InvalidRequest
-from weftdb.core.types import CollectionName, NodeName, ShardName
+from weftdb.core.types import CollectionName, NodeName
 
 _ROOT = "/weftdb/"
 
@@ -74,12 +74,13 @@ class ClusterKeys:
         return self.shards + _part("the name of a collection", name)
 
     def tenants(self, name: CollectionName) -> str:
-        """The prefix of the tenants of a collection."""
+        """The prefix of the pages of tenants of a collection."""
         return f"{self._prefix}/tenants/{_part('the name of a collection', name)}/"
 
-    def tenant(self, name: CollectionName, tenant: ShardName) -> str:
-        """One tenant of a collection."""
-        return self.tenants(name) + _part("the name of a tenant", tenant)
+    def tenant_page(self, name: CollectionName, bits: str) -> str:
+        """One page of the tenants of a collection, by the bits that their hashes begin with."""
+        assert not set(bits) - {"0", "1"}, bits
+        return f"{self.tenants(name)}p{bits}"
 
     def alias(self, name: str) -> str:
         """One alias."""

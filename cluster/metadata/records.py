@@ -1,13 +1,12 @@
-"""The values of the agreed metadata: typed records, written as JSON with a format number.
+"""The values of the agreed metadata that have no owner of their own, as typed records.
 
-    value := {"format": 1, field: value, ...}       # UTF-8, fields in the order of the class
+    value := JSON {"format": 1, field: value, ...}      # UTF-8, fields in the order of the class
 
-Reading is strict: a field that is missing, of another type or unknown is CorruptData, which names
-the key. So a new field needs a new format number, a reader that still takes the old one, and a
-release that reads the new one before any release writes it. Texts of enums are stored; never give
-one a new meaning.
-
-The sharding state of a collection is JSON of its own owner and does not pass through here.
+The sharding state (cluster/sharding.py), pages of tenants (tenant_pages.py) and operations
+(rebalance/stored_operation.py) are written and read there. A value that does not follow its format
+is CorruptData, which names the key. A new field needs a new format number, a reader that still
+takes the old one, and a release that reads the new one before any release writes it. Texts of enums
+are stored; never give one a new meaning.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-from weftdb.core.errors import CorruptData
-from weftdb.core.types import CollectionName, NodeName
+from weftdb.cluster.stored_json import StoredJson
+from weftdb.core.types import CollectionName
 
 FORMAT = 1
-
-Kind = TypeVar("Kind", bound=Enum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,17 @@ class CollectionRecord:
     schema_version: int
     """Counts up from 1 with every change of the definition."""
 
+    def encode(self) -> bytes:
+        """Write the JSON form."""
+        return _value(definition=self.definition, schema_version=self.schema_version)
+
+    @staticmethod
+    def decode(key: str, value: bytes) -> CollectionRecord:
+        """Read it back. Raises CorruptData."""
+        fields = _fields(key, value)
+        definition = fields.mapping("definition")
+        return CollectionRecord(definition, fields.number("schema_version", at_least=1))
+
 
 @dataclass(frozen=True, slots=True)
 class AliasRecord:
@@ -41,21 +49,14 @@ class AliasRecord:
 
     collection: CollectionName
 
+    def encode(self) -> bytes:
+        """Write the JSON form."""
+        return _value(collection=self.collection)
 
-class TenantStatus(Enum):
-    """What a tenant's data is doing, as the API calls it."""
-
-    ACTIVE = "ACTIVE"
-    INACTIVE = "INACTIVE"
-    OFFLOADED = "OFFLOADED"
-
-
-@dataclass(frozen=True, slots=True)
-class TenantRecord:
-    """One tenant: a shard of its own. `replicas` in the order in which they were placed."""
-
-    status: TenantStatus
-    replicas: tuple[NodeName, ...]
+    @staticmethod
+    def decode(key: str, value: bytes) -> AliasRecord:
+        """Read it back. Raises CorruptData."""
+        return AliasRecord(CollectionName(_fields(key, value).text("collection")))
 
 
 class MemberState(Enum):
@@ -68,12 +69,36 @@ class MemberState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """A node that belongs to the cluster, whether it lives or not. `number` is its own for good:
-    it breaks ties between versions."""
+    """A node that belongs to the cluster, whether it lives or not."""
 
     number: int
+    """Its own for good, never another node's: it breaks ties between versions."""
     state: MemberState
+    generation: int
+    """Counts its lives: a node that starts writes the next one before anything else."""
     zone: str = ""
+
+    def encode(self) -> bytes:
+        """Write the JSON form."""
+        return _value(
+            number=self.number,
+            state=self.state.value,
+            generation=self.generation,
+            zone=self.zone,
+        )
+
+    @staticmethod
+    def decode(key: str, value: bytes) -> MemberRecord:
+        """Read it back. Raises CorruptData."""
+        fields = _fields(key, value)
+        state = fields.text("state")
+        fields.check(state in _MEMBER_STATES, f"state is {state!r}")
+        return MemberRecord(
+            fields.number("number"),
+            MemberState(state),
+            fields.number("generation", at_least=1),
+            fields.text("zone"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,187 +109,36 @@ class NodeRecord:
     """host:port of its service for other nodes."""
     release: str
     """The version of WeftDB that it runs."""
-    started_ms: int
+    generation: int
+    """Which life it is, as its MemberRecord says."""
     disk_free_bytes: int
 
+    def encode(self) -> bytes:
+        """Write the JSON form."""
+        return _value(
+            address=self.address,
+            release=self.release,
+            generation=self.generation,
+            disk_free_bytes=self.disk_free_bytes,
+        )
 
-@dataclass(frozen=True, slots=True)
-class OperationRecord:
-    """Something that outlives its participants' crashes. The kind says which states there are and
-    what `detail` holds; its owner reads them strictly."""
-
-    kind: str
-    state: str
-    created_ms: int
-    updated_ms: int
-    detail: Mapping[str, Any]
-
-
-class _Fields:
-    """Takes the fields of one JSON object out, one by one, until none may be left."""
-
-    def __init__(self, key: str, value: bytes) -> None:
-        self._key = key
-        try:
-            body = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise CorruptData(f"the metadata record {key!r} is no JSON: {error}") from None
-        if not isinstance(body, dict):
-            raise self._corrupt("is no JSON object")
-        self._left: dict[str, Any] = body
-        found = self.number("format")
-        if found != FORMAT:
-            raise self._corrupt(f"has format {found}; this release reads {FORMAT}")
-
-    def text(self, name: str) -> str:
-        found = self._take(name)
-        if not isinstance(found, str):
-            raise self._corrupt(f"has no text as {name!r}")
-        return found
-
-    def number(self, name: str) -> int:
-        """A whole number, not below 0."""
-        found = self._take(name)
-        if not isinstance(found, int) or isinstance(found, bool) or found < 0:
-            raise self._corrupt(f"has no whole number as {name!r}")
-        return found
-
-    def object(self, name: str) -> Mapping[str, Any]:
-        found = self._take(name)
-        if not isinstance(found, dict):
-            raise self._corrupt(f"has no object as {name!r}")
-        return found
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        found = self._take(name)
-        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-            raise self._corrupt(f"has no list of texts as {name!r}")
-        return tuple(found)
-
-    def one_of(self, name: str, kind: type[Kind]) -> Kind:
-        found = self.text(name)
-        try:
-            return kind(found)
-        except ValueError:
-            raise self._corrupt(f"has {found!r} as {name!r}") from None
-
-    def end(self) -> None:
-        """Every field must have been taken: an unknown one means something to somebody."""
-        if self._left:
-            raise self._corrupt(f"has fields that nobody knows: {sorted(self._left)}")
-
-    def _take(self, name: str) -> Any:
-        if name not in self._left:
-            raise self._corrupt(f"has no {name!r}")
-        return self._left.pop(name)
-
-    def _corrupt(self, what: str) -> CorruptData:
-        return CorruptData(f"the metadata record {self._key!r} {what}")
+    @staticmethod
+    def decode(key: str, value: bytes) -> NodeRecord:
+        """Read it back. Raises CorruptData."""
+        fields = _fields(key, value)
+        return NodeRecord(
+            fields.text("address"),
+            fields.text("release"),
+            fields.number("generation", at_least=1),
+            fields.number("disk_free_bytes"),
+        )
 
 
-def encode_collection(record: CollectionRecord) -> bytes:
-    """Write a definition."""
-    return _value(definition=record.definition, schema_version=record.schema_version)
+_MEMBER_STATES = tuple(state.value for state in MemberState)
 
 
-def decode_collection(key: str, value: bytes) -> CollectionRecord:
-    """Read a definition. Raises CorruptData."""
-    fields = _Fields(key, value)
-    found = CollectionRecord(fields.object("definition"), fields.number("schema_version"))
-    fields.end()
-    return found
-
-
-def encode_alias(record: AliasRecord) -> bytes:
-    """Write an alias."""
-    return _value(collection=record.collection)
-
-
-def decode_alias(key: str, value: bytes) -> AliasRecord:
-    """Read an alias. Raises CorruptData."""
-    fields = _Fields(key, value)
-    found = AliasRecord(CollectionName(fields.text("collection")))
-    fields.end()
-    return found
-
-
-def encode_tenant(record: TenantRecord) -> bytes:
-    """Write a tenant."""
-    return _value(status=record.status.value, replicas=record.replicas)
-
-
-def decode_tenant(key: str, value: bytes) -> TenantRecord:
-    """Read a tenant. Raises CorruptData."""
-    fields = _Fields(key, value)
-    found = TenantRecord(
-        fields.one_of("status", TenantStatus),
-        tuple(NodeName(each) for each in fields.texts("replicas")),
-    )
-    fields.end()
-    return found
-
-
-def encode_member(record: MemberRecord) -> bytes:
-    """Write a node that belongs to the cluster."""
-    return _value(number=record.number, state=record.state.value, zone=record.zone)
-
-
-def decode_member(key: str, value: bytes) -> MemberRecord:
-    """Read a node that belongs to the cluster. Raises CorruptData."""
-    fields = _Fields(key, value)
-    found = MemberRecord(
-        fields.number("number"), fields.one_of("state", MemberState), fields.text("zone")
-    )
-    fields.end()
-    return found
-
-
-def encode_node(record: NodeRecord) -> bytes:
-    """Write a node that lives."""
-    return _value(
-        address=record.address,
-        release=record.release,
-        started_ms=record.started_ms,
-        disk_free_bytes=record.disk_free_bytes,
-    )
-
-
-def decode_node(key: str, value: bytes) -> NodeRecord:
-    """Read a node that lives. Raises CorruptData."""
-    fields = _Fields(key, value)
-    found = NodeRecord(
-        fields.text("address"),
-        fields.text("release"),
-        fields.number("started_ms"),
-        fields.number("disk_free_bytes"),
-    )
-    fields.end()
-    return found
-
-
-def encode_operation(record: OperationRecord) -> bytes:
-    """Write an operation."""
-    return _value(
-        kind=record.kind,
-        state=record.state,
-        created_ms=record.created_ms,
-        updated_ms=record.updated_ms,
-        detail=record.detail,
-    )
-
-
-def decode_operation(key: str, value: bytes) -> OperationRecord:
-    """Read an operation. Raises CorruptData."""
-    fields = _Fields(key, value)
-    found = OperationRecord(
-        fields.text("kind"),
-        fields.text("state"),
-        fields.number("created_ms"),
-        fields.number("updated_ms"),
-        fields.object("detail"),
-    )
-    fields.end()
-    return found
+def _fields(key: str, value: bytes) -> StoredJson:
+    return StoredJson(value, subject=f"the metadata record {key!r}", format_version=FORMAT)
 
 
 def _value(**fields: Any) -> bytes:

@@ -8,16 +8,17 @@ import pytest
 
 from weftdb.cluster.metadata.keys import ClusterKeys, name_below
 from weftdb.core.errors import CorruptData, InvalidRequest
-from weftdb.core.types import CollectionName, NodeName, ShardName
+from weftdb.core.types import CollectionName, NodeName
 
 KEYS = ClusterKeys("main")
-ARTICLE, TENANT = CollectionName("Article"), ShardName("Ärger-1")
+ARTICLE, NODE = CollectionName("Article"), NodeName("Ärger-1")
 
 
 def test_the_grammar() -> None:
     assert KEYS.collection(ARTICLE) == "/weftdb/main/collections/Article"
     assert KEYS.sharding(ARTICLE) == "/weftdb/main/shards/Article"
-    assert KEYS.tenant(ARTICLE, TENANT) == "/weftdb/main/tenants/Article/Ärger-1"
+    assert KEYS.tenant_page(ARTICLE, "") == "/weftdb/main/tenants/Article/p"
+    assert KEYS.tenant_page(ARTICLE, "01") == "/weftdb/main/tenants/Article/p01"
     assert KEYS.alias("Papers") == "/weftdb/main/aliases/Papers"
     assert KEYS.member(NodeName("weft-0")) == "/weftdb/main/members/weft-0"
     assert KEYS.node(NodeName("weft-0")) == "/weftdb/main/nodes/weft-0"
@@ -37,7 +38,7 @@ def test_prefixes_hold_their_own_and_nothing_else() -> None:
 
 
 def test_names_come_back() -> None:
-    assert name_below(KEYS.tenants(ARTICLE), KEYS.tenant(ARTICLE, TENANT)) == TENANT
+    assert name_below(KEYS.nodes, KEYS.node(NODE)) == NODE
     for key in ("/weftdb/main/nodes/a/b", "/weftdb/main/nodes/", "/weftdb/main/node/a"):
         with pytest.raises(CorruptData):
             name_below(KEYS.nodes, key)
