@@ -33,8 +33,10 @@ from weftdb.server.etcd.methods import TXN, Method, Reply, Request
 from weftdb.server.etcd.session import CommitSession
 from weftdb.server.etcd.store import EtcdMetadata
 
-TIMEOUT_S = 3.0
-BOUND_S = 2 * TIMEOUT_S + 2.0
+pytestmark = pytest.mark.xdist_group("etcd")
+
+TIMEOUT_S = 1.5
+BOUND_S = 2 * TIMEOUT_S + 5.0
 """A call must have ended by then, on a loaded machine, too."""
 
 Found = TypeVar("Found")

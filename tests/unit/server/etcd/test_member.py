@@ -1,0 +1,272 @@
+"""Members of etcd as children of this process: founded, killed, wiped, joined, and gone with it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.etcd_process import etcd_binary, is_ready
+from tests.server_process import free_ports
+from weftdb.cluster.metadata.store import Committed, Put, Transaction
+from weftdb.core.env import SystemClock
+from weftdb.core.errors import Fault, MetadataUnavailable
+from weftdb.core.types import NodeName
+from weftdb.proto.etcd import members_pb2 as members
+from weftdb.server.etcd import member as subject
+from weftdb.server.etcd.connection import EtcdConnection, EtcdSettings
+from weftdb.server.etcd.member import EtcdMember, MemberPlace, open_member
+from weftdb.server.etcd.member_plan import MemberSettings
+from weftdb.server.etcd.methods import MEMBER_LIST
+from weftdb.server.etcd.store import EtcdMetadata
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("etcd")]
+
+START_S_MAX = 60.0
+NAMES = ("n1", "n2", "n3")
+
+
+class Trio:
+    """Three nodes on this machine, written as for the reference server."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...] = NAMES) -> None:
+        self.folder = folder
+        self.ports = dict(zip(names, pairs(len(names)), strict=True))
+        self.raft_join = ",".join(f"{name}:{port}" for name, port in self.ports.items())
+        self.running: dict[str, EtcdMember] = {}
+        # The kernel ends a member with the thread that started it: these live as long as the test.
+        self._threads = ThreadPoolExecutor(len(names))
+
+    def settings(self, name: str, expect: int) -> MemberSettings:
+        port = self.ports[name]
+        return MemberSettings(
+            NodeName(name), self.raft_join, expect, port, port + 1, in_localhost=True
+        )
+
+    def open(self, *names: str, expect: int = 3) -> None:
+        """Start nodes at the same time."""
+
+        def start(name: str) -> None:
+            place = MemberPlace(
+                self.folder / name, "127.0.0.1", etcd_binary(), bootstrap_timeout_s=START_S_MAX
+            )
+            found = open_member(
+                self.settings(name, expect), place, SystemClock(), random.Random(name)
+            )
+            assert found is not None
+            self.running[name] = found
+
+        for done in [self._threads.submit(start, name) for name in names]:
+            done.result(timeout=2 * START_S_MAX)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one member."""
+        os.kill(self.running[name].pid, signal.SIGKILL)
+        self.running.pop(name).stop()
+
+    def store(self, name: str) -> EtcdMetadata:
+        """A client of a node, with its endpoints."""
+        settings = EtcdSettings(self.running[name].endpoints, timeout_s=15)
+        return EtcdMetadata(settings, f"/sessions/{name}", SystemClock(), random.Random())
+
+    def voters(self, name: str) -> dict[str, bool]:
+        """Who is in, by name, and whether each may vote."""
+        settings = EtcdSettings(self.running[name].endpoints[:1], timeout_s=15)
+        connection = EtcdConnection(settings, SystemClock(), random.Random())
+        try:
+            reply = connection.ask(MEMBER_LIST, members.MemberListRequest())
+            return {each.name: not each.is_learner for each in reply.members}
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        for found in self.running.values():
+            found.stop()
+        self._threads.shutdown()
+
+
+def pairs(count: int) -> list[int]:
+    """Free ports whose next one is free, too."""
+    found: list[int] = []
+    for port in free_ports(50 * count):
+        if port + 1 not in found and port - 1 not in found and is_free(port + 1):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("no pairs of free ports")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as trial:
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def trio(tmp_path: Path) -> Iterator[Trio]:
+    etcd_binary()
+    made = Trio(tmp_path)
+    yield made
+    made.close()
+
+
+def put(store: EtcdMetadata, key: str) -> None:
+    assert isinstance(store.commit(Transaction((Put(key, b""),))), Committed)
+
+
+def test_three_nodes_found_a_cluster_lose_one_and_get_it_back(trio: Trio) -> None:
+    trio.open(*NAMES)
+    assert trio.voters("n1") == dict.fromkeys(NAMES, True)
+    store = trio.store("n1")
+    try:
+        put(store, "/t/three")
+        trio.kill("n2")
+        put(store, "/t/two")
+        trio.kill("n1")
+        with pytest.raises(MetadataUnavailable):
+            store.get("/t/two")  # n3 is there, but it is no majority.
+        trio.open("n1", "n2")
+        assert [record.key for record in store.list("/t/").records] == ["/t/three", "/t/two"]
+        put(store, "/t/again")
+    finally:
+        store.close()
+
+
+def test_a_wiped_founder_is_replaced_and_a_third_joins_later(tmp_path: Path) -> None:
+    """n3 is named, but two found the cluster; then n1 comes back without its data."""
+    etcd_binary()
+    trio = Trio(tmp_path)
+    try:
+        trio.open("n1", "n2", expect=2)
+        assert set(trio.voters("n2")) == {"n1", "n2"}
+        trio.open("n3", expect=2)
+        assert trio.voters("n2") == dict.fromkeys(NAMES, True)
+        store = trio.store("n3")
+        put(store, "/t/kept")
+        trio.kill("n1")
+        (tmp_path / "n1").rename(tmp_path / "lost")
+        trio.open("n1", expect=2)
+        assert trio.voters("n2") == dict.fromkeys(NAMES, True)
+        trio.kill("n3")
+        assert trio.store("n1").get("/t/kept") is not None
+        store.close()
+    finally:
+        trio.close()
+
+
+def test_a_node_that_has_no_member_starts_nothing(tmp_path: Path) -> None:
+    settings = MemberSettings(NodeName("n9"), "n1,n2", 2)
+    assert open_member(settings, MemberPlace(tmp_path), SystemClock(), random.Random()) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_does_not_come_is_named(tmp_path: Path) -> None:
+    first, second = pairs(2)
+    settings = MemberSettings(
+        NodeName("n1"), f"n1:{first},n2:{second}", 2, first, first + 1, in_localhost=True
+    )
+    place = MemberPlace(tmp_path / "n1", "127.0.0.1", etcd_binary(), bootstrap_timeout_s=4)
+    started = time.monotonic()
+    with pytest.raises(MetadataUnavailable, match="majority of n1, n2"):
+        open_member(settings, place, SystemClock(), random.Random())
+    assert time.monotonic() - started < 20
+    assert not is_ready(f"127.0.0.1:{first + 1}"), "nothing is left running"
+
+
+def test_no_binary_and_a_broken_member_are_faults(tmp_path: Path) -> None:
+    (port,) = pairs(1)
+    alone = MemberSettings(NodeName("n1"), "", 1, port, port + 1, in_localhost=True)
+    place = MemberPlace(tmp_path / "n1", "127.0.0.1", "no-such-etcd")
+    with pytest.raises(Fault, match="no-such-etcd"):
+        open_member(alone, place, SystemClock(), random.Random())
+    broken = MemberPlace(tmp_path / "n2", "not-an-address", etcd_binary())
+    with pytest.raises(Fault, match="ended with status"):
+        open_member(alone, broken, SystemClock(), random.Random())
+
+
+CHILD = """
+import random, sys, time
+from pathlib import Path
+from weftdb.core.env import SystemClock
+from weftdb.server.etcd.member import MemberPlace, open_member
+from weftdb.server.etcd.member_plan import MemberSettings
+folder, binary, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+settings = MemberSettings("n1", "", 1, port, port + 1, in_localhost=True)
+place = MemberPlace(folder, "127.0.0.1", binary)
+member = open_member(settings, place, SystemClock(), random.Random())
+print(member.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_a_member_dies_with_its_node(tmp_path: Path) -> None:
+    (port,) = pairs(1)
+    node = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path / "n1"), etcd_binary(), str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert node.stdout is not None
+        line = node.stdout.readline()
+        assert line, "the node did not come up"
+        pid = int(line)
+        node.kill()
+        node.wait(timeout=10)
+        until = time.monotonic() + 10
+        while is_running(pid) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not is_running(pid)
+    finally:
+        node.kill()
+        node.wait(timeout=10)
+        node.stdout.close()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_member_stops_within_seconds(trio: Trio) -> None:
+    alone = Trio(trio.folder, ("n1",))
+    alone.open("n1", expect=1)
+    started = time.monotonic()
+    pid = alone.running["n1"].pid
+    alone.close()
+    assert time.monotonic() - started < subject.STOP_S + 2
+    assert not is_running(pid)
+    assert not [each for each in threading.enumerate() if each.name == "weft-etcd-log"]
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "text"),
+    [
+        ('{"level":"info","ts":"x","caller":"y","msg":"ready","port":1}', 10, "ready port=1"),
+        ('{"level":"warn","msg":"slow"}', 30, "slow"),
+        ('{"level":"fatal","msg":"no"}', 40, "no"),
+        ("panic: runtime error", 30, "panic: runtime error"),
+        ("[1]", 30, "[1]"),
+        ('"text"', 30, '"text"'),
+    ],
+)
+def test_lines_become_ours(line: str, level: int, text: str) -> None:
+    assert subject.line_of(line) == (level, text)
