@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from weftdb.cluster.replication.merkle import Exchanged
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.core.env import Randomness
-from weftdb.core.types import NodeName
+from weftdb.core.types import CollectionName, NodeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,10 @@ class AntiEntropyPace:
     period_s_busy: float = 5.0
     """`frequencyWhilePropagating`: while differences are found."""
     backoff_periods_max: int = 16
-    exchanges_max: int = 2
 
     def __post_init__(self) -> None:
         assert 0 < self.period_s_busy <= self.period_s, self
         assert self.backoff_periods_max >= 1, self
-        assert self.exchanges_max >= 1, self
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,15 +70,24 @@ class AntiEntropy:
 
     node: NodeName
     pace: AntiEntropyPace
+    """Of collections that `set_replicas` names no other for."""
     randomness: Randomness
+    exchanges_max: int = 2
+    _paces: Mapping[CollectionName, AntiEntropyPace] = field(default_factory=dict)
     _turns: dict[Pair, _Turn] = field(default_factory=dict)
     _heap: list[tuple[float, Pair]] = field(default_factory=list)
     _away: frozenset[NodeName] = frozenset()
     _running: int = 0
 
-    def set_replicas(self, shards: Mapping[ShardRef, Iterable[NodeName]], now_s: float) -> None:
-        """Take the replicas of every shard that has one here; pairs that are known keep their
-        turns."""
+    def set_replicas(
+        self,
+        shards: Mapping[ShardRef, Iterable[NodeName]],
+        now_s: float,
+        paces: Mapping[CollectionName, AntiEntropyPace] | None = None,
+    ) -> None:
+        """Take the replicas of every shard that has one here, and how often collections are
+        compared; pairs that are known keep their turns."""
+        self._paces = dict(paces or {})
         wanted = {
             Pair(shard, peer)
             for shard, nodes in shards.items()
@@ -93,7 +100,7 @@ class AntiEntropy:
         for pair in sorted(wanted - self._turns.keys()):
             # Spread over one period: a node that starts has all its shards at once.
             self._turns[pair] = _Turn(0.0)
-            self._put(pair, now_s + self.pace.period_s * self.randomness.random())
+            self._put(pair, now_s + self._pace(pair).period_s * self.randomness.random())
 
     def set_away(self, nodes: AbstractSet[NodeName], now_s: float) -> None:
         """Take whom membership calls away; who came back is compared first."""
@@ -102,12 +109,12 @@ class AntiEntropy:
         for pair, turn in self._turns.items():
             if pair.peer in back and not turn.is_running:
                 turn.failures = 0
-                self._put(pair, now_s + self.pace.period_s_busy * self.randomness.random())
+                self._put(pair, now_s + self._pace(pair).period_s_busy * self.randomness.random())
 
     def begin_due(self, now_s: float) -> list[Pair]:
         """The pairs to compare now; each counts as running until `on_finished`."""
         begun: list[Pair] = []
-        while self._heap and self._running < self.pace.exchanges_max:
+        while self._heap and self._running < self.exchanges_max:
             due_s, pair = self._heap[0]
             turn = self._turns.get(pair)
             if turn is not None and turn.due_s == due_s and not turn.is_running:
@@ -129,23 +136,27 @@ class AntiEntropy:
         if turn is None:
             return  # The replica moved away meanwhile.
         turn.is_running = False
+        pace = self._pace(pair)
         if outcome.failure is not None:
             turn.failures += 1
-            periods = min(2 ** min(turn.failures, 30) // 2, self.pace.backoff_periods_max)
-            period_s = self.pace.period_s * periods
+            periods = min(2 ** min(turn.failures, 30) // 2, pace.backoff_periods_max)
+            period_s = pace.period_s * periods
         else:
             turn.failures = 0
             # What was found but not taken is refused there: looking sooner does not help.
             is_busy = outcome.sent > 0 or not outcome.is_complete
-            period_s = self.pace.period_s_busy if is_busy else self.pace.period_s
+            period_s = pace.period_s_busy if is_busy else pace.period_s
         self._put(pair, now_s + period_s * (0.75 + self.randomness.random() / 2))
 
     @property
     def next_at_s(self) -> float | None:
         """When to ask `begin_due` again; None while nothing can begin before something ends."""
-        if self._running >= self.pace.exchanges_max or not self._heap:
+        if self._running >= self.exchanges_max or not self._heap:
             return None
         return self._heap[0][0]
+
+    def _pace(self, pair: Pair) -> AntiEntropyPace:
+        return self._paces.get(pair.shard.collection, self.pace)
 
     def _put(self, pair: Pair, due_s: float) -> None:
         self._turns[pair].due_s = due_s

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from weftdb.core.definition.async_replication import parse_async_replication
 from weftdb.core.definition.json_fields import Fields
 from weftdb.core.definition.surroundings import Surroundings
 from weftdb.core.errors import SchemaViolation
-from weftdb.core.limits import (
-    HASH_TREE_HEIGHT_MAX,
-    SHARDS_PER_COLLECTION_MAX,
-    VIRTUAL_SHARDS_MAX,
-)
+from weftdb.core.limits import SHARDS_PER_COLLECTION_MAX, VIRTUAL_SHARDS_MAX
 
 Rendered = dict[str, Any]
 
 VIRTUAL_SHARDS_PER_SHARD = 128
-HASH_TREE_HEIGHT, HASH_TREE_HEIGHT_OF_TENANTS = 16, 10
 DELETION_STRATEGIES = ("NoAutomatedResolution", "DeleteOnConflict", "TimeBasedResolution")
 _SHARDING_KEY, _SHARDING_STRATEGY, _SHARDING_FUNCTION = "_id", "hash", "murmur3"
 _NO_SHARDING: Rendered = {
@@ -62,7 +58,9 @@ def parse_layout(fields: Fields, surroundings: Surroundings | None) -> Layout:
         shard_count, sharding = _sharding(fields.child("shardingConfig"), node_count)
     replication_fields = fields.child("replicationConfig")
     factor, replication = _replication(replication_fields, surroundings)
-    height = _hash_tree_height(replication_fields, is_multi_tenant=is_multi_tenant)
+    comparing = parse_async_replication(
+        replication_fields.child("asyncConfig"), is_multi_tenant=is_multi_tenant
+    )
     rendered: Rendered = {
         "multiTenancyConfig": {"enabled": is_multi_tenant, **flags},
         "shardingConfig": sharding,
@@ -71,7 +69,7 @@ def parse_layout(fields: Fields, surroundings: Surroundings | None) -> Layout:
     return Layout(
         shard_count,
         factor,
-        height,
+        comparing.hash_tree_height,
         is_multi_tenant,
         flags["autoTenantCreation"],
         flags["autoTenantActivation"],
@@ -136,13 +134,3 @@ def _replication(fields: Fields, surroundings: Surroundings | None) -> tuple[int
     if fields.has("asyncConfig"):
         rendered["asyncConfig"] = dict(fields.child("asyncConfig").body)
     return factor, rendered
-
-
-def _hash_tree_height(fields: Fields, *, is_multi_tenant: bool) -> int:
-    default = HASH_TREE_HEIGHT_OF_TENANTS if is_multi_tenant else HASH_TREE_HEIGHT
-    height = fields.child("asyncConfig").integer("hashtreeHeight", default)
-    if not 1 <= height <= HASH_TREE_HEIGHT_MAX:
-        raise SchemaViolation(
-            f"asyncConfig.hashtreeHeight must be between 1 and {HASH_TREE_HEIGHT_MAX}, got {height}"
-        )
-    return height

@@ -94,7 +94,7 @@ def test_who_is_away_costs_nothing_and_comes_first_afterwards() -> None:
 
 
 def test_exchanges_are_bounded() -> None:
-    made = AntiEntropy(NODES[0], AntiEntropyPace(exchanges_max=2), random.Random(1))
+    made = AntiEntropy(NODES[0], AntiEntropyPace(), random.Random(1), exchanges_max=2)
     made.set_replicas({shard(number): NODES for number in range(10)}, 0.0)
     running = made.begin_due(1000)
     assert len(running) == 2
@@ -115,7 +115,7 @@ def test_exchanges_are_bounded() -> None:
 
 
 def test_a_replica_that_moves_away_is_forgotten_while_it_runs() -> None:
-    made, pair = schedule(exchanges_max=1)
+    made, pair = schedule()
     assert made.begin_due(100) == [pair]
     made.set_replicas({}, 100)
     made.on_finished(pair, EQUAL, 101)
@@ -133,3 +133,12 @@ def test_a_new_placement_keeps_the_turns_of_old_pairs() -> None:
     made.set_replicas({pair.shard: NODES[:2], other.shard: [NODES[0], NODES[2]]}, 10.0)
     assert made.begin_due(15) == [pair]
     assert made.begin_due(25) == [other]
+
+
+def test_each_collection_has_its_own_pace() -> None:
+    made, pair = schedule(period_s=30)
+    slow = {pair.shard.collection: AntiEntropyPace(period_s=100)}
+    made.set_replicas({pair.shard: NODES[:2]}, 0.0, slow)
+    assert made.begin_due(15) == [pair], "its turn stands"
+    made.on_finished(pair, EQUAL, 15)
+    assert made.next_at_s == 115
