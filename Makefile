@@ -7,8 +7,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 JOBS   ?= 2
-# How many rounds `make crash` plays, how big `make bench` is (full or small), how many times the usual examples `make fuzz` tries.
+# How many rounds `make crash` plays, how many seeds `make simulate`, how big `make bench` is (full or small), how many times the usual examples `make fuzz` tries.
 ROUNDS  ?= 100
+SEEDS   ?= 1000
 SCALE   ?= full
 TIMES   ?= 20
 
@@ -16,7 +17,7 @@ NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash fuzz sanitize check-arm docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash simulate fuzz sanitize check-arm docs proto clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -86,6 +87,9 @@ bench-vector-server: setup $(VENV)/.bench  ## 400k real vectors behind gRPC besi
 
 crash: setup  ## ROUNDS times: write, SIGKILL, restart, check every acknowledged write
 	@$(BIN)/python -m tests.crash --rounds $(ROUNDS)
+
+simulate: setup  ## SEEDS times: a cluster under a seeded clock, network and disk, and its promises
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS)
 
 fuzz: setup  ## property tests with many more examples
 	@WEFTDB_FUZZ_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(JOBS) tests/property

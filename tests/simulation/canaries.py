@@ -1,0 +1,352 @@
+"""Canaries: planted bugs that the checkers must find. Each breaks one part of the cluster.
+
+A checker that no canary can make fail proves nothing; so `catches` names, for every canary, a
+checker that must object within `seeds_max` seeds, and every checker is named by one at least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import cycle, permutations
+
+from weftdb.cluster.replication.effects import (
+    Answer,
+    CallNumber,
+    Coordination,
+    Effects,
+    Failure,
+    Send,
+)
+from weftdb.cluster.replication.merkle import Exchange, Exchanged, ExchangeOrder
+from weftdb.cluster.replication.messages import (
+    Applied,
+    Apply,
+    Digest,
+    Digests,
+    Reply,
+    Request,
+    States,
+    TreeNodes,
+)
+from weftdb.cluster.replication.read import Found, ReadCoordination, ReadOrder
+from weftdb.cluster.replication.write import Restamp, WriteCoordination, WriteOrder, Written
+from weftdb.cluster.replication.write_core import WriteTargets
+from weftdb.core.consistency import ConsistencyLevel
+from weftdb.core.errors import NotEnoughReplicas
+from weftdb.core.objects import ObjectState
+from weftdb.core.types import ObjectId, Version
+from weftdb.storage.kv import Family, WriteBatch
+
+from .coordinator import Conversations
+from .faults import Fault, FaultKind
+from .node import Machine
+from .plan import Plan
+from .replicas import ModelReplica
+from .world import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One planted bug."""
+
+    tells: str
+    catches: str
+    seeds_max: int
+    plant: Callable[[Parts], Parts]
+    tune: Callable[[Plan], Plan] = lambda plan: plan
+    """Faults under which the bug shows: a rare one would need very many seeds."""
+
+
+class Twisted:
+    """A coordination whose replies, failures and effects pass through wrong hands."""
+
+    def __init__(self, inner: Coordination[object]) -> None:
+        self._inner = inner
+
+    @property
+    def is_done(self) -> bool:
+        """As the coordination says."""
+        return self._inner.is_done
+
+    def begin(self, now_s: float) -> Effects[object]:
+        """Pass on."""
+        return self.effects(self._inner.begin(now_s), now_s)
+
+    def on_reply(self, call: CallNumber, reply: Reply, now_s: float) -> Effects[object]:
+        """Pass on what became of the reply."""
+        return self.effects(self._inner.on_reply(call, self.reply(reply), now_s), now_s)
+
+    def on_failure(self, call: CallNumber, failure: Failure, now_s: float) -> Effects[object]:
+        """Pass on."""
+        return self.effects(self._inner.on_failure(call, failure, now_s), now_s)
+
+    def on_time(self, now_s: float) -> Effects[object]:
+        """Pass on."""
+        return self.effects(self._inner.on_time(now_s), now_s)
+
+    def reply(self, reply: Reply) -> Reply:
+        """What becomes of a reply."""
+        return reply
+
+    def effects(self, effects: Effects[object], now_s: float) -> Effects[object]:
+        """What becomes of effects."""
+        return effects
+
+
+class NoRestamp(Twisted):
+    """Takes "I hold a newer one" for "I hold it"."""
+
+    def reply(self, reply: Reply) -> Reply:
+        return Applied((None,) * len(reply.newer)) if isinstance(reply, Applied) else reply
+
+
+class RepairCountedWhenSent(Twisted):
+    """Answers a read before the replicas that it repairs have said that they are."""
+
+    def effects(self, effects: Effects[object], now_s: float) -> Effects[object]:
+        out: Effects[object] = []
+        for effect in effects:
+            out.append(effect)
+            if isinstance(effect, Send) and isinstance(effect.request, Apply):
+                taken = Applied((None,) * len(effect.request.states))
+                out += self.effects(self._inner.on_reply(effect.call, taken, now_s), now_s)
+        return out
+
+
+class RepairStampsAnew(Twisted):
+    """Gives what it repairs a stamp of the time of the repair: a second later."""
+
+    def effects(self, effects: Effects[object], now_s: float) -> Effects[object]:
+        return [_with_states(effect, _second_later) for effect in effects]
+
+
+class RepairWritesOlder(Twisted):
+    """Sends the content of the older state under the version of the newer one."""
+
+    def __init__(self, inner: Coordination[object]) -> None:
+        super().__init__(inner)
+        self._older: dict[ObjectId, ObjectState] = {}
+
+    def reply(self, reply: Reply) -> Reply:
+        if isinstance(reply, States):
+            for state in reply.states:
+                if state is not None and not state.is_deleted:
+                    known = self._older.get(state.id)
+                    if known is None or state.version < known.version:
+                        self._older[state.id] = state
+        return reply
+
+    def effects(self, effects: Effects[object], now_s: float) -> Effects[object]:
+        def mixed(state: ObjectState) -> ObjectState:
+            older = self._older.get(state.id)
+            return state if older is None else replace(older, version=state.version)
+
+        return [_with_states(effect, mixed) for effect in effects]
+
+
+class BelievesFirst(Twisted):
+    """Reads what the first replica says, and takes all others to agree."""
+
+    def __init__(self, inner: Coordination[object]) -> None:
+        super().__init__(inner)
+        self._first: Reply | None = None
+
+    def reply(self, reply: Reply) -> Reply:
+        if self._first is None and isinstance(reply, Digests | States):
+            self._first = reply
+        match reply, self._first:
+            case Digests(), Digests():
+                return self._first
+            case Digests(), States(states=states):
+                digests = [s and Digest(s.version, s.is_deleted) for s in states]
+                return Digests(tuple(digests))
+        return reply
+
+
+class GivesUpEarly(Twisted):
+    """Tells the client of the first replica that fails, though a majority is there."""
+
+    _gave_up = False
+    _answered = False
+
+    def on_failure(self, call: CallNumber, failure: Failure, now_s: float) -> Effects[object]:
+        effects = super().on_failure(call, failure, now_s)
+        if self._gave_up or self._answered:
+            return effects
+        self._gave_up = True
+        reasons = {"one": failure.reason}
+        error = NotEnoughReplicas(required=2, acknowledged=1, reasons=reasons, is_write=True)
+        return [*effects, Answer(error)]
+
+    def effects(self, effects: Effects[object], now_s: float) -> Effects[object]:
+        self._answered = self._answered or any(isinstance(one, Answer) for one in effects)
+        if not self._gave_up:
+            return effects
+        return [effect for effect in effects if not isinstance(effect, Answer)]
+
+
+class DeletesWithoutVersion(ModelReplica):
+    """Removes an object, and remembers nothing of it."""
+
+    def apply(self, state: ObjectState) -> Version | None:
+        newer = super().apply(state)
+        if newer is None and state.is_deleted:
+            batch = WriteBatch()
+            batch.delete(Family.OBJECTS, self._prefix + state.id)
+            self._store.write(batch)
+        return newer
+
+
+class AppliesAnything(ModelReplica):
+    """Takes every state, also one that is older than what it holds."""
+
+    def apply(self, state: ObjectState) -> Version | None:
+        self._put(state)
+        return None
+
+
+class ReadsBeforeDurable(ModelReplica):
+    """Tells readers of what a crash may still undo."""
+
+    def answer(self, request: Request) -> Reply:
+        reply = super().answer(request)
+        if not isinstance(request, Apply):
+            self._store.awaited = self._store.synced
+        return reply
+
+
+def _with_states(effect: object, change: Callable[[ObjectState], ObjectState]) -> object:
+    if isinstance(effect, Send) and isinstance(effect.request, Apply):
+        states = tuple(map(change, effect.request.states))
+        return replace(effect, request=replace(effect.request, states=states))
+    return effect
+
+
+def _second_later(state: ObjectState) -> ObjectState:
+    return replace(state, version=replace(state.version, time_ms=state.version.time_ms + 1000))
+
+
+class LooksLeft(Twisted):
+    """Never sees that trees differ on the right."""
+
+    def reply(self, reply: Reply) -> Reply:
+        if not isinstance(reply, TreeNodes) or len(reply.hashes) == 1:
+            return reply
+        half = len(reply.hashes) // 2
+        return TreeNodes(reply.hashes[:half] + (bytes(16),) * (len(reply.hashes) - half))
+
+
+def _half_blind(order: ExchangeOrder) -> Coordination[Exchanged]:
+    return LooksLeft(Exchange(order))
+
+
+def _one_short(order: WriteOrder, restamp: Restamp) -> Coordination[Written]:
+    targets = order.targets
+    if targets.level is ConsistencyLevel.QUORUM:
+        order = replace(order, targets=WriteTargets(targets.groups, ConsistencyLevel.ONE))
+    return WriteCoordination(order, restamp)
+
+
+def _twist_write(kind: type[Twisted]) -> Callable[[Parts], Parts]:
+    def make(order: WriteOrder, restamp: Restamp) -> Coordination[Written]:
+        return kind(WriteCoordination(order, restamp))
+
+    return lambda parts: replace(parts, conversations=Conversations(write=make))
+
+
+def _twist_read(kind: type[Twisted]) -> Callable[[Parts], Parts]:
+    def make(order: ReadOrder) -> Coordination[Found]:
+        return kind(ReadCoordination(order))
+
+    return lambda parts: replace(parts, conversations=Conversations(read=make))
+
+
+def _only_lossy(plan: Plan) -> Plan:
+    """Half of all messages are lost."""
+    links = tuple(permutations(plan.names, 2))
+    return plan.cut(faults=[Fault(FaultKind.LOSSY, 0.0, 1e3, links=links, amount=0.5)])
+
+
+def _often_killed(plan: Plan) -> Plan:
+    """One node after the other is killed and starts again at once."""
+    turns = zip(range(1, 60), cycle(plan.names), strict=False)
+    return plan.cut(
+        faults=[Fault(FaultKind.CRASH, number * 0.3, 0.05, name) for number, name in turns]
+    )
+
+
+def _wiped_while_another_is_behind(plan: Plan) -> Plan:
+    """One node misses everything; when it is back, another has just lost its disk."""
+    first, *others, last = plan.names
+    links = tuple(link for other in (first, *others) for link in ((last, other), (other, last)))
+    return plan.cut(
+        faults=[
+            Fault(FaultKind.PARTITION, 0.0, 1.0, links=links),
+            Fault(FaultKind.WIPE, 0.95, 0.01, first),
+        ]
+    )
+
+
+CANARIES: Mapping[str, Canary] = {
+    "ack_before_sync": Canary(
+        "replicas acknowledge what is not durable yet", "nonlinear_objects", 30,
+        lambda parts: replace(parts, waits_for_sync=False),
+    ),
+    "quorum_one_short": Canary(
+        "a QUORUM write is content with one replica", "stale_reads", 30,
+        lambda parts: replace(parts, conversations=Conversations(write=_one_short)),
+    ),
+    "no_restamp": Canary(
+        "a write whose clock is behind is acknowledged without winning", "nonlinear_objects", 30,
+        _twist_write(NoRestamp),
+    ),
+    "hint_dropped": Canary(
+        "nothing is kept for a replica that misses a write", "missed_hints", 30,
+        lambda parts: replace(parts, keeps_hints=False),
+    ),
+    "read_believes_first": Canary(
+        "a read counts replicas without comparing them", "stale_reads", 30,
+        _twist_read(BelievesFirst),
+    ),
+    "repair_counted_when_sent": Canary(
+        "a read answers before a majority holds what it answers", "nonlinear_objects", 100,
+        _twist_read(RepairCountedWhenSent), _only_lossy,
+    ),
+    "repair_stamps_anew": Canary(
+        "read repair makes an old state the newest", "nonlinear_objects", 100,
+        _twist_read(RepairStampsAnew),
+    ),
+    "repair_writes_older": Canary(
+        "read repair sends the older content under the newer version", "nonlinear_objects", 30,
+        _twist_read(RepairWritesOlder),
+    ),
+    "gives_up_early": Canary(
+        "one replica that fails fails the request", "refusals", 30, _twist_write(GivesUpEarly)
+    ),
+    "delete_without_version": Canary(
+        "a deletion removes the object and leaves nothing", "lost_writes", 30,
+        lambda parts: replace(parts, replica=DeletesWithoutVersion.on),
+    ),
+    "tombstone_forgotten": Canary(
+        "deletions are forgotten long before their grace ends", "resurrections", 100,
+        lambda parts: replace(parts, forgets_after_s=0.5),
+    ),
+    "applies_anything": Canary(
+        "a replica takes the older state for the newer", "nonlinear_objects", 30,
+        lambda parts: replace(parts, replica=AppliesAnything.on),
+    ),
+    "read_before_durable": Canary(
+        "a replica tells readers of what a crash may undo", "nonlinear_objects", 100,
+        lambda parts: replace(parts, replica=ReadsBeforeDurable.on, machine=Machine(sync_s=0.1)),
+        _often_killed,
+    ),
+    "wiped_vouches": Canary(
+        "a replica that lost its data counts before it is rebuilt", "stale_reads", 50,
+        lambda parts: replace(parts, wiped_vouches=True), _wiped_while_another_is_behind,
+    ),
+    "merkle_skips_branch": Canary(
+        "the comparison of trees never looks to the right", "divergence", 100,
+        lambda parts: replace(parts, conversations=Conversations(exchange=_half_blind)),
+    ),
+}  # fmt: skip

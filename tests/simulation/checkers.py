@@ -1,0 +1,263 @@
+"""The promises of the cluster, each as a function from what happened to what was broken.
+
+Pure: they read a history and the end of a run, and know nothing of how the cluster works.
+
+1. no acknowledged write is lost           while a minority of its replicas lost its data
+2. replicas agree                          after healing and one repair cycle
+3. nothing is resurrected                  an acknowledged deletion stays
+4. reads see writes, and do not go back    where both levels together cover more than all replicas
+5. objects are linearizable registers      at QUORUM and ALL (linearizability.py says what of it)
+6. a majority is enough                    QUORUM succeeds while one is up and in touch
+7. hints are kept and played back          for every write whose coordinator lived long enough
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from weftdb.core.consistency import ConsistencyLevel
+from weftdb.core.types import ObjectId, Version
+
+from .history import Facts, Holding, Operation, Outcome, Verb, brief
+from .linearizability import Call, Verdict, judge
+
+STRONG = (ConsistencyLevel.QUORUM, ConsistencyLevel.ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken promise. `key` is the object it was broken for, where there is one."""
+
+    checker: str
+    text: str
+    key: ObjectId | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.key is None else f" [{self.key.hex()[:8]}]"
+        return f"{self.checker}{where}: {self.text}"
+
+
+def check_all(facts: Facts) -> list[Violation]:
+    """Every broken promise, by checker."""
+    return [violation for check in CHECKERS.values() for violation in check(facts)]
+
+
+def lost_writes(facts: Facts) -> Iterator[Violation]:
+    """Promise 1: every replica ends with the newest acknowledged state, or a newer one.
+
+    Where no replica lost its data, that holds of writes at ONE as well.
+    """
+    for key, operations in facts.by_key().items():
+        shard = operations[0].shard
+        replicas = facts.replicas[shard]
+        if len(facts.wiped & set(replicas)) * 2 >= len(replicas):
+            continue  # A majority lost its data: nothing was promised of it.
+        kept_all = not facts.wiped & set(replicas)
+        levels = (*STRONG, ConsistencyLevel.ONE) if kept_all else STRONG
+        newest = _newest(_acknowledged(operations, levels))
+        if newest is None:
+            continue
+        assert newest.version is not None
+        for node, content in facts.end_of(shard).contents.items():
+            held = content.get(key)
+            if held is None and _is_forgotten(facts, operations, newest.version):
+                continue
+            if held is None or held.version < newest.version:
+                has = "nothing" if held is None else f"only {brief(held.version)}"
+                yield Violation("lost_writes", f"{node} has {has} of {newest}", key)
+
+
+def divergence(facts: Facts) -> Iterator[Violation]:
+    """Promise 2: equal contents and equal roots on all replicas of a shard."""
+    for end in facts.ends:
+        if len(set(end.roots.values())) > 1:
+            roots = {node: root.hex()[:8] for node, root in end.roots.items()}
+            yield Violation("divergence", f"roots of {end.shard} differ: {roots}")
+        keys = sorted({key for content in end.contents.values() for key in content})
+        for key in keys:
+            held = {node: content.get(key) for node, content in end.contents.items()}
+            if len(set(held.values())) > 1:
+                text = ", ".join(f"{node} {_tell(state)}" for node, state in held.items())
+                yield Violation("divergence", f"{end.shard}: {text}", key)
+
+
+def resurrections(facts: Facts) -> Iterator[Violation]:
+    """Promise 3: what lives at the end was written above every acknowledged deletion."""
+    for key, operations in facts.by_key().items():
+        deletions = [one for one in _acknowledged(operations) if one.verb is Verb.DELETE]
+        newest = _newest(deletions)
+        if newest is None:
+            continue
+        assert newest.version is not None
+        for node, content in facts.end_of(newest.shard).contents.items():
+            held = content.get(key)
+            if held is not None and not held.is_deleted and held.version < newest.version:
+                yield Violation("resurrections", f"{node} has {_tell(held)} after {newest}", key)
+        for read in operations:
+            is_later = read.verb is Verb.READ and read.begun > newest.ended
+            if not is_later or read.outcome is not Outcome.DONE or read.value is None:
+                continue
+            assert read.version is not None
+            if _overlap(facts, newest, read) and read.version < newest.version:
+                yield Violation("resurrections", f"{read} after {newest}", key)
+
+
+def stale_reads(facts: Facts) -> Iterator[Violation]:
+    """Promise 4: a read whose replicas overlap those of an earlier write sees it or a newer one,
+    and one at QUORUM or ALL sees what an earlier one at QUORUM or ALL saw."""
+    for key, operations in facts.by_key().items():
+        reads = [one for one in operations if one.verb is Verb.READ and _is_done(one)]
+        for read in reads:
+            for earlier in operations:
+                if not _is_done(earlier) or earlier.ended >= read.begun:
+                    continue
+                if earlier.version is None:
+                    continue  # A read that saw absence.
+                if earlier.verb.is_write and not _overlap(facts, earlier, read):
+                    continue
+                if not earlier.verb.is_write and not _both_strong(earlier, read):
+                    continue
+                if _is_below(operations, read, earlier.version):
+                    yield Violation("stale_reads", f"{read} after {earlier}", key)
+                    break
+
+
+def nonlinear_objects(facts: Facts) -> Iterator[Violation]:
+    """Promise 5, of values alone: whatever versions say, one order explains what clients saw."""
+    for key, operations in facts.by_key().items():
+        calls = calls_of(operations)
+        verdict = judge(calls)
+        if verdict is Verdict.NOT_LINEAR:
+            story = "; ".join(str(operations_by_number(operations)[call.number]) for call in calls)
+            yield Violation("nonlinear_objects", f"no order explains: {story}", key)
+
+
+def refusals(facts: Facts) -> Iterator[Violation]:
+    """Promise 6: with a majority up and in touch, QUORUM (and ONE) succeeds."""
+    for one in facts.operations:
+        if one.is_calm and one.level is not ConsistencyLevel.ALL and not _is_done(one):
+            yield Violation("refusals", f"{one}, though a majority was there", one.key)
+
+
+def missed_hints(facts: Facts) -> Iterator[Violation]:
+    """Promise 7: hints alone bring an acknowledged write to every replica that kept its data."""
+    for key, operations in facts.by_key().items():
+        for one in _acknowledged(operations):
+            if one.number in facts.unhinted:
+                continue
+            assert one.version is not None
+            for node, content in facts.hinted_of(one.shard).contents.items():
+                held = content.get(key)
+                has_it = held is not None and held.version >= one.version
+                if has_it or node in facts.wiped or one.coordinator in facts.wiped:
+                    continue
+                if held is None and _is_forgotten(facts, operations, one.version):
+                    continue
+                yield Violation("missed_hints", f"{node} has {_tell(held)} of {one}", key)
+
+
+CHECKERS: Mapping[str, Callable[[Facts], Iterator[Violation]]] = {
+    "lost_writes": lost_writes,
+    "divergence": divergence,
+    "resurrections": resurrections,
+    "stale_reads": stale_reads,
+    "nonlinear_objects": nonlinear_objects,
+    "refusals": refusals,
+    "missed_hints": missed_hints,
+}
+
+
+def calls_of(operations: Sequence[Operation]) -> list[Call]:
+    """The operations of one object as calls on a register.
+
+    A write at ONE is known to few: it may take effect later than its answer, or never. A read at
+    ONE promises nothing.
+    """
+    calls = []
+    for one in operations:
+        if not one.verb.is_write:
+            if _is_done(one) and one.level in STRONG:
+                calls.append(Call(one.number, False, one.value, one.begun, one.ended))
+            continue
+        if not one.stamps:
+            continue  # It never left its coordinator.
+        is_known = _is_done(one) and one.level in STRONG
+        value = one.value if one.verb is Verb.PUT else None
+        ended = one.ended if is_known else math.inf
+        calls.append(Call(one.number, True, value, one.begun, ended, len(set(one.stamps)) > 1))
+    return calls
+
+
+def undecided(facts: Facts) -> list[ObjectId]:
+    """Objects whose history was too entangled to judge in time: a run that has any says so."""
+    verdicts = {key: judge(calls_of(ops)) for key, ops in facts.by_key().items()}
+    return [key for key, verdict in verdicts.items() if verdict is Verdict.UNDECIDED]
+
+
+def outcomes(facts: Facts) -> Counter[str]:
+    """How often each kind of operation ended how: a run without any proves nothing."""
+    return Counter(f"{one.verb.value} {one.outcome.value}" for one in facts.operations)
+
+
+def operations_by_number(operations: Sequence[Operation]) -> dict[int, Operation]:
+    """The same, by number."""
+    return {one.number: one for one in operations}
+
+
+def _is_done(one: Operation) -> bool:
+    return one.outcome is Outcome.DONE
+
+
+def _acknowledged(
+    operations: Sequence[Operation], levels: Sequence[ConsistencyLevel] = STRONG
+) -> list[Operation]:
+    return [
+        one for one in operations if one.verb.is_write and _is_done(one) and one.level in levels
+    ]
+
+
+def _newest(operations: Sequence[Operation]) -> Operation | None:
+    def version_of(one: Operation) -> Version:
+        assert one.version is not None, one
+        return one.version
+
+    return max(operations, key=version_of, default=None)
+
+
+def _overlap(facts: Facts, write: Operation, read: Operation) -> bool:
+    """True where the replicas of both levels must have one in common."""
+    return facts.required(write) + facts.required(read) > len(facts.replicas[write.shard])
+
+
+def _both_strong(one: Operation, other: Operation) -> bool:
+    return one.level in STRONG and other.level in STRONG
+
+
+def _is_below(operations: Sequence[Operation], read: Operation, version: Version) -> bool:
+    """True where a read saw less than `version`; absence is less, unless a deletion explains it."""
+    if read.version is not None:
+        return read.version < version
+    return not any(
+        one.verb is Verb.DELETE and any(stamp >= version for stamp in one.stamps)
+        for one in operations
+    )
+
+
+def _is_forgotten(facts: Facts, operations: Sequence[Operation], version: Version) -> bool:
+    """True where a deletion at `version` or above may have been forgotten: its grace is over."""
+    return any(
+        stamp >= version and facts.ended_ms - stamp.time_ms >= facts.grace_ms
+        for one in operations
+        if one.verb is Verb.DELETE
+        for stamp in one.stamps
+    )
+
+
+def _tell(held: Holding | None) -> str:
+    if held is None:
+        return "nothing"
+    what = "deleted" if held.is_deleted else f"= {held.value}"
+    return f"{what} at {brief(held.version)}"
