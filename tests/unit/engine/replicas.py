@@ -17,7 +17,7 @@ from weftdb.core.objects import ObjectState
 from weftdb.core.types import UNNAMED, ObjectId, VectorName, Version
 from weftdb.engine.database import Database
 from weftdb.modules.registry import Registry
-from weftdb.storage.kv import Family, Ticket, WriteBatch
+from weftdb.storage.kv import Family, KeyValueStore, Ticket, WriteBatch
 from weftdb.storage.memory import MemoryStore
 
 GRACE_S = 3_600.0
@@ -59,7 +59,7 @@ class PowerStore(MemoryStore):
 
 
 def open_node(
-    path: Path, store: MemoryStore, clock: ManualClock | None = None, **replication: Any
+    path: Path, store: KeyValueStore, clock: ManualClock | None = None, **replication: Any
 ) -> Database:
     """A database whose chores run when the test says so."""
     grace = {"tombstone_grace_s": GRACE_S, **replication}

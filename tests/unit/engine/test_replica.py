@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from tests.unit.engine.replicas import (
     version,
 )
 from tests.unit.engine.samples import DOC, draft, uid
+from weftdb.core.config import StorageConfig
 from weftdb.core.definition import parse_collection
+from weftdb.core.env import ManualClock
 from weftdb.core.errors import (
     CorruptData,
     DimensionMismatch,
@@ -30,6 +33,7 @@ from weftdb.core.errors import (
     Unsupported,
 )
 from weftdb.core.hashing import token
+from weftdb.core.limits import MiB
 from weftdb.core.objects import Digest, ObjectState
 from weftdb.core.query import Keyword, Search
 from weftdb.core.types import UNNAMED, ObjectId, VectorName
@@ -39,7 +43,10 @@ from weftdb.storage import keys
 from weftdb.storage.encoded_properties import EncodedProperties
 from weftdb.storage.kv import Family, WriteBatch
 from weftdb.storage.object_codec import stored_id
+from weftdb.storage.rocks import RocksStore
 from weftdb.storage.state_codec import decode_state, encode_state
+
+SMALL = StorageConfig(block_cache_bytes=MiB, write_buffer_bytes=4 * MiB)
 
 
 @pytest.fixture
@@ -444,3 +451,68 @@ def run(docs: LocalCollection, word: str) -> bool:
     """Run the chore of that name."""
     (chore,) = [one for one in docs.chores if one.name.startswith(word)]
     return chore.run_if_due()
+
+
+def test_many_threads_write_and_read_whole_states(docs: LocalCollection) -> None:
+    ids = [uid(n) for n in range(8)]
+    stamps = [version(time) for time in range(60)]
+    given = [state(one, stamp, f"at {stamp.time_ms}", [stamp.time_ms % 7, 1])
+             for one in ids for stamp in stamps]  # fmt: skip
+    faults: list[BaseException] = []
+    is_over = threading.Event()
+
+    def write(seed: int) -> None:
+        coming = random.Random(seed).sample(given, len(given))
+        try:
+            for start in range(0, len(coming), 20):
+                docs.replica.apply(coming[start : start + 20])
+        except BaseException as error:  # noqa: BLE001  # Shown by the test.
+            faults.append(error)
+
+    def read() -> None:
+        seen = dict.fromkeys(ids, version(-1))
+        try:
+            while not is_over.is_set():
+                for one in docs.replica.states(ids):
+                    if one is None:
+                        continue
+                    assert one.version >= seen[one.id], "what was told stays true"
+                    seen[one.id] = one.version
+                    assert one.properties["title"] == f"at {one.version.time_ms}"
+                    assert one.vectors[UNNAMED].tolist() == [one.version.time_ms % 7, 1]
+                docs.replica.tree_nodes(0, [0])
+        except BaseException as error:  # noqa: BLE001  # Shown by the test.
+            faults.append(error)
+
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in range(3)]
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for thread in writers + readers:
+        thread.start()
+    for thread in writers:
+        thread.join(120)
+    is_over.set()
+    for thread in readers:
+        thread.join(120)
+    assert faults == []
+    assert docs.replica.digests(ids) == [Digest(stamps[-1])] * len(ids)
+    ledger = docs.shard.ledger
+    assert ledger is not None
+    derived = type(ledger)(docs.shard.store, docs.shard.shard_id, height=4, next_doc_id=1)
+    assert derived.tree(threading.Lock()).root == docs.replica.tree_nodes(0, [0])[0]
+
+
+def test_a_replica_over_a_directory(tmp_path: Path) -> None:
+    given = [state(uid(n), version(n)) for n in range(300)]
+    given += [deletion(uid(n), version(1_000)) for n in range(0, 300, 7)]
+    roots = []
+    for _ in range(2):
+        store = RocksStore(tmp_path, SMALL, ManualClock())
+        node = open_node(tmp_path, store)
+        docs = node.collection("Doc") if roots else replicated(node)
+        assert all(one is None or one == version(1_000) for one in docs.replica.apply(given))
+        roots.append(docs.replica.tree_nodes(4, range(16)))
+        ids = [one for leaf in range(16) for one in docs.replica.leaf(leaf, None, 500).ids]
+        assert sorted(ids) == [uid(n) for n in range(300)]
+        assert docs.tombstones == 43
+        node.close()
+    assert roots[0] == roots[1]
