@@ -100,6 +100,23 @@ def test_nobody_is_told_of_what_is_not_durable() -> None:
     assert [event.key for event in watch.next(0)] == ["/t/a"]
 
 
+def test_the_stored_form() -> None:
+    """Golden: what was written once is read forever."""
+    below = MemoryStore()
+    store = StoredMetadata(below, ManualClock())
+    lease = store.grant(1)
+    commit(store, Put("/t/a", b"v"), Put("/t/b", b"", lease.id))
+    written = dict(below.scan(Family.METADATA, b"", b"\xff"))
+    assert written == {
+        b"\0\0\0\0\x04": (2).to_bytes(8, "big"),
+        b"\0\0\0\0\x05/t/a": (2).to_bytes(8, "big") + bytes(8) + b"v",
+        b"\0\0\0\0\x05/t/b": (2).to_bytes(8, "big") + (1).to_bytes(8, "big"),
+        b"\0\0\0\0\x06/t/b": b"",
+    }
+    commit(store, Delete("/t/b"))
+    assert b"\0\0\0\0\x06/t/b" not in dict(below.scan(Family.METADATA, b"", b"\xff"))
+
+
 def test_broken_rows_are_corrupt_data() -> None:
     below = MemoryStore()
     batch = WriteBatch()

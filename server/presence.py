@@ -1,0 +1,86 @@
+"""Presence: a record in the metadata that is there for as long as this process keeps it alive.
+
+A thread of its own takes a lease, binds the record to it and keeps it alive three times in its
+life. When the lease is lost, because the store was away for longer, it takes another one and puts
+the record again. Others see the record go no later than one life of the lease after this process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from weftdb.cluster.metadata.store import Lease, LeaseId, MetadataStore, Put, Transaction
+from weftdb.core.errors import Closed, CommitUnknown, LeaseLost, MetadataUnavailable
+
+log = logging.getLogger("weftdb.metadata")
+
+TTL_S = 10.0
+KEPT_EVERY = 3
+"""Parts of the lease's life after which it is kept alive: two tries may fail."""
+
+
+class Presence:
+    """Keeps `key` with what `value` returns, from `start` until `close`."""
+
+    def __init__(
+        self, store: MetadataStore, key: str, value: Callable[[], bytes], *, ttl_s: float = TTL_S
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._value = value
+        self._ttl_s = ttl_s
+        self._lease: LeaseId | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Put the record, then keep it. Raises MetadataUnavailable, CommitUnknown."""
+        assert self._thread is None, "started twice"
+        lease = self._enter()
+        self._thread = threading.Thread(
+            target=self._run, args=(lease,), name="weft-presence", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take the record away at once, if the store is there; otherwise its lease does."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._lease is None:
+            return
+        try:
+            self._store.revoke(self._lease)
+        except (MetadataUnavailable, Closed) as error:
+            log.warning("%s goes with its lease: %s", self._key, error)
+        self._lease = None
+
+    def _enter(self) -> Lease:
+        """Put the record with a new lease. One that fails leaves a lease that ends by itself."""
+        lease = self._store.grant(self._ttl_s)
+        self._store.commit(Transaction((Put(self._key, self._value(), lease.id),)))
+        self._lease = lease.id
+        return lease
+
+    def _run(self, lease: Lease) -> None:
+        while not self._stopping.wait(lease.ttl_s / KEPT_EVERY):
+            try:
+                lease = self._keep(lease)
+            except (MetadataUnavailable, CommitUnknown, LeaseLost) as error:
+                log.warning("%s is not kept alive: %s", self._key, error)
+            except Closed:
+                return
+
+    def _keep(self, lease: Lease) -> Lease:
+        if self._lease is not None:
+            try:
+                self._store.keep_alive(lease.id)
+            except LeaseLost:
+                self._lease = None
+            else:
+                return lease
+        lease = self._enter()
+        log.info("%s had lost its lease and is there again", self._key)
+        return lease
