@@ -3,9 +3,9 @@
 Not a `Coordination`, for it has no caller and no end: it lives as long as the target is a node of
 the cluster. The driver tells it that the target is back (`on_available`), that a hint was kept
 (`on_kept`), what it read (`on_loaded`), and what became of its request; it asks for hints
-(`LoadHints`), sends them (`Send`), and says which are to be forgotten (`ForgetHints`). Requests have
-the driver's deadline: one that is never answered is a failure in the end. A crash repeats what was
-not yet forgotten, which does no harm: applying a state twice is applying it once.
+(`LoadHints`), sends them (`Send`), and says which are to be forgotten (`ForgetHints`). The
+driver gives each request a deadline: one that is never answered is a failure in the end. A crash
+repeats what was not yet forgotten, which does no harm: applying a state twice is applying it once.
 
 A failure waits `backoff_s_min`, then twice as long each time up to `backoff_s_max`, each less a
 random part of up to a half, so that the nodes do not all call a returning node in the same second.
