@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
-from tests.sizes import EF_CONSTRUCTION, recall_floor, sized
+from tests.sizes import recall_floor, sized
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import Closed
 from weftdb.core.schema import HnswSettings, Metric, VectorConfig
@@ -23,7 +23,8 @@ pytest.importorskip("weftdb.index.kernels._native", reason="extension is not bui
 from weftdb.index.hnsw.graph import HnswIndex
 
 DIMENSIONS = 12
-COUNT = sized(20_000, sanitized=8_000)
+COUNT = sized(20_000, sanitized=6_000)
+ADDED = sized(6_000, sanitized=2_500)
 
 
 def ids(start: int, stop: int) -> DocIds:
@@ -31,8 +32,7 @@ def ids(start: int, stop: int) -> DocIds:
 
 
 def make(**settings: int) -> HnswIndex:
-    hnsw = HnswSettings(**{"ef_construction": EF_CONSTRUCTION, **settings})
-    config = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=hnsw)
+    config = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=HnswSettings(**settings))
     return HnswIndex(config, IndexConfig(threads=2))
 
 
@@ -68,7 +68,7 @@ class Crew:
 
 def test_every_added_vector_is_found_at_once() -> None:
     index = make()
-    rows = np.random.default_rng(1).normal(size=(6000, DIMENSIONS)).astype(np.float32)
+    rows = np.random.default_rng(1).normal(size=(ADDED, DIMENSIONS)).astype(np.float32)
     added = 0
     random = np.random.default_rng(2)
     crew = Crew()
@@ -85,12 +85,12 @@ def test_every_added_vector_is_found_at_once() -> None:
 
     crew.start(search)
     crew.start(search)
-    for first in range(0, 6000, 50):
+    for first in range(0, ADDED, 50):
         index.add(ids(first, first + 50), rows[first : first + 50])
         added = first + 50
     assert index.wait_indexed(60)
     crew.join()
-    assert index.count == 6000
+    assert index.count == ADDED
 
 
 def test_deletes_and_compactions_beside_searches() -> None:
@@ -174,7 +174,7 @@ def test_dropping_an_index_without_closing_it_ends_its_work() -> None:
 
 def test_many_small_indexes_share_the_pool() -> None:
     rows = np.random.default_rng(6).normal(size=(1500, DIMENSIONS)).astype(np.float32)
-    indexes = [make() for _ in range(20)]
+    indexes = [make() for _ in range(sized(20, sanitized=6))]
     for index in indexes:
         index.add(ids(0, 1500), rows)
     for index in indexes:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
-from tests.sizes import EF_CONSTRUCTION, sized
+from tests.sizes import sized
 from weftdb.core.config import IndexConfig
 from weftdb.core.schema import HnswSettings, IndexKind, Metric, VectorConfig
 from weftdb.core.types import UNNAMED, DocIds, Rows
@@ -23,7 +23,7 @@ pytest.importorskip("weftdb.index.kernels._native", reason="extension is not bui
 from weftdb.index.hnsw.dynamic import DynamicIndex
 
 DIMENSIONS = 16
-COUNT = sized(20_000, sanitized=6_000)
+COUNT = sized(20_000, sanitized=3_500)
 
 
 def make(threshold: int = 2_000) -> DynamicIndex:
@@ -31,7 +31,7 @@ def make(threshold: int = 2_000) -> DynamicIndex:
         UNNAMED,
         index=IndexKind.DYNAMIC,
         metric=Metric.L2_SQUARED,
-        hnsw=HnswSettings(flat_search_cutoff=0, ef_construction=EF_CONSTRUCTION),
+        hnsw=HnswSettings(flat_search_cutoff=0),
         dynamic_threshold=threshold,
     )
     index = make_index(config, IndexConfig(kernels="native"))

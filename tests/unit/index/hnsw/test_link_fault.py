@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.sizes import SANITIZER
+
 PROGRAM = """
 import resource, time
 import numpy as np
@@ -73,6 +75,7 @@ print("recovered")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes memory away with RLIMIT_AS")
+@pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer dies of the memory that is taken away")
 def test_linking_goes_on_after_it_ran_out_of_memory() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False
