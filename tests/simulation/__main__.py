@@ -35,7 +35,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", type=int, default=None, help="only this one")
     parser.add_argument("--trace", action="store_true", help="print the conversation")
-    parser.add_argument("--replica", choices=sorted(REPLICAS), default="model")
+    parser.add_argument("--replica", choices=sorted(REPLICAS), default="engine")
     parser.add_argument("--canary", choices=sorted(CANARIES), default="")
     parser.add_argument("--steps", type=int, default=USUAL.steps)
     parser.add_argument("--clients", type=int, default=USUAL.clients)

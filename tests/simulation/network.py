@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 from .events import Events
 
+USUAL_S_MAX = 0.2
+"""No message takes longer over a link that is not slow."""
 LATE_S_MAX = 20.0
 """No message is older when it arrives: connections break before that."""
 Link: TypeAlias = tuple[str, str]
@@ -93,4 +95,5 @@ class Network:
         if link[0] == link[1]:
             return 0.0
         delay = self.weather.delay_s * self.dice.lognormvariate(0.0, self.weather.spread)
+        delay = min(delay, USUAL_S_MAX)
         return min(delay * self.slow.get(link, 1.0), LATE_S_MAX)

@@ -11,13 +11,17 @@ from functools import partial
 
 from .canaries import CANARIES
 from .checkers import Violation, check_all, outcomes, undecided
+from .engine_replica import EngineNodes
 from .plan import USUAL, Plan, Size, draw_plan
-from .replicas import MakeReplica, ModelReplica
-from .world import Parts, Run, World
+from .world import GRACE_S, Parts, Run, World
 
-REPLICAS: Mapping[str, Callable[[], MakeReplica]] = {
-    "model": lambda: ModelReplica.on,
-}
+
+def _engine_parts() -> Parts:
+    nodes = EngineNodes(GRACE_S)
+    return Parts(replica=nodes.replica, close=nodes.close)
+
+
+REPLICAS: Mapping[str, Callable[[], Parts]] = {"model": Parts, "engine": _engine_parts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Setting:
     """What is simulated: how big, with which replica, with which planted bug."""
 
     size: Size = USUAL
-    replica: str = "model"
+    replica: str = "engine"
     canary: str = ""
 
     def plan(self, seed: int) -> Plan:
@@ -35,7 +39,7 @@ class Setting:
 
     def parts(self) -> Parts:
         """What the cluster is made of."""
-        sound = Parts(replica=REPLICAS[self.replica]())
+        sound = REPLICAS[self.replica]()
         return CANARIES[self.canary].plant(sound) if self.canary else sound
 
     def command(self, seed: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,24 +14,28 @@ from .canaries import CANARIES
 from .checkers import check_all
 from .plan import Size
 from .report import Tally, tell_failure, trace
-from .run import Setting, play, play_seed, play_seeds
+from .run import REPLICAS, Setting, play, play_seed, play_seeds
 from .shrink import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = 50
+SEEDS = {"engine": 50, "model": 10}
 SETTING = Setting()
 
 
-def test_promises_hold() -> None:
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_promises_hold(replica: str) -> None:
     tally = Tally()
-    for result in play_seeds(range(1, SEEDS + 1), SETTING, processes=1):
+    setting = replace(SETTING, replica=replica)
+    for result in play_seeds(range(1, SEEDS[replica] + 1), setting, processes=1):
         tally.add(result)
         for violation in result.violations[:1]:
-            small, runs = shrink(SETTING.plan(result.seed), violation, SETTING)
-            pytest.fail(tell_failure(result.seed, violation, small, SETTING, runs=runs))
+            small, runs = shrink(setting.plan(result.seed), violation, setting)
+            pytest.fail(tell_failure(result.seed, violation, small, setting, runs=runs))
     assert tally.undecided == 0
     done = sum(count for name, count in tally.outcomes.items() if name.endswith("done"))
-    assert done > SEEDS * SETTING.size.steps / 2, f"hardly anything worked: {tally.outcomes}"
+    assert done > SEEDS[replica] * SETTING.size.steps / 2, (
+        f"hardly anything worked: {tally.outcomes}"
+    )
     assert len(tally.outcomes) >= 8, f"something never happened: {tally.outcomes}"
 
 
@@ -55,7 +60,7 @@ def test_seeds_differ() -> None:
 @pytest.mark.parametrize("name", CANARIES)
 def test_canaries_are_found(name: str) -> None:
     canary = CANARIES[name]
-    setting = Setting(canary=name)
+    setting = Setting(replica="model", canary=name)
     for seed in range(1, canary.seeds_max + 1):
         found = {violation.checker for violation in play_seed(seed, setting).violations}
         if canary.catches in found:
@@ -64,7 +69,7 @@ def test_canaries_are_found(name: str) -> None:
 
 
 def test_a_failure_tells_how_to_come_back() -> None:
-    setting = Setting(canary="applies_anything")
+    setting = Setting(replica="model", canary="applies_anything")
     seed = next(s for s in range(1, 40) if play_seed(s, setting).violations)
     violation = check_all(play(setting.plan(seed), setting).facts)[0]
     small, runs = shrink(setting.plan(seed), violation, setting)

@@ -7,6 +7,7 @@ repair cycle runs, and what happened is handed to the checkers.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -42,6 +43,8 @@ class Parts:
 
     replica: MakeReplica = ModelReplica.on
     conversations: Conversations = field(default_factory=Conversations)
+    close: Callable[[], None] = lambda: None
+    """Lets go of what the replicas of a run hold outside memory."""
     waits_for_sync: bool = True
     keeps_hints: bool = True
     machine: Machine = field(default_factory=Machine)
@@ -92,6 +95,12 @@ class World:
 
     def play(self) -> Run:
         """Run the plan to its end."""
+        try:
+            return self._play()
+        finally:
+            self.parts.close()
+
+    def _play(self) -> Run:
         for node in self.nodes.values():
             node.start()
         clients = Clients(

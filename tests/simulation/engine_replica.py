@@ -1,0 +1,117 @@
+"""EngineReplica: the engine's own shard as a replica, over the lossy store.
+
+One `Database` for each life of a node's process, as the server opens it; each shard of the cluster
+is a collection of it. Its maintenance thread is stopped at once: chores run in virtual time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from weftdb.cluster.replication.answering import answer
+from weftdb.cluster.replication.messages import Reply, Request, ShardRef
+from weftdb.core.config import Config, ReplicationConfig, ResourcesConfig
+from weftdb.core.definition import parse_collection
+from weftdb.core.env import Env
+from weftdb.core.objects import Digest
+from weftdb.core.types import ObjectId
+from weftdb.engine.collection import LocalCollection
+from weftdb.engine.database import Database
+from weftdb.modules.registry import Registry
+
+from .history import Holding
+from .node import SimulatedNode
+from .replicas import TREE_HEIGHT, VALUE, holding_of
+
+PAGE = 1000
+
+
+class EngineReplica:
+    """One shard of one life of a node."""
+
+    def __init__(self, collection: LocalCollection) -> None:
+        self._collection = collection
+
+    @property
+    def tree_height(self) -> int:
+        """Levels of the hash tree below its root."""
+        return self._collection.replica.tree_height
+
+    def answer(self, request: Request) -> Reply:
+        """Do what is asked, as the server will."""
+        return answer(self._collection.replica, request)
+
+    def contents(self) -> dict[ObjectId, Holding]:
+        """Everything that is held, read as another node would read it."""
+        ids = [object_id for object_id, _ in self._digests()]
+        states = self._collection.replica.states(ids)
+        assert None not in states, "what is in the tree is not in the store"
+        return {state.id: holding_of(state) for state in states if state is not None}
+
+    def root(self) -> bytes:
+        """The root of the hash tree."""
+        return self._collection.replica.tree_nodes(0, [0])[0]
+
+    def forget_deletions(self, before_ms: int) -> int:
+        """Drop deletions older than a wall-clock time."""
+        self._collection.replica.forgotten_ms = lambda: before_ms
+        return self._collection.replica.forget_deletions()
+
+    def _digests(self) -> Iterator[tuple[ObjectId, Digest]]:
+        replica = self._collection.replica
+        for position in range(1 << self.tree_height):
+            page = replica.leaf(position, None, PAGE)
+            assert page.is_last, "more objects in a leaf than a run has"
+            yield from zip(page.ids, page.digests, strict=True)
+
+
+class EngineNodes:
+    """Opens engines on the nodes of a run. Their derived files lie in one scratch directory."""
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._scratch = tempfile.TemporaryDirectory(prefix="weft-simulation-")
+        self._open: dict[str, tuple[int, Database]] = {}
+
+    def replica(self, shard: ShardRef, node: SimulatedNode) -> EngineReplica:
+        """The replica of a shard on a node; opens the node's engine with its first shard."""
+        database = self._database(node)
+        name = f"{shard.collection}_{shard.shard}"
+        if name not in {held.name for held in database.collections()}:
+            database.create_collection(parse_collection(_definition(name)))
+        return EngineReplica(database.collection(name))
+
+    def close(self) -> None:
+        """Let go of the engines and of their files."""
+        self._open.clear()
+        self._scratch.cleanup()
+
+    def _database(self, node: SimulatedNode) -> Database:
+        life, database = self._open.get(node.name, (0, None))
+        if database is None or life != node.life:
+            replication = ReplicationConfig(tombstone_grace_s=self._grace_s)
+            resources = ResourcesConfig(disk_readonly_percentage=0, disk_warning_percentage=0)
+            # What a crash leaves is in the store alone: derived files are made anew.
+            path = Path(self._scratch.name) / f"{node.name}-{node.life}"
+            path.mkdir()
+            database = Database(
+                path,
+                node.disk,
+                config=Config(replication=replication, resources=resources),
+                vectorizers=Registry(),
+                env=Env(node.clock, seed=node.life),
+            )
+            database.maintenance.stop()
+            self._open[node.name] = (node.life, database)
+        return database
+
+
+def _definition(name: str) -> dict[str, object]:
+    return {
+        "class": name,
+        "vectorizer": "none",
+        "properties": [{"name": VALUE, "dataType": ["int"]}],
+        "replicationConfig": {"factor": 3, "asyncConfig": {"hashtreeHeight": TREE_HEIGHT}},
+    }
