@@ -65,9 +65,8 @@ def newest(held: Iterable[Digest | None]) -> Digest | None:
 def resolve(held: Iterable[Digest | None], strategy: DeletionStrategy) -> Verdict:
     """Compare what replicas hold of one object (None: never knew it)."""
     known = [digest for digest in held if digest is not None]
-    winner = newest(known)
-    is_conflict = len({digest.is_deleted for digest in known}) == 2
-    if winner is None or not is_conflict:
+    winner = max(known, default=None)
+    if winner is None or all(digest.is_deleted is winner.is_deleted for digest in known):
         return Verdict(winner, winner)
     match strategy:
         case DeletionStrategy.TIME_BASED_RESOLUTION:

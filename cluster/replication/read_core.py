@@ -37,6 +37,8 @@ class ReadCore:
     _held: dict[NodeName, list[Digest | None]] = field(default_factory=dict)
     _states: dict[tuple[int, Version], ObjectState] = field(default_factory=dict)
     _disagreed: set[int] = field(default_factory=set)
+    """The objects about which replicas have ever said different things: all others hold the same
+    everywhere, and need neither repair nor care."""
     _verdicts: dict[int, Verdict] = field(default_factory=dict)
     """Of the objects about which nothing was learned since."""
 
@@ -107,7 +109,7 @@ class ReadCore:
     def repairs(self) -> dict[NodeName, list[int]]:
         """The replicas that hold less than they should, where what they lack is here."""
         stale: dict[NodeName, list[int]] = {}
-        for position in range(len(self.ids)):
+        for position in sorted(self._disagreed):
             target = self.verdict(position).target
             if target is None or self._content(position, target) is None:
                 continue
@@ -127,7 +129,7 @@ class ReadCore:
     @property
     def is_safe(self) -> bool:
         """Whether every winner is held by as many replicas as the level asks for."""
-        return all(self._is_safe(position) for position in range(len(self.ids)))
+        return self.is_enough and all(map(self._is_safe, self._disagreed))
 
     def states(self) -> tuple[ObjectState | None, ...]:
         """The answer: in the order of the ids, None for what is deleted or unknown.
@@ -150,17 +152,20 @@ class ReadCore:
         return tuple(position not in self._disagreed for position in range(len(self.ids)))
 
     def _compare(self, positions: Iterable[int]) -> None:
+        """Note the objects about which the replicas have said different things."""
+        first, *others = self._held.values()
         for position in positions:
             self._verdicts.pop(position, None)
-            if len({held[position] for held in self._held.values()}) > 1:
-                self._disagreed.add(position)
+            for other in others:
+                if other[position] != first[position]:
+                    self._disagreed.add(position)
 
     def _is_safe(self, position: int) -> bool:
         target = self.verdict(position).target
         if target is None:
             return True
-        fresh = [held for held in self._held.values() if not is_stale(held[position], target)]
-        return len(fresh) >= self.required
+        stale = [is_stale(held[position], target) for held in self._held.values()]
+        return stale.count(False) >= self.required
 
     def _content(self, position: int, digest: Digest) -> ObjectState | None:
         if digest.is_deleted:

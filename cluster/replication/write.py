@@ -139,7 +139,8 @@ class WriteCoordination:
                 write.learn_held(closed.to, version)
             else:
                 write.learn_newer(closed.to, newer)
-        self._stamp_anew(effects)
+        if any(newer is not None for newer in reply.newer):
+            self._stamp_anew(effects)
         return self._settle(effects)
 
     def on_failure(self, call: CallNumber, failure: Failure, now_s: float) -> Effects[Written]:
@@ -206,8 +207,9 @@ class WriteCoordination:
 
     def _settle(self, effects: Effects[Written], *, may_widen: bool = True) -> Effects[Written]:
         """Decide what can be decided; answer once everything is."""
-        if may_widen:
-            self._widen(effects)
+        if self._is_answered:
+            return effects
+        hopeless: list[int] = []
         for position, write in enumerate(self._writes):
             if write.is_settled:
                 continue
@@ -215,8 +217,13 @@ class WriteCoordination:
                 self._outcomes[position] = write.state.version
                 write.is_settled = True
             elif write.is_hopeless:
-                write.is_settled = True
-        if not self._is_answered and all(write.is_settled for write in self._writes):
+                hopeless.append(position)
+        if may_widen and hopeless:
+            self._widen(hopeless, effects)
+        for position in hopeless:
+            write = self._writes[position]
+            write.is_settled = write.is_hopeless
+        if all(write.is_settled for write in self._writes):
             self._is_answered = True
             # What a failed state lacked is said as it is now: others may have taken it meanwhile.
             outcomes = tuple(
@@ -226,15 +233,10 @@ class WriteCoordination:
             effects.append(Answer(Written(outcomes)))
         return effects
 
-    def _widen(self, effects: Effects[Written]) -> None:
-        """Ask replicas that were spared, where the level cannot be reached without them."""
-        lacking = [
-            position
-            for position, write in enumerate(self._writes)
-            if not write.is_settled and write.is_hopeless and write.spared
-        ]
+    def _widen(self, hopeless: Iterable[int], effects: Effects[Written]) -> None:
+        """Ask the replicas that were spared, where the level cannot be reached without them."""
         for node in self._order.targets.nodes:
-            asked = [at for at in lacking if node in self._writes[at].spared]
+            asked = [at for at in hopeless if node in self._writes[at].spared]
             for position in asked:
                 self._writes[position].standing[node] = Standing.WAITING
             if asked:

@@ -13,7 +13,7 @@ replica naming it.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -32,12 +32,16 @@ class WriteTargets:
 
     groups: tuple[tuple[NodeName, ...], ...]
     level: ConsistencyLevel
+    required: tuple[int, ...] = field(init=False)
+    """Of each set, how many the level asks for."""
 
     def __post_init__(self) -> None:
         assert self.groups, "a write goes somewhere"
         for group in self.groups:
             assert group, self.groups
             assert len(set(group)) == len(group), f"a replica is listed twice: {group}"
+        required = tuple(self.level.required(len(group)) for group in self.groups)
+        object.__setattr__(self, "required", required)
 
     @property
     def nodes(self) -> tuple[NodeName, ...]:
@@ -46,15 +50,17 @@ class WriteTargets:
 
     def is_reached(self, nodes: Set[NodeName]) -> bool:
         """Whether `nodes` are enough, in every set."""
-        return all(self._missing(group, nodes) <= 0 for group in self.groups)
+        return all(lacking <= 0 for lacking, _, _ in self._lacking(nodes))
 
     def shortfall(self, nodes: Set[NodeName]) -> tuple[int, int]:
         """(required, present) of the set that lacks most of `nodes`."""
-        worst = max(self.groups, key=lambda group: self._missing(group, nodes))
-        return self.level.required(len(worst)), len(nodes & set(worst))
+        _, required, present = max(self._lacking(nodes))
+        return required, present
 
-    def _missing(self, group: tuple[NodeName, ...], nodes: Set[NodeName]) -> int:
-        return self.level.required(len(group)) - len(nodes & set(group))
+    def _lacking(self, nodes: Set[NodeName]) -> Iterator[tuple[int, int, int]]:
+        for group, required in zip(self.groups, self.required, strict=True):
+            present = len(nodes & set(group))
+            yield required - present, required, present
 
 
 class Standing(Enum):
@@ -110,12 +116,12 @@ class StateWrite:
     @property
     def is_reached(self) -> bool:
         """Whether the level is reached."""
-        return self.targets.is_reached(self.holders)
+        return self._is_enough(Standing.HOLDS)
 
     @property
     def is_hopeless(self) -> bool:
         """Whether the level cannot be reached by those who hold the state or are waited for."""
-        return not self.targets.is_reached(self._nodes(Standing.HOLDS, Standing.WAITING))
+        return not self._is_enough(Standing.HOLDS, Standing.WAITING)
 
     @property
     def is_refused(self) -> bool:
@@ -126,7 +132,9 @@ class StateWrite:
     @property
     def newer(self) -> Version | None:
         """What to stamp above; None where no replica objects, or the caller needs nothing more."""
-        return None if self.is_settled or self.is_reached else self._newest
+        if self._newest is None or self.is_settled or self.is_reached:
+            return None
+        return self._newest
 
     @property
     def holders(self) -> set[NodeName]:
@@ -156,6 +164,14 @@ class StateWrite:
             for node, standing in self.standing.items()
             if standing in (Standing.SPARED, Standing.MISSED)
         ]
+
+    def _is_enough(self, *standings: Standing) -> bool:
+        """Whether replicas that stand so are enough for the level."""
+        required = self.targets.required
+        if len(required) == 1:  # Asked thrice for every object that is written: no sets.
+            present = list(self.standing.values())
+            return sum(map(present.count, standings)) >= required[0]
+        return self.targets.is_reached(self._nodes(*standings))
 
     def _nodes(self, *standings: Standing) -> set[NodeName]:
         return {node for node, standing in self.standing.items() if standing in standings}
