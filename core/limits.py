@@ -48,8 +48,8 @@ METADATA_TRANSACTION_BYTES_MAX = 1_500_000
 METADATA_CHANGES_MAX = 127
 """Conditions, and changes, of one transaction. One of each is the etcd client's own."""
 METADATA_KEY_BYTES_MAX = 2 * KiB
-METADATA_PAGE_RECORDS = 1_000
-"""Records that one message of a listing brings."""
+METADATA_PAGE_RECORDS = 200
+"""Records that one message of a listing brings: some megabytes where they are pages of tenants."""
 METADATA_HISTORY_EVENTS_MAX = 100_000
 """Changes that a store of one node remembers for its watches."""
 

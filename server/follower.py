@@ -87,17 +87,19 @@ class Follower:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._follow()
-            except Compacted:
-                log.info("the history of %s is gone: listing it anew", self._mirror.prefix)
-            except MetadataUnavailable as error:
-                self._lost(error)
-                self._stopping.wait(PAUSE_S)
-            except Closed:
-                break
-        self._is_current = False
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._follow()
+                except Compacted:
+                    log.info("the history of %s is gone: listing it anew", self._mirror.prefix)
+                except MetadataUnavailable as error:
+                    self._lost(error)
+                    self._stopping.wait(PAUSE_S)
+        except Closed:
+            log.info("following %s has ended: the store is closed", self._mirror.prefix)
+        finally:
+            self._is_current = False  # Also when a listener fails, which ends the thread.
 
     def _follow(self) -> None:
         """List, then watch until that ends."""

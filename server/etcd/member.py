@@ -71,6 +71,7 @@ STOP_S = 3.0
 HISTORY = "1h"
 """So long a watch may be away without having to list anew."""
 _ASK_S = 2.0
+_ASK_S_MIN = 0.2
 _PR_SET_PDEATHSIG = 1
 _LEVELS = {"debug": logging.DEBUG, "info": logging.DEBUG, "warn": logging.WARNING}
 """etcd's info is our debug: it tells of every connection. What is not here is an error."""
@@ -94,9 +95,10 @@ class EtcdMember:
     def __init__(self, process: subprocess.Popen[str], endpoints: tuple[str, ...]) -> None:
         self.endpoints = endpoints
         self._process = process
+        self._is_stopping = False
         assert process.stderr is not None
         self._reader = threading.Thread(
-            target=_forward, args=(process.stderr,), name="weft-etcd-log", daemon=True
+            target=self._forward, args=(process.stderr,), name="weft-etcd-log", daemon=True
         )
         self._reader.start()
 
@@ -112,6 +114,7 @@ class EtcdMember:
 
     def stop(self) -> None:
         """End it, within STOP_S. Its part in the cluster stays: it will come back."""
+        self._is_stopping = True
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -123,6 +126,16 @@ class EtcdMember:
         self._reader.join(STOP_S)
         assert self._process.stderr is not None
         self._process.stderr.close()
+
+    def _forward(self, lines: IO[str]) -> None:
+        """Write the lines of etcd into our log until it ends."""
+        try:
+            for line in lines:
+                level, text = line_of(line.rstrip())
+                # Of a member that stops, each broken connection would be a warning.
+                log.log(logging.DEBUG if self._is_stopping else level, "etcd: %s", text)
+        except ValueError:
+            return  # `stop` has closed the pipe.
 
 
 def open_member(
@@ -225,7 +238,7 @@ class _Opening:
                 if refused.code is not grpc.StatusCode.NOT_FOUND:
                     raise
         request = members.MemberAddRequest(peer_urls=[self._own.peer_url], is_learner=True)
-        until = self._clock.monotonic_s() + _ASK_S
+        until = self._soon()
         reply = connection.attempt(MEMBER_ADD, request, until)
         return self._listing([_found(each) for each in reply.members])
 
@@ -298,7 +311,7 @@ class _Opening:
             connection.close()
 
     def _is_ready(self, connection: EtcdConnection) -> bool:
-        until = self._clock.monotonic_s() + _ASK_S
+        until = self._soon()
         try:
             connection.ask(RANGE, kv.RangeRequest(key=b"/", count_only=True), until)
         except (EtcdRefused, MetadataUnavailable) as error:
@@ -333,16 +346,21 @@ class _Opening:
         except MetadataUnavailable:
             return None
         try:
-            until = self._clock.monotonic_s() + _ASK_S
+            until = self._soon()
             connection.ask(RANGE, kv.RangeRequest(key=b"/", count_only=True), until)
             return self._list(connection)
         except MetadataUnavailable as error:
             raise EtcdAway(f"the cluster has no majority: {error}") from None
 
     def _list(self, connection: EtcdConnection) -> tuple[FoundMember, ...]:
-        until = self._clock.monotonic_s() + _ASK_S
+        until = self._soon()
         reply = connection.ask(MEMBER_LIST, members.MemberListRequest(), until)
         return tuple(_found(each) for each in reply.members)
+
+    def _soon(self) -> float:
+        """When one question must be answered: in time for the whole start, too."""
+        now = self._clock.monotonic_s()
+        return max(min(now + _ASK_S, self._deadline), now + _ASK_S_MIN)
 
     @property
     def _own(self) -> Seat:
@@ -379,16 +397,6 @@ def _die_with(parent: int) -> Callable[[], None] | None:
             os._exit(1)  # The parent died in between.
 
     return ask
-
-
-def _forward(lines: IO[str]) -> None:
-    """Write the lines of etcd into our log until it ends."""
-    try:
-        for line in lines:
-            level, text = line_of(line.rstrip())
-            log.log(level, "etcd: %s", text)
-    except ValueError:
-        return  # `stop` has closed the pipe.
 
 
 def line_of(line: str) -> tuple[int, str]:

@@ -26,7 +26,7 @@ from weftdb.cluster.metadata.store import (
     Transaction,
 )
 from weftdb.core.env import SystemClock
-from weftdb.core.errors import Closed, CommitUnknown, Compacted, MetadataUnavailable
+from weftdb.core.errors import Closed, CommitUnknown, Compacted, DiskFull, MetadataUnavailable
 from weftdb.proto.etcd import key_values_pb2 as kv
 from weftdb.server.etcd.connection import EtcdAway, EtcdConnection, EtcdSettings
 from weftdb.server.etcd.methods import TXN, Method, Reply, Request
@@ -234,6 +234,26 @@ def test_another_endpoint_answers_when_one_is_away(member: EtcdProcess, connect:
     started = time.monotonic()
     assert store.get("/t/a") is not None
     assert time.monotonic() - started < 2, "an endpoint that is away is not asked first again"
+
+
+def test_a_full_store_takes_nothing_more_and_still_reads(tmp_path: Path, connect: Connect) -> None:
+    member = EtcdProcess(tmp_path / "data", ("--quota-backend-bytes=2000000",))
+    try:
+        member.start()
+        store = connect(member.endpoint, timeout_s=20)
+
+        def fill() -> None:
+            for number in range(100):
+                committed(store.commit(put(f"/t/{number:03}", b"x" * 200_000)))
+
+        with pytest.raises(DiskFull, match=member.endpoint):
+            fill()
+        assert 0 < len(store.list("/t/").records) < 50
+        assert store.used_bytes() > 200_000
+        with pytest.raises(DiskFull):
+            store.commit(put("/t/small", b""))
+    finally:
+        member.stop()
 
 
 def test_closing_ends_a_call_that_waits(member: EtcdProcess, connect: Connect) -> None:
