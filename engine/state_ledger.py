@@ -80,11 +80,23 @@ class StateLedger:
 
     # Writing.
 
-    def stage(self, batch: WriteBatch, incoming: Mapping[ObjectId, Digest]) -> StateChange:
-        """Put the rows of states into `batch`; nothing in memory is changed until `publish`."""
+    def stage(
+        self,
+        batch: WriteBatch,
+        incoming: Mapping[ObjectId, Digest],
+        known: Mapping[ObjectId, Digest | None] | None = None,
+    ) -> StateChange:
+        """Put the rows of states into `batch`; nothing in memory is changed until `publish`.
+
+        `known` are the `digests` of at least these ids, where the writer has just read them.
+        """
         ids, change = list(incoming), StateChange()
         at = tokens_of(ids)
-        held = self._rows.get_many(ids, at)
+        if known is None:
+            held = self._rows.get_many(ids, at)
+        else:
+            # Without a row, while the ledger is not filled, is an object: no tree counts it yet.
+            held = [known[object_id] for object_id in ids]
         for place, object_id, before in zip(at, ids, held, strict=True):
             after = incoming[object_id]
             if before is not None:

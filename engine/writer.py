@@ -138,8 +138,10 @@ class ShardWriter:
             choice = StateChoice(states, refusals)
             is_replicated = self._shard.ledger is not None
             dimensions: dict[VectorName, int] = {}
+            ids = choice.ids
+            held = self._shard.digests(ids)
             taken = choice.take(
-                self._shard.digests(choice.ids),
+                held,
                 is_wanted=lambda state, before: (
                     before is not None
                     or not state.is_deleted
@@ -148,7 +150,8 @@ class ShardWriter:
                 refusal=lambda state: self._wrong_length(state.vectors, dimensions),
             )
             stored = [states[at] for at in taken]
-            ticket = self._take(stored, [messages[at] for at in taken])
+            known = dict(zip(ids, held, strict=True))
+            ticket = self._take(stored, [messages[at] for at in taken], known)
             return choice.outcomes(), stored, ticket or self._shard.last_ticket
 
     def forget_deletions(self, before_ms: int) -> tuple[int, Ticket | None]:
@@ -236,8 +239,13 @@ class ShardWriter:
         states = dict.fromkeys([item.id for item in objects], Digest(version))
         return self._commit(change, version, states)
 
-    def _take(self, states: Sequence[ObjectState], messages: Sequence[bytes]) -> Ticket | None:
-        """Store states of other replicas as they are."""
+    def _take(
+        self,
+        states: Sequence[ObjectState],
+        messages: Sequence[bytes],
+        known: Mapping[ObjectId, Digest | None],
+    ) -> Ticket | None:
+        """Store states of other replicas as they are; `known` is what is held of their ids."""
         if not states:
             return None
         docs = self._shard.objects.doc_ids_of([state.id for state in states])
@@ -261,17 +269,22 @@ class ShardWriter:
         stage_objects(self._shard, change, objects)
         stage_deletions(self._shard, change, gone)
         newest = max(state.version for state in states)
-        held = {state.id: Digest(state.version, state.is_deleted) for state in states}
-        return self._commit(change, newest, held)
+        coming = {state.id: Digest(state.version, state.is_deleted) for state in states}
+        return self._commit(change, newest, coming, known)
 
     def _commit(
-        self, change: Change, version: Version, states: Mapping[ObjectId, Digest]
+        self,
+        change: Change,
+        version: Version,
+        states: Mapping[ObjectId, Digest],
+        known: Mapping[ObjectId, Digest | None] | None = None,
     ) -> Ticket:
-        """Write a change that brings `states`, of which `version` is the newest."""
+        """Write a change that brings `states`, of which `version` is the newest; `known` is what is
+        held of their ids, where it has been read."""
         if self._stopped:
             raise Closed(f"collection {self._shard.schema.name} is closed")
         if self._shard.ledger is not None and states:
-            change.states = self._shard.ledger.stage(change.batch, states)
+            change.states = self._shard.ledger.stage(change.batch, states, known)
         self._newest = max(self._newest, version)
         key = keys.clock_key(self._shard.shard_id)
         change.batch.put(Family.METADATA, key, encode_version(self._newest))
