@@ -66,7 +66,8 @@ class Version:
     two nodes that hold the same versions pick the same winner.
 
     `time_ms` is wall-clock milliseconds, `counter` orders writes of one millisecond on one node,
-    `node` is a stable number of the writing node (0 on a single node).
+    `node` is a number of one life of the writing node's process (0 on a single node): see
+    `storage.versions.writer_number`.
     """
 
     time_ms: int

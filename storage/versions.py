@@ -13,6 +13,9 @@ from weftdb.core.errors import CorruptData
 from weftdb.core.types import Version
 
 VERSION_BYTES = 16
+NODE_BITS = 31
+LIFE_BITS = 32
+"""Together one less than the field has: the highest bit is the cluster's (`RESOLVED_BIT`)."""
 _LAYOUT = struct.Struct(">QQ")
 _COUNTER_MAX = 0xFFFF
 _TIME_MS_MAX = 2**48 - 1
@@ -31,6 +34,18 @@ def decode_version(value: bytes) -> Version:
         raise CorruptData(f"a version has {len(value)} bytes, not {VERSION_BYTES}")
     stamp, node = _LAYOUT.unpack(value)
     return Version(stamp >> 16, stamp & _COUNTER_MAX, node)
+
+
+def writer_number(node: int, life: int) -> int:
+    """What stands for one life of a node's process in its versions (`Version.node`).
+
+    `life` is drawn anew at every start. A stamp that was sent out just before a crash may be known
+    to other replicas and not here, so that the floor says nothing of it; without the life, the next
+    process could give the same version to another state, which no comparison would ever notice.
+    """
+    assert 0 <= node < 1 << NODE_BITS, node
+    assert 0 <= life < 1 << LIFE_BITS, life
+    return node << LIFE_BITS | life
 
 
 class VersionClock:

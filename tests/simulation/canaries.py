@@ -345,6 +345,11 @@ CANARIES: Mapping[str, Canary] = {
         "a replica that lost its data counts before it is rebuilt", "stale_reads", 50,
         lambda parts: replace(parts, wiped_vouches=True), _wiped_while_another_is_behind,
     ),
+    "stamps_repeat": Canary(
+        "a coordinator that starts again stamps as its former life did", "nonlinear_objects", 100,
+        lambda parts: replace(parts, lives_differ=False, machine=Machine(sync_s=0.1)),
+        _often_killed,
+    ),
     "merkle_skips_branch": Canary(
         "the comparison of trees never looks to the right", "divergence", 100,
         lambda parts: replace(parts, conversations=Conversations(exchange=_half_blind)),

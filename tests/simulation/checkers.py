@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.types import ObjectId, Version
@@ -24,6 +24,8 @@ from weftdb.core.types import ObjectId, Version
 from .history import Facts, Holding, Operation, Outcome, Verb, brief
 from .linearizability import Call, Verdict, judge
 
+STORY = 12
+"""Operations that a broken history is told with, the last ones."""
 STRONG = (ConsistencyLevel.QUORUM, ConsistencyLevel.ALL)
 
 
@@ -131,8 +133,9 @@ def nonlinear_objects(facts: Facts) -> Iterator[Violation]:
         calls = calls_of(operations)
         verdict = judge(calls)
         if verdict is Verdict.NOT_LINEAR:
-            story = "; ".join(str(operations_by_number(operations)[call.number]) for call in calls)
-            yield Violation("nonlinear_objects", f"no order explains: {story}", key)
+            numbers = operations_by_number(operations)
+            story = "; ".join(str(numbers[call.number]) for call in _first_broken(calls)[-STORY:])
+            yield Violation("nonlinear_objects", f"no order explains what ends with {story}", key)
 
 
 def refusals(facts: Facts) -> Iterator[Violation]:
@@ -205,6 +208,27 @@ def outcomes(facts: Facts) -> Counter[str]:
 def operations_by_number(operations: Sequence[Operation]) -> dict[int, Operation]:
     """The same, by number."""
     return {one.number: one for one in operations}
+
+
+def _first_broken(calls: Sequence[Call]) -> list[Call]:
+    """The calls up to the first moment at which no order explains them any more."""
+    moments = sorted(call.ended for call in calls if math.isfinite(call.ended))
+    good, bad = 0, len(moments) - 1
+    while good < bad:
+        middle = (good + bad) // 2
+        if judge(_until(calls, moments[middle])) is Verdict.NOT_LINEAR:
+            bad = middle
+        else:
+            good = middle + 1
+    return sorted(_until(calls, moments[bad]), key=lambda call: (call.begun, call.number))
+
+
+def _until(calls: Sequence[Call], moment: float) -> list[Call]:
+    """What was known at a moment: a write that runs may or may not have happened."""
+    begun = [call for call in calls if call.begun <= moment]
+    known = [call for call in begun if call.ended <= moment]
+    running = [call for call in begun if call.ended > moment and call.is_write]
+    return known + [replace(call, ended=math.inf) for call in running]
 
 
 def _is_done(one: Operation) -> bool:

@@ -64,10 +64,10 @@ class Coordinator:
         places: Places,
         conversations: Conversations,
         *,
-        number: int,
+        writer: int,
         away: Callable[[], frozenset[NodeName]],
     ) -> None:
-        """`number` is the node's in versions; `away` tells what membership believes."""
+        """`writer` is this life of the node in versions; `away` tells what membership believes."""
         self._node = node
         self._driver = driver
         self.places = places
@@ -79,7 +79,7 @@ class Coordinator:
             for state in replica.contents().values()
         ]
         floor = max(held, default=Version(0))
-        self.versions = VersionClock(node.clock, node=number, floor=floor)
+        self.versions = VersionClock(node.clock, node=writer, floor=floor)
 
     def take(self, one: Operation, deadline_s: float, ended: Ended) -> None:
         """Do what a client asks; `ended` is called with the outcome, unless the process dies."""
@@ -119,7 +119,7 @@ class Coordinator:
                 ended(outcome)
                 return
             (result,) = outcome.outcomes
-            if isinstance(result, Unavailable):
+            if not isinstance(result, Version):
                 ended(result)
             else:
                 one.version = result

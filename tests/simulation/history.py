@@ -13,6 +13,7 @@ from enum import Enum
 
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.types import ObjectId, ShardName, Version
+from weftdb.storage.versions import LIFE_BITS
 
 
 class Verb(Enum):
@@ -131,4 +132,4 @@ class Facts:
 
 def brief(version: Version) -> str:
     """A version as people can compare it: milliseconds within the day, counter, node."""
-    return f"{version.time_ms % 86_400_000}.{version.counter}@{version.node}"
+    return f"{version.time_ms % 86_400_000}.{version.counter}@{version.node >> LIFE_BITS}"

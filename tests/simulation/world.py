@@ -13,6 +13,7 @@ from functools import partial
 
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.core.types import CollectionName, NodeName, ShardName
+from weftdb.storage.versions import LIFE_BITS, writer_number
 
 from .clients import PATIENCE_S, Clients
 from .coordinator import Conversations, Coordinator, Places
@@ -50,6 +51,8 @@ class Parts:
     machine: Machine = field(default_factory=Machine)
     forgets_after_s: float = GRACE_S
     wiped_vouches: bool = False
+    lives_differ: bool = True
+    """Whether versions tell one life of a process from the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class World:
 
     def _equip(self, node: SimulatedNode, number: int) -> None:
         """Give a process that has just started what it works with."""
+        life = self._around.dice.getrandbits(LIFE_BITS) if self.parts.lives_differ else 0
         repair = Repair(
             node,
             self.nodes,
@@ -144,7 +148,7 @@ class World:
             Driver(node, self.nodes, repair.keep),
             self.places,
             self.parts.conversations,
-            number=number,
+            writer=writer_number(number, life),
             away=self._away,
         )
 
