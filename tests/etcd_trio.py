@@ -14,7 +14,7 @@ from tests.server_process import free_ports
 from weftdb.core.env import SystemClock
 from weftdb.core.types import NodeName
 from weftdb.proto.etcd import members_pb2 as members
-from weftdb.server.etcd.connection import EtcdConnection, EtcdSettings
+from weftdb.server.etcd.connection import EtcdConnection, EtcdSettings, EtcdTls
 from weftdb.server.etcd.member import EtcdMember, MemberPlace, open_member
 from weftdb.server.etcd.member_plan import MemberSettings
 from weftdb.server.etcd.methods import MEMBER_LIST
@@ -27,8 +27,11 @@ NAMES = ("n1", "n2", "n3")
 class Trio:
     """Three nodes on this machine, written as for the reference server."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...] = NAMES) -> None:
+    def __init__(
+        self, folder: Path, names: tuple[str, ...] = NAMES, tls: EtcdTls | None = None
+    ) -> None:
         self.folder = folder
+        self.tls = tls
         self.ports = dict(zip(names, pairs(len(names)), strict=True))
         self.raft_join = ",".join(f"{name}:{port}" for name, port in self.ports.items())
         self.running: dict[str, EtcdMember] = {}
@@ -38,7 +41,13 @@ class Trio:
     def settings(self, name: str, expect: int) -> MemberSettings:
         port = self.ports[name]
         return MemberSettings(
-            NodeName(name), self.raft_join, expect, port, port + 1, in_localhost=True
+            NodeName(name),
+            self.raft_join,
+            expect,
+            port,
+            port + 1,
+            in_localhost=True,
+            is_encrypted=self.tls is not None,
         )
 
     def open(self, *names: str, expect: int = 3) -> None:
@@ -46,7 +55,7 @@ class Trio:
 
         def start(name: str) -> None:
             place = MemberPlace(
-                self.folder / name, "127.0.0.1", etcd_binary(), bootstrap_timeout_s=START_S_MAX
+                self.folder / name, "127.0.0.1", self.tls, etcd_binary(), START_S_MAX
             )
             found = open_member(
                 self.settings(name, expect), place, SystemClock(), random.Random(name)
@@ -72,13 +81,13 @@ class Trio:
 
     def store(self, name: str, client: str = "", timeout_s: float = 15.0) -> EtcdMetadata:
         """A client of a node, with its endpoints."""
-        settings = EtcdSettings(self.running[name].endpoints, timeout_s=timeout_s)
+        settings = EtcdSettings(self.running[name].endpoints, timeout_s, self.tls)
         session = f"/sessions/{client or name}"
         return EtcdMetadata(settings, session, SystemClock(), random.Random())
 
     def voters(self, name: str) -> dict[str, bool]:
         """Who is in, by name, and whether each may vote."""
-        settings = EtcdSettings(self.running[name].endpoints[:1], timeout_s=15)
+        settings = EtcdSettings(self.running[name].endpoints[:1], 15, self.tls)
         connection = EtcdConnection(settings, SystemClock(), random.Random())
         try:
             reply = connection.ask(MEMBER_LIST, members.MemberListRequest())

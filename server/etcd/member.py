@@ -5,8 +5,9 @@ replaced, starts the process and waits until the cluster answers. The member's d
 node's data directory; its lines go to the log `weftdb.etcd`; on Linux the kernel ends it when this
 process dies in whatever way.
 
-Between members, and to clients, etcd speaks in the clear and asks nobody who they are: as the
-reference's, these ports belong into a network of the nodes' own.
+With certificates, members and clients must all show one that the authority has signed. Without
+them, etcd speaks in the clear and asks nobody who they are: like the reference's, these ports then
+belong into a network of the nodes' own.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ from weftdb.core.limits import (
 )
 from weftdb.proto.etcd import key_values_pb2 as kv
 from weftdb.proto.etcd import members_pb2 as members
-from weftdb.server.etcd.connection import EtcdAway, EtcdConnection, EtcdRefused, EtcdSettings
+from weftdb.server.etcd.connection import (
+    EtcdAway,
+    EtcdConnection,
+    EtcdRefused,
+    EtcdSettings,
+    EtcdTls,
+)
 from weftdb.server.etcd.member_plan import (
     Ask,
     Enter,
@@ -83,8 +90,10 @@ class MemberPlace:
 
     directory: Path
     """Of its data; made if need be. Nothing else may be in it."""
-    bind: str = "0.0.0.0"
+    bind: str
     """Address that its two ports listen on."""
+    tls: EtcdTls | None = None
+    """With certificate and key, for both sides of both ports; the names in it are the nodes'."""
     binary: str = "etcd"
     bootstrap_timeout_s: float = BOOTSTRAP_TIMEOUT_S
 
@@ -160,13 +169,14 @@ class _Opening:
         clock: Clock,
         randomness: random.Random,
     ) -> None:
+        assert settings.is_encrypted == (place.tls is not None), "TLS for both or for none"
         self._settings = settings
         self._place = place
         self._clock = clock
         self._seats = {seat.name: seat for seat in seats(settings)}
         endpoints = ask_at(settings)
         self._connect: Callable[[Sequence[str]], EtcdConnection] = lambda some: EtcdConnection(
-            EtcdSettings(tuple(some), timeout_s=_ASK_S), clock, randomness
+            EtcdSettings(tuple(some), timeout_s=_ASK_S, tls=place.tls), clock, randomness
         )
         self._endpoints = endpoints
         self._deadline = clock.monotonic_s() + place.bootstrap_timeout_s
@@ -274,13 +284,14 @@ class _Opening:
 
     def _flags(self, state: str, cluster: str) -> list[str]:
         own, bind = self._own, self._place.bind
+        scheme = "https" if self._settings.is_encrypted else "http"
         values = {
             "name": own.name,
             "data-dir": str(self._place.directory),
-            "listen-peer-urls": f"http://{bind}:{self._settings.raft_port}",
+            "listen-peer-urls": f"{scheme}://{bind}:{self._settings.raft_port}",
             "initial-advertise-peer-urls": own.peer_url,
-            "listen-client-urls": f"http://{bind}:{self._settings.client_port}",
-            "advertise-client-urls": f"http://{own.endpoint}",
+            "listen-client-urls": f"{scheme}://{bind}:{self._settings.client_port}",
+            "advertise-client-urls": f"{scheme}://{own.endpoint}",
             "initial-cluster": cluster,
             "initial-cluster-state": state,
             "initial-cluster-token": "weftdb",
@@ -291,6 +302,7 @@ class _Opening:
             "auto-compaction-retention": HISTORY,
             "logger": "zap",
             "log-outputs": "stderr",
+            **_certificates(self._place.tls),
         }
         return [f"--{name}={value}" for name, value in values.items()]
 
@@ -373,6 +385,24 @@ class _Opening:
             f"{self._place.bootstrap_timeout_s:g} s: a majority of "
             f"{', '.join(sorted(self._seats))} must run (at {', '.join(self._endpoints)}){why}"
         )
+
+
+def _certificates(tls: EtcdTls | None) -> dict[str, str]:
+    """The flags that make both ports ask for certificates, and show ours."""
+    if tls is None:
+        return {}
+    assert tls.certificate is not None, "a member shows a certificate"
+    assert tls.key is not None, "a member shows a certificate"
+    return {
+        f"{side}{name}": value
+        for side in ("", "peer-")
+        for name, value in {
+            "cert-file": str(tls.certificate),
+            "key-file": str(tls.key),
+            "trusted-ca-file": str(tls.authority),
+            "client-cert-auth": "true",
+        }.items()
+    }
 
 
 def _found(member: members.Member) -> FoundMember:

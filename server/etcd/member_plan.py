@@ -42,6 +42,8 @@ class MemberSettings:
     client_port: int = RAFT_INTERNAL_RPC_PORT
     cluster_join: str = ""
     in_localhost: bool = False
+    is_encrypted: bool = False
+    """Whether members speak TLS; all of them must, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,11 @@ def seats(settings: MemberSettings) -> tuple[Seat, ...]:
     if not distance:
         raise InvalidRequest(f"RAFT_PORT and RAFT_INTERNAL_RPC_PORT are both {settings.raft_port}")
     text = settings.raft_join or ("" if settings.cluster_join else settings.name)
+    scheme = "https" if settings.is_encrypted else "http"
     found = []
     for name, port in _addresses("RAFT_JOIN", text, settings.raft_port):
         host = _LOCALHOST if settings.in_localhost else name
-        peer_url, endpoint = f"http://{host}:{port}", f"{host}:{port + distance}"
+        peer_url, endpoint = f"{scheme}://{host}:{port}", f"{host}:{port + distance}"
         found.append(Seat(NodeName(name), peer_url, endpoint))
     _check(settings, found)
     return tuple(found)

@@ -19,7 +19,7 @@ from weftdb.core.env import SystemClock
 from weftdb.core.errors import Fault, InvalidRequest, MetadataUnavailable
 from weftdb.core.types import NodeName
 from weftdb.server.etcd import member as subject
-from weftdb.server.etcd.connection import EtcdSettings
+from weftdb.server.etcd.connection import EtcdSettings, EtcdTls
 from weftdb.server.etcd.member import MemberPlace, open_member
 from weftdb.server.etcd.member_plan import MemberSettings
 from weftdb.server.etcd.roster import EtcdRoster
@@ -119,7 +119,10 @@ def test_the_only_member_stays(tmp_path: Path) -> None:
 
 def test_a_node_that_has_no_member_starts_nothing(tmp_path: Path) -> None:
     settings = MemberSettings(NodeName("n9"), "n1,n2", 2)
-    assert open_member(settings, MemberPlace(tmp_path), SystemClock(), random.Random()) is None
+    assert (
+        open_member(settings, MemberPlace(tmp_path, "127.0.0.1"), SystemClock(), random.Random())
+        is None
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,7 +131,7 @@ def test_who_does_not_come_is_named(tmp_path: Path) -> None:
     settings = MemberSettings(
         NodeName("n1"), f"n1:{first},n2:{second}", 2, first, first + 1, in_localhost=True
     )
-    place = MemberPlace(tmp_path / "n1", "127.0.0.1", etcd_binary(), bootstrap_timeout_s=4)
+    place = MemberPlace(tmp_path / "n1", "127.0.0.1", None, etcd_binary(), 4)
     started = time.monotonic()
     with pytest.raises(MetadataUnavailable, match="majority of n1, n2"):
         open_member(settings, place, SystemClock(), random.Random())
@@ -139,10 +142,10 @@ def test_who_does_not_come_is_named(tmp_path: Path) -> None:
 def test_no_binary_and_a_broken_member_are_faults(tmp_path: Path) -> None:
     (port,) = pairs(1)
     alone = MemberSettings(NodeName("n1"), "", 1, port, port + 1, in_localhost=True)
-    place = MemberPlace(tmp_path / "n1", "127.0.0.1", "no-such-etcd")
+    place = MemberPlace(tmp_path / "n1", "127.0.0.1", None, "no-such-etcd")
     with pytest.raises(Fault, match="no-such-etcd"):
         open_member(alone, place, SystemClock(), random.Random())
-    broken = MemberPlace(tmp_path / "n2", "not-an-address", etcd_binary())
+    broken = MemberPlace(tmp_path / "n2", "not-an-address", None, etcd_binary())
     with pytest.raises(Fault, match="ended with status"):
         open_member(alone, broken, SystemClock(), random.Random())
 
@@ -155,7 +158,7 @@ from weftdb.server.etcd.member import MemberPlace, open_member
 from weftdb.server.etcd.member_plan import MemberSettings
 folder, binary, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 settings = MemberSettings("n1", "", 1, port, port + 1, in_localhost=True)
-place = MemberPlace(folder, "127.0.0.1", binary)
+place = MemberPlace(folder, "127.0.0.1", None, binary)
 member = open_member(settings, place, SystemClock(), random.Random())
 print(member.pid, flush=True)
 time.sleep(60)
@@ -194,6 +197,46 @@ def is_running(pid: int) -> bool:
     except OSError:
         return False
     return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_members_with_certificates_let_nobody_else_in(tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1", "localhost")
+    tls = EtcdTls(tmp_path / "ca.pem", tmp_path / "own.pem", tmp_path / "own.key")
+    authority.cert_pem.write_to_path(tls.authority)
+    made.cert_chain_pems[0].write_to_path(tls.certificate)
+    made.private_key_pem.write_to_path(tls.key)
+    etcd_binary()
+    guarded = Trio(tmp_path, ("n1", "n2"), tls)
+    try:
+        guarded.open("n1", "n2", expect=2)
+        store = guarded.store("n2")
+        put(store, "/t/a")
+        store.close()
+        for other in (None, EtcdTls(tls.authority)):
+            settings = EtcdSettings(guarded.running["n1"].endpoints, 2.0, other)
+            stranger = EtcdMetadata(settings, "/sessions/x", SystemClock(), random.Random())
+            with pytest.raises(MetadataUnavailable):
+                stranger.get("/t/a")
+            stranger.close()
+    finally:
+        guarded.close()
+
+
+def test_a_member_that_hangs_is_killed(tmp_path: Path) -> None:
+    etcd_binary()
+    alone = Trio(tmp_path, ("n1",))
+    try:
+        alone.open("n1", expect=1)
+        pid = alone.running["n1"].pid
+        alone.pause("n1")
+        started = time.monotonic()
+        alone.running.pop("n1").stop()
+        assert time.monotonic() - started < subject.STOP_S + 5
+        assert not is_running(pid)
+    finally:
+        alone.close()
 
 
 def test_a_member_stops_within_seconds(trio: Trio) -> None:
