@@ -94,6 +94,19 @@ class Candidate:
     """Nodes that may not be chosen for this shard."""
 
 
+def check_factor(factor: int, *, least: int = 1, most: int = 0) -> None:
+    """Raise SchemaViolation unless the node's settings allow the factor; `most` 0 is no bound."""
+    if factor < least:
+        raise SchemaViolation(
+            "invalid replication factor: setup requires a minimum replication factor of "
+            f"{least}: got {factor}"
+        )
+    if most and factor > most:
+        raise SchemaViolation(
+            f"invalid replication factor: setup caps replication at {most}: got {factor}"
+        )
+
+
 def place_new(
     nodes: Sequence[NodeFacts],
     shards: Sequence[ShardName],

@@ -9,8 +9,8 @@ What a participant has to do after a restart follows from state and role alone (
 
 No two coordinators may ever know sharding states that lie two steps apart: of neighbouring states,
 a read at QUORUM by one meets a write by the other in a replica. So the facts that end a state are
-reported only when every live node has told that it knows the sharding state that came with it. A
-node that was away reads the sharding states anew before it coordinates anything.
+reported only when the sharding state that came with it is told (told.py), and a node that was away
+reads the sharding states anew before it coordinates anything.
 """
 
 from __future__ import annotations

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from weftdb.cluster.placement import Candidate, NodeFacts, Placement, Placer, place_new
+from weftdb.cluster.placement import (
+    Candidate,
+    NodeFacts,
+    Placement,
+    Placer,
+    check_factor,
+    place_new,
+)
 from weftdb.core.errors import SchemaViolation, TooFewNodes
 from weftdb.core.types import NodeName, ShardName
 
@@ -99,6 +106,18 @@ def test_a_node_that_is_avoided_is_not_counted_as_available() -> None:
         placer.place(wish)
     # Nothing was taken by the wish that failed.
     assert placer.place(Candidate(ShardName("t"), 2)).replicas == ("n1", "n2")
+
+
+def test_the_settings_bound_the_factor() -> None:
+    check_factor(1)
+    check_factor(99)
+    check_factor(3, least=2, most=3)
+    with pytest.raises(
+        SchemaViolation, match=r"setup requires a minimum replication factor of 2: got 1$"
+    ):
+        check_factor(1, least=2)
+    with pytest.raises(SchemaViolation, match=r"setup caps replication at 3: got 4$"):
+        check_factor(4, most=3)
 
 
 def test_reasons_name_zone_load_and_disk() -> None:
