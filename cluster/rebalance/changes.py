@@ -32,7 +32,7 @@ class OperationState(Enum):
     HYDRATING = "HYDRATING"
     """The target copies a snapshot; it is given all new writes already."""
     FINALIZING = "FINALIZING"
-    """The target compares hash trees with a replica until they are equal."""
+    """The target compares hash trees with a majority of the replicas."""
     INTEGRATING = "INTEGRATING"
     """The target is read and counted; every node is told. No way back from here."""
     DEHYDRATING = "DEHYDRATING"

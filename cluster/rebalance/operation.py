@@ -44,12 +44,13 @@ class Fact(Enum):
     COPIED = OperationState.HYDRATING
     """The target has the snapshot, durably."""
     CAUGHT_UP = OperationState.FINALIZING
-    """Every live node writes to the target as well, and after that its hash tree equalled the
-    source's."""
+    """The joining is told, and after that the target has pulled what differs from a majority of
+    the replicas. One is not enough: a write may lie on the two others, of which one is lost."""
     TOLD = OperationState.INTEGRATING
-    """Every live node knows the sharding state that came with INTEGRATING."""
+    """The sharding state that came with INTEGRATING is told."""
     CLEANED = OperationState.DEHYDRATING
-    """Every live node knows what has left, and that has deleted its data."""
+    """It is told what has left, a majority of those who stay has all that it had, and its data is
+    deleted."""
 
 
 class Role(Enum):
@@ -74,16 +75,17 @@ class Duty(Enum):
     GIVE_SNAPSHOT = "give a snapshot"
     """Answer the target; snapshots of a former life are gone, and it asks again."""
     CATCH_UP = "catch up"
-    """When every live node knows that this one joins, compare hash trees with the source until
-    they are equal, report `CAUGHT_UP`."""
+    """When it is told that this node joins, compare hash trees with a majority of the replicas and
+    pull what they have, report `CAUGHT_UP`."""
     SERVE = "serve"
     """Answer reads and writes as a replica."""
     TELL = "tell"
-    """Ask each live node whether it knows the sharding state; when all do, report `TOLD`."""
+    """Ask the nodes whether they know the sharding state (told.py), report `TOLD`."""
     DELETE = "delete"
-    """When every live node knows that this one has left, hand what it alone has (written at ONE)
-    to a replica by comparing hash trees, delete what the sharding state does not give to this node,
-    report `CLEANED`."""
+    """When it is told that this node has left, compare hash trees with a majority of those who stay
+    and give them what they lack, delete what the sharding state does not give to this node, report
+    `CLEANED`. Where the node is gone for good, the target (or any who stays) sees to it that those
+    who stay compare with each other, a majority with a majority, and reports it."""
 
 
 _DUTIES: dict[OperationState, dict[Role, Duty]] = {
