@@ -23,7 +23,7 @@ pytest.importorskip("weftdb.index.kernels._native", reason="extension is not bui
 from weftdb.index.hnsw.dynamic import DynamicIndex
 
 DIMENSIONS = 16
-COUNT = sized(20_000, sanitized=3_500)
+COUNT = sized(20_000, sanitized=6_000)
 
 
 def make(threshold: int = 2_000) -> DynamicIndex:

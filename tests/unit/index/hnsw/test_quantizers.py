@@ -301,14 +301,15 @@ def test_vectors_leave_memory_while_codes_stand_for_them(tmp_path: Path, queries
 def test_vectors_stay_in_memory_where_the_disk_takes_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = vectors(3_000)
+    count = sized(3_000, sanitized=6_000)  # More than a mebibyte: less would stay anyway.
+    rows = vectors(count)
     index = HnswIndex(config_of(KINDS["rq8"]), IndexConfig())
     (tmp_path / "file").write_bytes(b"")
     index.keep_rows_in(tmp_path / "file")
     assert "stay in memory" in caplog.text
     index.keep_rows_in(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    index.add(np.arange(3_000, dtype=np.uint32), rows)
+    index.add(np.arange(count, dtype=np.uint32), rows)
     assert index.wait_indexed(60)
     assert index.code_bytes == BYTE_CODES
     assert "stay in memory" in index.quantizer_fault
