@@ -17,7 +17,7 @@ NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash simulate fuzz sanitize check-arm docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash test-cluster simulate fuzz sanitize check-arm docs proto clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -64,8 +64,8 @@ format:  ## write the formatting that `check` asks for
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(NATIVE_SOURCES)
 
-test: setup  ## every test, with the coverage of the Python code
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term:skip-covered tests
+test: setup  ## every test but those of several nodes, with the coverage of the Python code
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not cluster" --cov --cov-report=term:skip-covered tests
 
 demo: setup  ## import, embed and search real documents through the official client
 	@$(BIN)/python -m benchmarks.demo
@@ -87,6 +87,9 @@ bench-vector-server: setup $(VENV)/.bench  ## 400k real vectors behind gRPC besi
 
 crash: setup  ## ROUNDS times: write, SIGKILL, restart, check every acknowledged write
 	@$(BIN)/python -m tests.crash --rounds $(ROUNDS)
+
+test-cluster: setup  ## tests that start several nodes, or members of etcd (etcd must be on the PATH)
+	@$(BIN)/python -m pytest -q -m cluster tests
 
 simulate: setup  ## SEEDS times: a cluster under a seeded clock, network and disk, and its promises
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS)
