@@ -17,6 +17,7 @@ from .run import REPLICAS, Setting, play, play_seeds
 from .shrink import shrink
 
 FAILURES_TOLD_MAX = 3
+PROGRESS_SEEDS = 100
 
 
 def main() -> int:
@@ -65,6 +66,8 @@ def _many(arguments: argparse.Namespace, setting: Setting) -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     for result in play_seeds(seeds, setting, processes=arguments.jobs):
         tally.add(result)
+        if tally.seeds % PROGRESS_SEEDS == 0:
+            print(f"{tally.seeds} seeds, {len(tally.failures)} failed", flush=True)
         if result.violations and told < FAILURES_TOLD_MAX:
             told += 1
             _tell(result.seed, result.violations[0], setting)

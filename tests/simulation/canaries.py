@@ -25,7 +25,6 @@ from weftdb.cluster.replication.messages import (
     Digest,
     Digests,
     Reply,
-    Request,
     States,
     TreeNodes,
 )
@@ -206,16 +205,6 @@ class AppliesAnything(ModelReplica):
         return None
 
 
-class ReadsBeforeDurable(ModelReplica):
-    """Tells readers of what a crash may still undo."""
-
-    def answer(self, request: Request) -> Reply:
-        reply = super().answer(request)
-        if not isinstance(request, Apply):
-            self._store.awaited = self._store.synced
-        return reply
-
-
 def _with_states(effect: object, change: Callable[[ObjectState], ObjectState]) -> object:
     if isinstance(effect, Send) and isinstance(effect.request, Apply):
         states = tuple(map(change, effect.request.states))
@@ -335,11 +324,6 @@ CANARIES: Mapping[str, Canary] = {
     "applies_anything": Canary(
         "a replica takes the older state for the newer", "nonlinear_objects", 30,
         lambda parts: replace(parts, replica=AppliesAnything.on),
-    ),
-    "read_before_durable": Canary(
-        "a replica tells readers of what a crash may undo", "nonlinear_objects", 100,
-        lambda parts: replace(parts, replica=ReadsBeforeDurable.on, machine=Machine(sync_s=0.1)),
-        _often_killed,
     ),
     "wiped_vouches": Canary(
         "a replica that lost its data counts before it is rebuilt", "stale_reads", 50,

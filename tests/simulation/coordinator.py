@@ -3,7 +3,7 @@ conversation. Everything that decides is `cluster/replication`'s."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from weftdb.cluster.replication.effects import Coordination, Send
@@ -13,10 +13,10 @@ from weftdb.cluster.replication.messages import Apply, ShardRef
 from weftdb.cluster.replication.read import Found, ReadCoordination, ReadOrder
 from weftdb.cluster.replication.write import Restamp, WriteCoordination, WriteOrder, Written
 from weftdb.cluster.replication.write_core import WriteTargets
+from weftdb.cluster.sharding import PlacedShard, ShardingState
 from weftdb.core.errors import Unavailable, WeftError
-from weftdb.core.hashing import token
 from weftdb.core.objects import ObjectState
-from weftdb.core.types import NodeName, ObjectId, Version
+from weftdb.core.types import CollectionName, NodeName, ObjectId, Version
 from weftdb.storage.versions import VersionClock
 
 from .driver import Driver
@@ -33,16 +33,25 @@ MakeExchange = Callable[[ExchangeOrder], Coordination[Exchanged]]
 Ended = Callable[[ObjectState | WeftError | None], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Places:
-    """Where the shards are: of a collection that is cut evenly along the ring of tokens."""
+    """Where the shards of the collection are, as metadata has it."""
 
-    shards: tuple[ShardRef, ...]
-    replicas: Mapping[ShardRef, tuple[NodeName, ...]]
+    def __init__(self, collection: CollectionName, state: ShardingState) -> None:
+        self.state = state
+        self._collection = collection
+        self.replicas = {self._ref(placed): placed.replicas for placed in state.shards}
+        self.shards = tuple(self.replicas)
 
     def shard_of(self, key: ObjectId) -> ShardRef:
         """The shard that holds an object."""
-        return self.shards[token(key) * len(self.shards) >> 64]
+        return self._ref(self.state.shard_of(key))
+
+    def write_groups(self, key: ObjectId) -> tuple[tuple[NodeName, ...], ...]:
+        """The sets of replicas in each of which a write of the object must reach its level."""
+        return self.state.shard_of(key).write_groups
+
+    def _ref(self, placed: PlacedShard) -> ShardRef:
+        return ShardRef(self._collection, placed.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class Coordinator:
             shard=shard,
             schema_version=SCHEMA_VERSION,
             states=(state,),
-            targets=WriteTargets((self.places.replicas[shard],), one.level),
+            targets=WriteTargets(self.places.write_groups(one.key), one.level),
             deadline_s=self._node.clock.monotonic_s() + deadline_s,
             unavailable=self._away(),
         )

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from weftdb.cluster.placement import NodeFacts, place_new
 from weftdb.cluster.replication.messages import ShardRef
+from weftdb.cluster.sharding import PlacedShard, ShardingState
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.storage.versions import LIFE_BITS, writer_number
 
@@ -311,11 +313,11 @@ class World:
 
 
 def place(plan: Plan) -> Places:
-    """Put the replicas of each shard on nodes next to each other."""
-    names = [NodeName(name) for name in plan.names]
-    shards = tuple(ShardRef(COLLECTION, ShardName(f"s{at}")) for at in range(plan.shards))
-    replicas = {
-        shard: tuple(names[(at + step) % len(names)] for step in range(plan.factor))
-        for at, shard in enumerate(shards)
-    }
-    return Places(shards, replicas)
+    """Place the shards as a new collection's are."""
+    names = [ShardName(f"s{at}") for at in range(plan.shards)]
+    nodes = [NodeFacts(NodeName(name)) for name in plan.names]
+    placed = [
+        PlacedShard(placement.shard, placement.replicas)
+        for placement in place_new(nodes, names, factor=plan.factor)
+    ]
+    return Places(COLLECTION, ShardingState.create(placed, factor=plan.factor))
