@@ -4,9 +4,11 @@
     server: started (acks | results | backoff)* [shutting_down]
 
 Messages are acknowledged when they are queued and reported when they are written, one after the
-other, so that of two writes of one object the later one wins. The queue is short: a client that
-sends faster than the node writes is held up by the network, not by the node's memory. When the node
-stops it says so, finishes what it has acknowledged and ends the stream; the client connects again.
+other, so that of two writes of one object the later one wins. They are read, and replies to them
+made, off the event loop: a message of a thousand objects takes as long as ten searches. The queue
+is short: a client that sends faster than the node writes is held up by the network, not by the
+node's memory. When the node stops it says so, finishes what it has acknowledged and ends the
+stream; the client connects again.
 
 What the memory budget has no room for waits: the stream tells the client to send less (`backoff`),
 tries the message again, and takes no further ones meanwhile. What has found no room for
@@ -19,11 +21,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from weftdb.core.errors import InvalidRequest, Overloaded, Unsupported
 from weftdb.core.schema import canonical_collection_name
 from weftdb.proto.v1 import batch_pb2
+from weftdb.server.grpc.batch_objects import decode_stream_request
 from weftdb.server.grpc.connection import error_text
 from weftdb.server.grpc.imports import Failure
 
@@ -36,7 +40,16 @@ OVERLOADED_S_MAX = 20.0
 
 _Request, _Reply = batch_pb2.BatchStreamRequest, batch_pb2.BatchStreamReply
 
+T = TypeVar("T")
 Import = Callable[[Sequence[batch_pb2.BatchObject]], Awaitable[list[Failure]]]
+
+
+class Aside(Protocol):
+    """Runs what is too long for the event loop."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """What `work` returns or raises."""
+        ...
 
 
 @dataclass(slots=True)
@@ -70,7 +83,7 @@ class BatchStream:
 
     write: Import
     stopping: asyncio.Event
-    decode: Callable[[bytes], batch_pb2.BatchStreamRequest]
+    aside: Aside
     now_s: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _queue: asyncio.Queue[batch_pb2.BatchStreamRequest.Data | None] = field(
@@ -100,7 +113,7 @@ class BatchStream:
             self._replies.put_nowait(None)
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
-        first = self.decode(await anext(requests, b""))
+        first = decode_stream_request(await anext(requests, b""))
         if first.WhichOneof("message") != "start":
             raise InvalidRequest("first message must be a start message")
         self._send(_Reply(started=_Reply.Started()))
@@ -114,26 +127,23 @@ class BatchStream:
                     self._send(_Reply(shutting_down=_Reply.ShuttingDown()))
                     break
                 raw = coming.result()
-                if raw is None or not await self._accept(self.decode(raw)):
+                if raw is None or not await self._accept(raw):
                     break
         finally:
             coming.cancel()
             stopping.cancel()
         await self._queue.put(None)
 
-    async def _accept(self, request: batch_pb2.BatchStreamRequest) -> bool:
+    async def _accept(self, raw: bytes) -> bool:
         """Queue and acknowledge one message; False if it is the last."""
+        request, acks = await self.aside(partial(_take_in, raw))
         kind = request.WhichOneof("message")
         if kind == "stop":
             return False
         if kind != "data":
             raise InvalidRequest(f"expected a data or stop message, got {kind or 'nothing'}")
         await self._queue.put(request.data)
-        acks = _Reply.Acks(
-            uuids=[wire.uuid for wire in request.data.objects.values],
-            beacons=[_beacon(wire) for wire in request.data.references.values],
-        )
-        self._send(_Reply(acks=acks))
+        self._replies.put_nowait(acks)
         return True
 
     async def _work(self) -> None:
@@ -141,7 +151,7 @@ class BatchStream:
         while (data := await self._queue.get()) is not None:
             objects = data.objects.values
             failures = await self._write(objects) if objects else []
-            self._send(_Reply(results=_results(data, failures)))
+            self._replies.put_nowait(await self.aside(partial(_results, data, failures)))
             if self.now_s() - told_s >= BACKOFF_INTERVAL_S:
                 told_s = self.now_s()
                 self._tell_pace()
@@ -173,13 +183,21 @@ class BatchStream:
         self._replies.put_nowait(reply.SerializeToString())
 
 
-def _results(
-    data: batch_pb2.BatchStreamRequest.Data, failures: list[Failure]
-) -> batch_pb2.BatchStreamReply.Results:
+def _take_in(raw: bytes) -> tuple[batch_pb2.BatchStreamRequest, bytes]:
+    """A message, and what acknowledges it."""
+    request = decode_stream_request(raw)
+    acks = _Reply.Acks(
+        uuids=[wire.uuid for wire in request.data.objects.values],
+        beacons=[_beacon(wire) for wire in request.data.references.values],
+    )
+    return request, _Reply(acks=acks).SerializeToString()
+
+
+def _results(data: batch_pb2.BatchStreamRequest.Data, failures: list[Failure]) -> bytes:
     objects = data.objects.values
     failed = {failure.index: failure.error for failure in failures}
     refused = error_text(Unsupported("references are not part of this build yet"))
-    return _Reply.Results(
+    results = _Reply.Results(
         errors=[
             *(
                 _Reply.Results.Error(error=error_text(error), uuid=objects[index].uuid)
@@ -196,6 +214,7 @@ def _results(
             if index not in failed
         ],
     )
+    return _Reply(results=results).SerializeToString()
 
 
 def _beacon(wire: batch_pb2.BatchReference) -> str:

@@ -159,10 +159,7 @@ class Service:
     ) -> AsyncIterator[bytes]:
         """Serve a stream of objects, see batch_stream.py."""
         stream = BatchStream(
-            self._import,
-            self._stopping,
-            partial(decode, batch_pb2.BatchStreamRequest),
-            time.perf_counter,
+            self._import, self._stopping, partial(self._run, self._writers), time.perf_counter
         )
         async for reply in stream.run(requests):
             yield reply

@@ -1,4 +1,4 @@
-"""Objects of a batch one by one: the same as protobuf reads, and the same refusals."""
+"""Imports piece by piece: the same as protobuf reads, and the same refusals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from weftdb.core.errors import Malformed
 from weftdb.proto.v1 import batch_pb2
-from weftdb.server.grpc.batch_objects import decode_objects
+from weftdb.server.grpc.batch_objects import PIECE_BYTES, decode_objects, decode_stream_request
 
 UNKNOWN = [
     b"\x18\x96\x01",  # field 3: a varint
@@ -70,3 +70,55 @@ def test_damaged_messages_are_read_or_refused_as_protobuf_does() -> None:
         # client sends.
         if expected is not None and found is not None:
             assert found == expected
+
+
+def stream_message(count: int, size: int = 0) -> bytes:
+    kinds = batch_pb2.BatchStreamRequest.Data
+    objects = [
+        batch_pb2.BatchObject(uuid=f"{number:036}", collection="Doc", vector_bytes=bytes(size))
+        for number in range(count)
+    ]
+    references = [batch_pb2.BatchReference(name="by", from_uuid="x")]
+    data = kinds(
+        objects=kinds.Objects(values=objects), references=kinds.References(values=references)
+    )
+    return batch_pb2.BatchStreamRequest(data=data).SerializeToString()
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 0), (1, 0), (700, 100), (5, 2 * PIECE_BYTES)])
+def test_a_stream_message_is_what_protobuf_reads(count: int, size: int) -> None:
+    unknown = b"".join(UNKNOWN).replace(b"\x18", b"\x38")
+    raw = unknown + stream_message(count, size) + unknown + stream_message(2)
+    expected = batch_pb2.BatchStreamRequest.FromString(raw)
+    found = decode_stream_request(raw)
+    assert found == expected
+    assert found.SerializeToString() == expected.SerializeToString()
+
+
+@pytest.mark.parametrize("kind", ["start", "stop", "data"])
+def test_an_empty_stream_message_keeps_its_kind(kind: str) -> None:
+    request = batch_pb2.BatchStreamRequest()
+    getattr(request, kind).SetInParent()
+    assert decode_stream_request(request.SerializeToString()).WhichOneof("message") == kind
+    assert decode_stream_request(b"").WhichOneof("message") is None
+
+
+def test_damaged_stream_messages_are_read_or_refused_as_protobuf_does() -> None:
+    dice, whole = random.Random(6), stream_message(4, 3)
+    for _ in range(3_000):
+        raw = bytearray(whole[: dice.randrange(len(whole) + 1)])
+        for _ in range(dice.randrange(3)):
+            if raw:
+                raw[dice.randrange(min(len(raw), 12))] = dice.randrange(256)
+        try:
+            expected = batch_pb2.BatchStreamRequest.FromString(bytes(raw))
+        except DecodeError:
+            expected = None
+        try:
+            found = decode_stream_request(bytes(raw))
+        except Malformed:
+            found = None
+        if expected is not None and found is not None:
+            assert found == expected
+        elif expected is None:
+            assert found is None

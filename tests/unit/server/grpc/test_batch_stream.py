@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
 
 import pytest
 
@@ -17,6 +18,7 @@ from weftdb.server.grpc.batch_stream import (
 )
 from weftdb.server.grpc.imports import Failure
 
+T = TypeVar("T")
 Request = batch_pb2.BatchStreamRequest
 START = Request(start=Request.Start())
 STOP = Request(stop=Request.Stop())
@@ -52,12 +54,17 @@ def data(*uuids: str) -> batch_pb2.BatchStreamRequest:
     return Request(data=Request.Data(objects=objects))
 
 
+async def aside(work: Callable[[], T]) -> T:
+    await asyncio.sleep(0)
+    return work()
+
+
 def make(writes: Writes, clock: list[float], stopping: asyncio.Event) -> BatchStream:
     async def sleep(seconds: float) -> None:
         clock[0] += seconds
         await asyncio.sleep(0)
 
-    return BatchStream(writes.write, stopping, Request.FromString, lambda: clock[0], sleep)
+    return BatchStream(writes.write, stopping, aside, lambda: clock[0], sleep)
 
 
 async def feed(*messages: batch_pb2.BatchStreamRequest) -> AsyncIterator[bytes]:
