@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -59,9 +60,21 @@ class ManualClock:
         return self._now_ms / 1000
 
 
-class Env:
-    """Clock and random source of one engine."""
+def go_on() -> None:
+    """Let nobody go first."""
 
-    def __init__(self, clock: Clock | None = None, seed: int | None = None) -> None:
+
+class Env:
+    """Clock and random source of one engine, and whom it lets go first."""
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        seed: int | None = None,
+        give_way: Callable[[], None] = go_on,
+    ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random.Random(seed)
+        self.give_way = give_way
+        """Called between two objects of a write: whoever runs the engine may hold the thread up
+        there for a moment, while something shorter wants the interpreter."""

@@ -46,7 +46,7 @@ def open_engine(
     """
     config, env = config or Config(), env or Env()
     vectorizers = vectorizers or Registry(config.modules)
-    store = RocksStore(path, config.storage, env.clock)
+    store = RocksStore(path, config.storage, env.clock, env.give_way)
     with ExitStack() as on_failure:
         # Whatever stops the recovery, the next attempt must find the directory free.
         on_failure.callback(store.close)

@@ -63,6 +63,10 @@ class Catalogue:
         """Held by a door while it reads objects that are to be written (engine/admission.py)."""
         return self._database.admission.turn
 
+    def give_way(self) -> None:
+        """Called by a door between two objects that it reads (core/env.py)."""
+        self._env.give_way()
+
     def get(self, name: str) -> Collection:
         """The collection called `name` in any form. Raises UnknownCollection."""
         return self.local(name).schema

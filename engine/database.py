@@ -209,7 +209,7 @@ class Database:
             rows=self.rows,
         )
         load_vectors(shard)
-        writer = ShardWriter(shard, self._versions)
+        writer = ShardWriter(shard, self._versions, self._env.give_way)
         held = LocalCollection(
             shard,
             writer,

@@ -5,7 +5,7 @@ Nothing is written and nothing in memory is changed: that is the commit's (engin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,13 +36,16 @@ class NewObject:
     old: DocId | None
 
 
-def stage_objects(shard: Shard, change: Change, objects: Sequence[NewObject]) -> None:
-    """Give objects their docs and collect their rows, vectors and terms. Raises LimitExceeded,
-    InvalidRequest for text that is not Unicode."""
+def stage_objects(
+    shard: Shard, change: Change, objects: Sequence[NewObject], give_way: Callable[[], None]
+) -> None:
+    """Give objects their docs and collect their rows, vectors and terms; `give_way` is called
+    before each. Raises LimitExceeded, InvalidRequest for text that is not Unicode."""
     if not objects:
         return
     entries = []
     for item, doc in zip(objects, shard.docs.allocate(len(objects)), strict=True):
+        give_way()
         doc_id = DocId(doc)
         value = encode_object(
             doc_id=doc_id,

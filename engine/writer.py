@@ -10,7 +10,7 @@ and a deletion leaves a tombstone until `forget_deletions` drops it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,10 @@ class ShardWriter:
     """The only writer of a shard. Every method returns a ticket to wait for, None if nothing was
     written. Concurrency: methods take turns."""
 
-    def __init__(self, shard: Shard, versions: VersionClock) -> None:
+    def __init__(self, shard: Shard, versions: VersionClock, give_way: Callable[[], None]) -> None:
+        """`give_way` is called between two objects (core/env.py)."""
         self._shard = shard
+        self._give_way = give_way
         self._versions = versions
         self._turn = threading.RLock()
         self._encoder = PropertyEncoder(shard.schema)
@@ -223,7 +225,7 @@ class ShardWriter:
         objects = [
             NewObject(
                 id=draft.id,
-                message=self._encoder.encode(draft.properties),
+                message=self._encoded(draft),
                 properties=draft.properties,
                 vectors=draft.vectors,
                 version=version,
@@ -235,9 +237,13 @@ class ShardWriter:
             )
             for draft, old in drafts
         ]
-        stage_objects(self._shard, change, objects)
+        stage_objects(self._shard, change, objects, self._give_way)
         states = dict.fromkeys([item.id for item in objects], Digest(version))
         return self._commit(change, version, states)
+
+    def _encoded(self, draft: ObjectDraft) -> bytes:
+        self._give_way()
+        return self._encoder.encode(draft.properties)
 
     def _take(
         self,
@@ -266,7 +272,7 @@ class ShardWriter:
                         old=old,
                     )
                 )
-        stage_objects(self._shard, change, objects)
+        stage_objects(self._shard, change, objects, self._give_way)
         stage_deletions(self._shard, change, gone)
         newest = max(state.version for state in states)
         coming = {state.id: Digest(state.version, state.is_deleted) for state in states}

@@ -28,6 +28,7 @@ from starlette.responses import Response
 
 from weftdb import __version__
 from weftdb.core.config import read_environment
+from weftdb.core.env import Env
 from weftdb.core.errors import Fault, StoreHeld
 from weftdb.engine.admission import Admission
 from weftdb.engine.assembly import Engine, open_engine
@@ -46,6 +47,7 @@ from weftdb.server.metrics import (
 )
 from weftdb.server.rest.app import make_app
 from weftdb.server.rest.context import RestContext
+from weftdb.server.right_of_way import RightOfWay
 from weftdb.server.search_driver import SearchDriver
 from weftdb.server.settings import BadSettings, ServerSettings, load_settings
 
@@ -55,11 +57,10 @@ _LOOPBACK = ("127.", "localhost", "::1")
 _BACKLOG = 1024
 _RECALL_K = 10
 """Metrics tell the recall of searches for so many results."""
-SWITCH_INTERVAL_S = 0.0001
-"""How long a thread may keep the interpreter from the event loop. Python's default is 5 ms, several
-searches long. Beside two importing threads a wake-up was late by 10.7 ms (median) with 5 ms, 0.69
-with 0.5 and 0.27 with 0.1; the import needed a tenth more processor time from the second to the
-third."""
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may keep the interpreter from another one that wants it. Python's default is
+5 ms, several searches long. A shorter one than a search is no better: threads then take it from the
+loop in the middle of an answer. Threads that write let the loop go first (right_of_way.py)."""
 
 
 FULL_COLLECTION_EVERY = 100
@@ -67,9 +68,12 @@ FULL_COLLECTION_EVERY = 100
 batches: it finds nothing, and no search gets the interpreter meanwhile."""
 
 
+LOOP_NICENESS = -10
+"""Of the event loop and of the threads that search, where it is permitted: to root, with
+CAP_SYS_NICE, or by the limit `nice` (LimitNICE of systemd). A turn of the kernel is a tick of 4 ms:
+a search that waits for another thread's turn is ten times as late."""
 WRITE_NICENESS = 10
-"""Of threads that import and delete, as of those that link. A turn of the kernel is a tick of 4 ms:
-a search that waits for one of them is ten times as late."""
+"""Of threads that import and delete, above the loop's."""
 
 
 class Exit(IntEnum):
@@ -142,10 +146,11 @@ def _fail(status: Exit, text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An open engine and its metrics."""
+    """An open engine, its metrics, and who goes first in its process."""
 
     engine: Engine
     metrics: Metrics
+    way: RightOfWay
 
 
 def serve(settings: ServerSettings) -> int:
@@ -154,15 +159,17 @@ def serve(settings: ServerSettings) -> int:
     Raises StoreHeld, Fault (the data), OSError (an address).
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    way = RightOfWay()
     listener = _listen(settings.http.host, settings.http.port)
     with contextlib.closing(listener):
-        node = _open(settings)
+        node = _open(settings, way)
         _keep_what_is_loaded()
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 runner.run(_run(settings, node, listener))
         finally:
             node.engine.close()
+            way.close()
     log.info("stopped")
     return Exit.OK
 
@@ -176,11 +183,25 @@ def _keep_what_is_loaded() -> None:
     gc.set_threshold(young, middle, FULL_COLLECTION_EVERY)
 
 
-def _stand_back() -> None:
-    """Let the loop and searches have the processor before this thread."""
-    if sys.platform == "linux":  # Where a thread has a priority of its own.
-        present = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, 0, min(present + WRITE_NICENESS, 19))
+def _answer_first() -> int:
+    """Let this thread, which runs the loop, and those that it starts have a processor before
+    others, where that is permitted; return the niceness before."""
+    usual = _niceness()
+    try:
+        _take_niceness(usual + LOOP_NICENESS)
+    except PermissionError:
+        log.info("searches have the usual priority: a lower niceness is not permitted")
+    return usual
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0) if sys.platform == "linux" else 0
+
+
+def _take_niceness(niceness: int) -> None:
+    """Set the priority of the calling thread, on Linux, where it has one of its own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, max(min(niceness, 19), -20))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -205,8 +226,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _open(settings: ServerSettings) -> Node:
-    engine = open_engine(settings.data, settings.engine)
+def _open(settings: ServerSettings, way: RightOfWay) -> Node:
+    engine = open_engine(settings.data, settings.engine, env=Env(give_way=way.give_way))
     database, metrics = engine.database, Metrics(__version__)
 
     def collections() -> Iterator[CollectionFigures]:
@@ -217,7 +238,7 @@ def _open(settings: ServerSettings) -> Node:
     metrics.watch(
         Figures(collections, database.store.metrics, lambda: _resources(database.admission))
     )
-    return Node(engine, metrics)
+    return Node(engine, metrics, way)
 
 
 def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
@@ -270,12 +291,15 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
         return not stop.is_set()
 
     threads = settings.grpc
+    usual = _answer_first()
     with (
-        ThreadPoolExecutor(threads.read_threads, thread_name_prefix="weft-read") as readers,
+        ThreadPoolExecutor(threads.read_threads, "weft-read", _take_niceness, (usual,)) as readers,
         ThreadPoolExecutor(
-            threads.write_threads, thread_name_prefix="weft-write", initializer=_stand_back
+            threads.write_threads, "weft-write", _take_niceness, (_niceness() + WRITE_NICENESS,)
         ) as writers,
-        contextlib.closing(SearchDriver(loop, settings.engine.index.threads, readers)) as driver,
+        contextlib.closing(
+            SearchDriver(loop, settings.engine.index.threads, readers, node.way)
+        ) as driver,
     ):
         service = Service(
             node.engine.catalogue,
@@ -286,7 +310,11 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
             stopping=stop,
         )
         door = Door(
-            service.unary(), service.streams(), _door_settings(settings), node.metrics.door("grpc")
+            service.unary(),
+            service.streams(),
+            _door_settings(settings),
+            node.metrics.door("grpc"),
+            node.way,
         )
         app = make_app(_rest_context(settings, node, is_ready))
         rest = _RestServer(_uvicorn_config(app, node.metrics, settings))

@@ -23,6 +23,7 @@ from weftdb.engine.steps import Call, Steps, VectorCall
 from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.index.hnsw.search_pool import SearchPool
 from weftdb.index.ports import Neighbours
+from weftdb.server.right_of_way import RightOfWay
 
 T = TypeVar("T")
 
@@ -39,10 +40,17 @@ _SMOOTHING = 0.1
 class SearchDriver:
     """Lives in one event loop. Requires: `close` before the loop ends."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, slow: Executor) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        threads: int,
+        slow: Executor,
+        way: RightOfWay | None = None,
+    ) -> None:
         """`threads` search natively; `slow` runs what must not hold up the loop. Called in the
         thread of the loop."""
         self._loop = loop
+        self._way = way or RightOfWay()
         self._slow = slow
         self._pool = SearchPool(threads)
         SearchPool.answer_promptly()
@@ -53,12 +61,14 @@ class SearchDriver:
         self._mean_s: WeakKeyDictionary[HnswIndex, float] = WeakKeyDictionary()
         """Mean time of unfiltered searches of an index while the loop had nothing else to do."""
         loop.add_reader(self._pool.descriptor, self._collect)
+        self._way.watch(self._pool.descriptor)
 
     async def search(self, local: LocalCollection, query: Search) -> Hits:
         """Answer a read, where it is best run."""
         if _is_short(query):
             is_alone = not self._running and time.perf_counter() - self._ended_s > IDLE_S_MIN
             self._running += 1
+            self._way.note_searches(self._running)
             try:
                 return await self.drive(local.search_steps(query), is_alone=is_alone)
             finally:
@@ -84,6 +94,7 @@ class SearchDriver:
     def close(self) -> None:
         """Stop the native threads; searches under way fail with Closed."""
         self._loop.remove_reader(self._pool.descriptor)
+        self._way.forget(self._pool.descriptor)
         self._pool.close()
         for future in self._waiting.values():
             if not future.done():
@@ -121,6 +132,7 @@ class SearchDriver:
         return future
 
     def _collect(self) -> None:
+        self._way.loop_works()
         for ticket, result in self._pool.drain():
             future = self._waiting.pop(ticket)
             if future.done():
@@ -129,6 +141,7 @@ class SearchDriver:
                 future.set_exception(result)
             else:
                 future.set_result(result)
+        self._loop.call_soon(self._way.loop_rests)  # After those who wait for the results.
 
 
 def _is_short(query: Search) -> bool:

@@ -11,10 +11,12 @@ a search, of one a few microseconds, and in between others get their turn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from weftdb.core.env import go_on
 from weftdb.core.errors import Malformed
 from weftdb.core.limits import KiB
 from weftdb.proto.v1 import batch_pb2
@@ -27,12 +29,14 @@ _TO_OBJECTS = ((0x12, "data"), (0x0A, "objects"))
 """From a `BatchStreamRequest`, the tags and fields that lead to its objects."""
 
 
-def decode_objects(raw: bytes) -> list[batch_pb2.BatchObject]:
-    """Read the objects of a `BatchObjectsRequest`. Raises Malformed for bytes that are none."""
+def decode_objects(raw: bytes, give_way: Callable[[], None] = go_on) -> list[batch_pb2.BatchObject]:
+    """Read the objects of a `BatchObjectsRequest`; `give_way` is called before each. Raises
+    Malformed for bytes that are none."""
     objects = []
     at, end = 0, len(raw)
     try:
         while at < end:
+            give_way()
             tag, at = read_varint(raw, at)
             if tag == _OBJECT:
                 begin, at = read_delimited(raw, at)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 import zlib
 from collections import deque
@@ -22,6 +23,7 @@ from weftdb.core.errors import UnknownCollection, WeftError
 from weftdb.server.errors import codes_of
 from weftdb.server.grpc import _session
 from weftdb.server.grpc.status import Status
+from weftdb.server.right_of_way import RightOfWay
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class CallTable:
     calls_max: int
     header_bytes_max: int
     observer: Observer
+    way: RightOfWay
 
     def session(self) -> _session.Session:
         """A session for a new connection."""
@@ -113,6 +116,7 @@ class Connection(asyncio.Protocol):
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._inboxes: dict[int, _Inbox] = {}
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self._paused = False
         self._flush_due = False
 
@@ -123,14 +127,19 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass.
         self._others.add(self)
+        self._socket = transport.get_extra_info("socket")
+        if self._socket is not None:
+            self._table.way.watch(self._socket.fileno())
         self._flush_later()
 
     def data_received(self, data: bytes) -> None:
         """Start and feed calls."""
+        self._table.way.loop_works()
         try:
             events = self._session.receive(data)
         except _session.SessionError as error:
             self._give_up(data, error)
+            self._table.way.loop_rests()
             return
         for kind, stream, number, message, packed in events:
             if kind == _session.CALL:
@@ -143,6 +152,8 @@ class Connection(asyncio.Protocol):
         """Cancel what runs: nobody would read the answers."""
         self._others.discard(self)
         self._transport = None
+        if self._socket is not None:
+            self._table.way.forget(self._socket.fileno())
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
@@ -295,6 +306,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(out)
         if self._transport is not None and self._session.is_finished:
             self._transport.close()
+        self._table.way.loop_rests()
 
     def _give_up(self, data: bytes, error: Exception) -> None:
         log.info("a gRPC connection is closed: %s", error)

@@ -24,6 +24,7 @@ from weftdb.server.grpc.connection import (
     StreamHandler,
     UnaryHandler,
 )
+from weftdb.server.right_of_way import RightOfWay
 
 LINGER_S = 0.5
 """How long the last bytes of a closed connection may take to leave."""
@@ -51,6 +52,7 @@ class Door:
         streams: Mapping[str, StreamHandler],
         settings: DoorSettings,
         observer: Observer,
+        way: RightOfWay | None = None,
     ) -> None:
         self._settings = settings
         self._table = CallTable(
@@ -62,6 +64,7 @@ class Door:
             calls_max=GRPC_CALLS_MAX,
             header_bytes_max=GRPC_HEADER_BYTES_MAX,
             observer=observer,
+            way=way or RightOfWay(),
         )
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None

@@ -2,7 +2,8 @@
 
 Objects of one collection (and tenant) are written in one batch. What is wrong with an object is
 said of that object alone; what is wrong with the node (disk full, closed) fails the whole import.
-Imports that run at the same time read their objects in turns (engine/admission.py).
+Imports that run at the same time read their objects in turns (engine/admission.py), and let the
+event loop go first between two objects (server/right_of_way.py).
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def import_objects(catalogue: Catalogue, sources: Sequence[Source]) -> list[Fail
     groups: dict[tuple[str, str], list[tuple[int, WireObject]]] = {}
     for part in _in_turns(catalogue.write_turn, list(enumerate(sources))):
         for index, source in part:
+            catalogue.give_way()
             try:
                 key = (canonical_collection_name(source.collection), source.tenant)
                 item = source.read()
@@ -90,6 +92,7 @@ def _import_group(
     validator = _prepare_together(catalogue, collection, items)
     for part in _in_turns(catalogue.write_turn, items):
         for index, item in part:
+            catalogue.give_way()
             try:
                 checks = validator or catalogue.prepare(collection, [item.properties])
                 drafts.append(

@@ -170,7 +170,7 @@ class Service:
 
     def _import_raw(self, raw: bytes) -> list[Failure]:
         with self._catalogue.write_turn:
-            objects = decode_objects(raw)
+            objects = decode_objects(raw, self._catalogue.give_way)
         if len(objects) > BATCH_OBJECTS_MAX:
             raise InvalidRequest(
                 f"a batch of {len(objects)} objects; at most {BATCH_OBJECTS_MAX} go in one"

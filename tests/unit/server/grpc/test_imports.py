@@ -16,7 +16,7 @@ import pytest
 from google.protobuf import json_format
 
 from weftdb.core.config import Config
-from weftdb.core.env import Env, ManualClock
+from weftdb.core.env import Env, ManualClock, go_on
 from weftdb.core.errors import InvalidRequest, Malformed, RequestError, Unsupported
 from weftdb.core.types import UNNAMED, parse_object_id
 from weftdb.engine.catalogue import Catalogue
@@ -291,7 +291,7 @@ def test_what_is_not_there_yet_is_said(
 
 def test_imports_at_the_same_time_read_their_objects_in_turns() -> None:
     """And let each other go on between two parts of a batch."""
-    catalogue = cast("Catalogue", SimpleNamespace(write_turn=threading.Lock()))
+    catalogue = cast("Catalogue", SimpleNamespace(write_turn=threading.Lock(), give_way=go_on))
     begun, order = threading.Barrier(2), []
 
     class Unreadable:
@@ -320,7 +320,7 @@ def test_imports_at_the_same_time_read_their_objects_in_turns() -> None:
 
 def test_an_import_that_breaks_off_leaves_the_turn_to_others() -> None:
     turn = threading.Lock()
-    catalogue = cast("Catalogue", SimpleNamespace(write_turn=turn))
+    catalogue = cast("Catalogue", SimpleNamespace(write_turn=turn, give_way=go_on))
 
     class Broken:
         """An object whose reading ends in a bug."""
