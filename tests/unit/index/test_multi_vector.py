@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from tests.sizes import EF_CONSTRUCTION
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import Closed, DimensionMismatch, InvalidRequest
-from weftdb.core.schema import Metric, VectorConfig
+from weftdb.core.schema import HnswSettings, Metric, VectorConfig
 from weftdb.core.types import Rows, VectorName
 from weftdb.index.allow_list import AllowList
 from weftdb.index.kernels.reference import ReferenceKernels
@@ -25,7 +26,8 @@ DIM = 6
 def make(kind: str, metric: Metric = Metric.COSINE) -> VectorIndex:
     from weftdb.index.multi_vector import MultiVectorIndex
 
-    config = VectorConfig(VectorName("m"), metric=metric, multi_vector=True)
+    hnsw = HnswSettings(ef_construction=EF_CONSTRUCTION)
+    config = VectorConfig(VectorName("m"), metric=metric, multi_vector=True, hnsw=hnsw)
     if kind == "native":
         return MultiVectorIndex(config, IndexConfig(), candidate_docs_min=200)
     return MultiVectorScan(config, ReferenceKernels())
