@@ -1,6 +1,7 @@
 """Filter sweep: filtered vector search from 90 % of the docs allowed down to none.
 
     python -m benchmarks.filter_sweep [--scale small|full] [--keep FOLDER] [--save NAME]
+        [--only synthetic|texts] [--share 0.9 ...] [--relation independent ...]
 
 Every share is measured with filters that are independent of the query, correlated with its
 neighbourhood (whole clusters, the nearest first) and anti-correlated (the farthest first). The same
@@ -13,7 +14,8 @@ Promised: recall@10 >= 0.97 and min(k, matches) results in
 every cell, p95 at most 1.5 times the better of exact scan and unfiltered search.
 
 Needs faiss (extra of the benchmarks); without it that column is empty. `--keep` saves vectors and
-graphs in a folder and takes them from there the next time.
+graphs in a folder and takes them from there the next time. A run of some shares or relations asks
+with the filters of the whole sweep.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from .report import write_report
 K = 10
 SHARES = (0.9, 0.5, 0.1, 0.03, 0.01, 0.001, 0.0001, 0.0)
 RELATIONS = ("independent", "correlated", "anti-correlated")
+CELLS = tuple((share, relation) for share in SHARES for relation in RELATIONS)
 RECALL_MIN = 0.97
 SLOWDOWN_MAX = 1.5
 ALWAYS_EXACT = 2**31
@@ -280,8 +283,10 @@ def measure(
     return Cell(recall, counts_exact, float(p50), float(p95))
 
 
-def sweep(vectors: Vectors, scale: Scale, keep: Path | None) -> dict[str, dict[str, Cell]]:
-    """Every cell of one set of vectors: "share relation" -> contestant -> cell."""
+def sweep(
+    vectors: Vectors, scale: Scale, keep: Path | None, wanted: set[tuple[float, str]]
+) -> dict[str, dict[str, Cell]]:
+    """The wanted cells of one set of vectors: "share relation" -> contestant -> cell."""
     queries = vectors.queries[: scale.queries]
     index = make_ours(vectors, keep)
     ef = choose_ef(index, vectors, queries)
@@ -290,29 +295,42 @@ def sweep(vectors: Vectors, scale: Scale, keep: Path | None) -> dict[str, dict[s
     ranks = cluster_ranks(vectors, queries)
     table: dict[str, dict[str, Cell]] = {}
     tell(f"\n{vectors.name}, ef {ef}: recall, count, p50 / p95 in µs\n{_heading(everyone)}")
-    for share in SHARES:
-        for relation in RELATIONS:
-            filters, truth = [], []
-            for number, mask in enumerate(masks(ranks, share, relation, seed=len(table))):
-                filters.append(Filter(AllowList(BitMap(np.flatnonzero(mask))), mask, None))
-                filters[-1].allow.words()
-                truth.append(exact_under(scores[number], mask))
-            best = {who.name: np.full(len(queries), np.inf) for who in everyone}
-            for who in everyone:  # Warm; makes the selectors.
-                measure(who, queries[:5], filters[:5], truth[:5], np.full(5, np.inf))
-                _touch(who, queries, filters)
-            cells: dict[str, Cell] = {}
-            for round_number in range(scale.rounds):
-                # Back and forth, so that everyone once finds the caches as the neighbour left them.
-                for who in everyone if round_number % 2 == 0 else everyone[::-1]:
-                    if who.name == "exact" and share > 0.2 and round_number > 0:
-                        continue  # Long past the other bound; its time does not matter.
-                    cells[who.name] = measure(who, queries, filters, truth, best[who.name])
-            cells = {who.name: cells[who.name] for who in everyone}
-            table[f"{share:.2%} {relation}"] = cells
-            tell(_line(share, relation, cells))
+    for seed, (share, relation) in enumerate(CELLS):
+        if (share, relation) not in wanted:
+            continue
+        filters, truth = [], []
+        for number, mask in enumerate(masks(ranks, share, relation, seed)):
+            filters.append(Filter(AllowList(BitMap(np.flatnonzero(mask))), mask, None))
+            filters[-1].allow.words()
+            truth.append(exact_under(scores[number], mask))
+        cells = cells_of(everyone, queries, filters, truth, scale.rounds)
+        table[f"{share:.2%} {relation}"] = cells
+        tell(_line(share, relation, cells))
     index.close()
     return table
+
+
+def cells_of(
+    everyone: list[Contestant],
+    queries: Floats,
+    filters: list[Filter],
+    truth: list[Truth],
+    rounds: int,
+) -> dict[str, Cell]:
+    """What each contestant did with one kind of filter."""
+    best = {who.name: np.full(len(queries), np.inf) for who in everyone}
+    for who in everyone:  # Warm; makes the selectors.
+        measure(who, queries[:5], filters[:5], truth[:5], np.full(5, np.inf))
+        _touch(who, queries, filters)
+    is_wide = len(filters) > 0 and filters[0].mask.mean() > 0.2
+    cells: dict[str, Cell] = {}
+    for round_number in range(rounds):
+        # Back and forth, so that everyone once finds the caches as the neighbour left them.
+        for who in everyone if round_number % 2 == 0 else everyone[::-1]:
+            if who.name == "exact" and is_wide and round_number > 0:
+                continue  # Long past the other bound; its time does not matter.
+            cells[who.name] = measure(who, queries, filters, truth, best[who.name])
+    return {who.name: cells[who.name] for who in everyone}
 
 
 def _touch(who: Contestant, queries: Floats, filters: list[Filter]) -> None:
@@ -372,22 +390,30 @@ def floors_of(name: str, table: dict[str, dict[str, Cell]]) -> list[Floor]:
     ]
 
 
-def materials(scale: Scale, keep: Path | None) -> Iterator[Vectors]:
+def materials(scale: Scale, keep: Path | None, only: str | None) -> Iterator[Vectors]:
     """Clustered synthetic vectors, then embeddings of real texts where those are at hand."""
-    yield clustered(scale.synthetic, scale.dimensions)
+    slug = f"clustered-{scale.synthetic}-{scale.dimensions}"
+    if only != "texts":
+        yield _kept(keep, slug, lambda: clustered(scale.synthetic, scale.dimensions))
+    if only == "synthetic":
+        return
     path = shared_folder() / "data" / "text" / "debian_packages.jsonl.gz"
     if not path.exists():
         tell(f"no real texts at {path}: set WEFTDB_SHARED")
         return
-    saved = None if keep is None else keep / f"texts-{scale.documents}.npz"
+    slug = f"texts-{scale.documents}"
+    yield _kept(keep, slug, lambda: packages(path, scale.documents).vectors)
+
+
+def _kept(keep: Path | None, slug: str, make: Callable[[], Vectors]) -> Vectors:
+    saved = None if keep is None else keep / f"{slug}.npz"
     if saved is not None and saved.exists():
         with np.load(saved) as held:
-            yield Vectors(str(held["name"]), held["rows"], held["queries"], held["truth"])
-        return
-    made = packages(path, scale.documents).vectors
+            return Vectors(str(held["name"]), held["rows"], held["queries"], held["truth"])
+    made = make()
     if saved is not None:
         np.savez(saved, name=made.name, rows=made.rows, queries=made.queries, truth=made.truth)
-    yield made
+    return made
 
 
 def main() -> None:
@@ -396,17 +422,20 @@ def main() -> None:
     parser.add_argument("--scale", choices=sorted(SCALES), default="small")
     parser.add_argument("--keep", type=Path, help="folder for vectors and graphs between runs")
     parser.add_argument("--only", choices=("synthetic", "texts"), help="one of the two materials")
+    parser.add_argument("--share", type=float, choices=SHARES, action="append")
+    parser.add_argument("--relation", choices=RELATIONS, action="append")
     parser.add_argument("--save", help="write results/NAME.md and .json")
     options = parser.parse_args()
     scale = SCALES[options.scale]
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
+    shares, relations = options.share or SHARES, options.relation or RELATIONS
+    wanted = {(share, relation) for share, relation in CELLS if share in shares}
+    wanted = {(share, relation) for share, relation in wanted if relation in relations}
     results: dict[str, dict[str, dict[str, Cell]]] = {}
     promises: list[Floor] = []
-    for number, vectors in enumerate(materials(scale, options.keep)):
-        if options.only is not None and options.only != ("synthetic", "texts")[number]:
-            continue
-        results[vectors.name] = sweep(vectors, scale, options.keep)
+    for vectors in materials(scale, options.keep, options.only):
+        results[vectors.name] = sweep(vectors, scale, options.keep, wanted)
         promises += floors_of(vectors.name, results[vectors.name])
     for floor in promises:
         tell(f"{floor.verdict} {floor.name} {floor.value:.3f} ({floor.detail})")

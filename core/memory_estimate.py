@@ -8,7 +8,8 @@ What is counted, for `count` vectors of `dim` dimensions (index/kernels/src/grap
     links        layer 0: `maxConnections` words a vector; layers above: half of that for one vector
                  in maxConnections / 2 on average. None below `LINK_MIN` vectors and in a flat index
     bookkeeping  doc id, level, flags, and the way from doc id to place; for filters a sketch of two
-                 bits a dimension and four words, where there are links and no codes
+                 bits a dimension, its first bits once more and five words, where there are links
+                 and no codes
 
 Of multi-vectors, for `count` matrices of `rows` rows: the rows; and, from 1,024 matrices on, a
 graph over one encoding a matrix (MUVERA; eight-bit codes where no quantizer is set) or over all
@@ -40,7 +41,8 @@ LINK_MIN = 1024
 """An index of fewer vectors is scanned and has no links (index/hnsw/graph.py)."""
 SKETCHED_MIN = 8192
 SKETCH_DIMENSIONS_MIN = 64
-"""An index of fewer vectors, or of shorter ones, has no sketches."""
+SKETCH_DIMENSIONS_MAX = 8192
+"""An index of fewer vectors, of shorter or of longer ones, has no sketches."""
 SKETCHED_METRICS = frozenset({Metric.COSINE, Metric.DOT, Metric.L2_SQUARED})
 COUNT_MAX = 2**31 - 1
 """Vectors that one shard can hold."""
@@ -185,9 +187,10 @@ def link_bytes(max_connections: int) -> float:
 
 def sketch_bytes(count: int, dim: int, metric: Metric) -> int:
     """Bytes of the sketch of one vector (index/kernels/src/sketches.h); 0 where there are none."""
-    if count < SKETCHED_MIN or dim < SKETCH_DIMENSIONS_MIN or metric not in SKETCHED_METRICS:
+    is_sketched = count >= SKETCHED_MIN and metric in SKETCHED_METRICS
+    if not is_sketched or not SKETCH_DIMENSIONS_MIN <= dim <= SKETCH_DIMENSIONS_MAX:
         return 0
-    return 2 * _rounded(dim, 64) // 8 + 4 * _WORD_BYTES
+    return 3 * _rounded(dim, 64) // 8 + 5 * _WORD_BYTES
 
 
 def code_bytes(quantizer: Quantizer, dim: int) -> int:

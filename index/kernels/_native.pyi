@@ -69,6 +69,7 @@ def plan_search(
     sequential_ns: float,
     sketched: int,
     sketch_ns: float,
+    lone_sketch_ns: float,
     around: float,
     bounds: SearchBounds,
 ) -> tuple[str, str, int, str, str, bool]: ...

@@ -1,11 +1,13 @@
-// What `make check-arm` runs under an emulator: NEON's distances beside the portable ones, and an
-// index that is filled, searched, coded, saved and loaded. Prints what differs; 1 then.
+// What `make check-arm` runs under an emulator: NEON's distances and sums over sketches beside the
+// portable ones, and an index that is filled, searched, coded, saved and loaded. Prints what
+// differs; 1 then.
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <random>
 
 #include "distance.h"
+#include "sketches.h"
 #include "vector_index.h"
 
 namespace {
@@ -48,6 +50,46 @@ void check_distances() {
                 expect(std::fabs(one - wanted) <= room, "one", one, wanted);
                 expect(std::fabs(many[row] - wanted) <= room, "many", many[row], wanted);
             }
+        }
+    }
+}
+
+void check_sketches() {
+    constexpr size_t kRuns = 3;
+    constexpr size_t kRows = kRuns * kSketchRun;
+    std::mt19937 random(5);
+    for (uint32_t dimensions : {64u, 128u, 200u, 256u, 768u, 1500u}) {
+        const std::vector<float> rows = values((kRows + 1) * dimensions, random);
+        const std::vector<float> mean(dimensions, 0.1f);
+        std::vector<uint32_t> slots[2];
+        std::vector<float> promises[2];
+        for (int side = 0; side < 2; ++side) {
+            Sketches sketches(Metric::dot, mean, kRows, side == 0 ? Simd::neon : Simd::portable);
+            slots[side].resize(kRows + 16);
+            promises[side].resize(2 * kRows + 16);
+            SketchQuestion question;
+            const float* query = rows.data() + kRows * dimensions;
+            expect(sketches.ask(query, question), "asked", 0, 1);
+            for (uint32_t first = 0; first < kRows; first += uint32_t(kSketchRun)) {
+                const float* places[kSketchRun];
+                uint32_t docs[kSketchRun];
+                for (uint32_t at = 0; at < kSketchRun; ++at) {
+                    places[at] = rows.data() + size_t(first + at) * dimensions;
+                    docs[at] = first + at;
+                }
+                sketches.append_run(places, docs);
+                const size_t kept =
+                    sketches.promise_run(question, first, ~uint64_t{0}, -1e30f,
+                                         slots[side].data() + first, promises[side].data() + first);
+                expect(kept == kSketchRun, "kept of a run", double(kept), kSketchRun);
+            }
+            sketches.promise_finely(question, slots[side].data(), kRows,
+                                    promises[side].data() + kRows);
+        }
+        for (size_t at = 0; at < 2 * kRows; ++at) {
+            const double wanted = promises[1][at];
+            const double room = 1e-3 * (1.0 + std::fabs(wanted));
+            expect(std::fabs(promises[0][at] - wanted) <= room, "promise", promises[0][at], wanted);
         }
     }
 }
@@ -108,6 +150,7 @@ int main() {
         return 1;
     }
     check_distances();
+    check_sketches();
     for (CodeKind kind :
          {CodeKind::rotational, CodeKind::scalar, CodeKind::binary, CodeKind::product})
         check_index(kind);

@@ -51,7 +51,7 @@ void bind_search_plan(nb::module_& m) {
         "plan_search",
         [](bool is_filtered, size_t eligible, size_t live, size_t slots, size_t linked, size_t k,
            size_t ef, size_t links, double random_ns, double sequential_ns, size_t sketched,
-           double sketch_ns, double around, const SearchBounds& bounds) {
+           double sketch_ns, double lone_sketch_ns, double around, const SearchBounds& bounds) {
             PlanInput input;
             input.is_filtered = is_filtered;
             input.eligible = eligible;
@@ -63,7 +63,7 @@ void bind_search_plan(nb::module_& m) {
             input.links = links;
             input.sketched = sketched;
             input.around = around;
-            input.costs = {random_ns, sequential_ns, sketch_ns};
+            input.costs = {random_ns, sequential_ns, sketch_ns, lone_sketch_ns};
             input.flat_search_cutoff = bounds.flat_search_cutoff;
             input.is_cutoff_set = bounds.is_cutoff_set;
             input.strategy = bounds.strategy;
@@ -74,7 +74,7 @@ void bind_search_plan(nb::module_& m) {
         nb::kw_only(), nb::arg("is_filtered"), nb::arg("eligible"), nb::arg("live"),
         nb::arg("slots"), nb::arg("linked"), nb::arg("k"), nb::arg("ef"), nb::arg("links"),
         nb::arg("random_ns"), nb::arg("sequential_ns"), nb::arg("sketched"), nb::arg("sketch_ns"),
-        nb::arg("around"), nb::arg("bounds"),
+        nb::arg("lone_sketch_ns"), nb::arg("around"), nb::arg("bounds"),
         "(plan, reason, ef, overridden setting, fallback, asks around) of a search; pure.");
 }
 

@@ -43,18 +43,18 @@ nb::object promises_of(const std::string& metric, const FloatRow& mean, const Fl
         sketches.append_run(run, docs);
     }
     SketchQuestion question;
-    sketches.ask(query.data(), question);
+    if (!sketches.ask(query.data(), question))
+        throw std::invalid_argument("the values of the query are too large");
     std::vector<uint32_t> slots(count + 16);
-    Owned<float> out(4 * count + 16);
+    Owned<float> out(3 * count + 16);
     for (size_t first = 0; first < count; first += kSketchRun)
         sketches.promise_run(question, uint32_t(first), ~uint64_t{0},
                              -std::numeric_limits<float>::infinity(), slots.data() + first,
                              out.data() + first);
-    sketches.promise_coarsely(question, slots.data(), count, out.data() + count);
-    sketches.promise_finely(question, slots.data(), count, out.data() + 2 * count);
+    sketches.promise_finely(question, slots.data(), count, out.data() + count);
     for (size_t at = 0; at < count; ++at)
-        out.data()[3 * count + at] = sketches.bar_of(question, distances.data()[at]);
-    return out.to_numpy({4, count});
+        out.data()[2 * count + at] = sketches.bar_of(question, distances.data()[at]);
+    return out.to_numpy({3, count});
 }
 
 }  // namespace
@@ -62,8 +62,8 @@ nb::object promises_of(const std::string& metric, const FloatRow& mean, const Fl
 void bind_sketches(nb::module_& m) {
     m.def("promises_of", &promises_of, nb::arg("metric"), nb::arg("mean"), nb::arg("rows"),
           nb::arg("query"), nb::arg("distances"), nb::arg("simd"),
-          "float32[4, rows]: coarse promises by runs and one by one, fine promises, and what has "
-          "to be promised for each of the distances.");
+          "float32[3, rows]: coarse promises, fine promises, and what has to be promised for each "
+          "of the distances.");
 }
 
 }  // namespace weft

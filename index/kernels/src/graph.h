@@ -74,6 +74,9 @@ struct Scratch {
     std::vector<uint32_t> seen;    // by a sketched scan
     std::vector<float> promises;   // of what it has seen
     std::vector<uint32_t> places;  // among them
+    std::vector<uint32_t> closer;  // what it looks at more closely
+    std::vector<uint32_t> tried;   // what it may measure before the rest
+    std::vector<float> fine;       // promises of that
 
     static Scratch& of_this_thread();
 };

@@ -23,7 +23,7 @@ namespace {
 // Sampled docs a walk begins at: their distances cost what three expansions cost.
 constexpr size_t kSamples = 32;
 // Nodes that are asked how much is allowed around the query.
-constexpr size_t kNearestNodes = 24;
+constexpr size_t kNearestNodes = 16;
 // Looking whether a node is allowed costs this part of a distance to it.
 constexpr double kTestCost = 1.0 / 10;
 

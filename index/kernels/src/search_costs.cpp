@@ -18,6 +18,14 @@ uint32_t scattered(uint32_t number, uint32_t rows) {
     return uint32_t(uint64_t(number * 2654435769u) * rows >> 32);
 }
 
+template <class Work>
+double nanoseconds_of(const Work& work) {
+    using Clock = std::chrono::steady_clock;
+    const auto begun = Clock::now();
+    work();
+    return std::chrono::duration<double, std::nano>(Clock::now() - begun).count();
+}
+
 }  // namespace
 
 RowCosts CostMeter::of(const Graph& graph, const Measure& with, uint32_t linked) {
@@ -34,41 +42,48 @@ RowCosts CostMeter::of(const Graph& graph, const Measure& with, uint32_t linked)
             sequential_ns_.load(std::memory_order_relaxed)};
 }
 
-double CostMeter::of(const Sketches& sketches, const float* query) {
-    using Clock = std::chrono::steady_clock;
-    const uint32_t end = sketches.end();
-    if (sketched_for_.load(std::memory_order_acquire) >= end / 2 && end > 0)
-        return sketch_ns_.load(std::memory_order_relaxed);
+void CostMeter::of(const Sketches& sketches, const float* query, RowCosts& costs) {
+    if (sketched_for_.load(std::memory_order_acquire) < sketches.end() / 2)
+        measure(sketches, query);
+    costs.sketch_ns = sketch_ns_.load(std::memory_order_relaxed);
+    costs.lone_sketch_ns = lone_sketch_ns_.load(std::memory_order_relaxed);
+}
+
+void CostMeter::measure(const Sketches& sketches, const float* query) {
     constexpr uint32_t kRuns = 16;
+    const uint32_t end = sketches.end();
     SketchQuestion question;
-    sketches.ask(query, question);
-    uint32_t slots[kSketchRun + 16];
-    float promises[kSketchRun + 16];
-    double least = 1e9;
+    if (!sketches.ask(query, question)) return;
+    uint32_t slots[kRows];
+    float promises[kRows];
+    static_assert(kRows >= kSketchRun + 16);
+    double run = 1e9;
+    double lone = 1e9;
     for (uint32_t round = 0; round < kRounds; ++round) {
         const uint32_t runs = end / uint32_t(kSketchRun);
         const uint32_t start = scattered(round, runs - kRuns);
-        auto begun = Clock::now();
-        for (uint32_t run = start; run < start + kRuns; ++run)
-            sketches.promise_run(question, run * uint32_t(kSketchRun), ~uint64_t{0}, 0.0f, slots,
-                                 promises);
-        const double taken = std::chrono::duration<double, std::nano>(Clock::now() - begun).count();
-        least = std::min(least, taken / (kRuns * kSketchRun));
+        run = std::min(run, nanoseconds_of([&] {
+                                for (uint32_t at = start; at < start + kRuns; ++at)
+                                    sketches.promise_run(question, at * uint32_t(kSketchRun),
+                                                         ~uint64_t{0}, 0.0f, slots, promises);
+                            }) / (kRuns * kSketchRun));
+        // The same every round: their table is small enough to stay near in use.
+        for (uint32_t at = 0; at < kRows; ++at) slots[at] = scattered(at, end);
+        lone = std::min(lone, nanoseconds_of([&] {
+                                  sketches.promise_finely(question, slots, kRows, promises);
+                              }) / kRows);
     }
-    sketch_ns_.store(float(least), std::memory_order_relaxed);
+    sketch_ns_.store(float(run), std::memory_order_relaxed);
+    lone_sketch_ns_.store(float(lone), std::memory_order_relaxed);
     sketched_for_.store(end, std::memory_order_release);
-    return least;
 }
 
 void CostMeter::measure(const Graph& graph, const Measure& with, uint32_t linked) {
-    using Clock = std::chrono::steady_clock;
     Scratch& scratch = Scratch::of_this_thread();
     auto time_rows = [&](auto row_of) {
         scratch.slots.clear();
         for (uint32_t at = 0; at < kRows; ++at) scratch.slots.push_back(row_of(at));
-        auto begun = Clock::now();
-        graph.measure_slots(with, scratch);
-        return std::chrono::duration<double, std::nano>(Clock::now() - begun).count() / kRows;
+        return nanoseconds_of([&] { graph.measure_slots(with, scratch); }) / kRows;
     };
     double random = 1e9;
     double sequential = 1e9;

@@ -21,11 +21,12 @@ class CostMeter {
     // What `with` costs among the first `linked` rows. Concurrency: any number of threads.
     RowCosts of(const Graph& graph, const Measure& with, uint32_t linked);
 
-    // What a sketch costs, one after the other.
-    double of(const Sketches& sketches, const float* query);
+    // Adds what sketches cost.
+    void of(const Sketches& sketches, const float* query, RowCosts& costs);
 
   private:
     void measure(const Graph& graph, const Measure& with, uint32_t linked);
+    void measure(const Sketches& sketches, const float* query);
 
     std::atomic<uint32_t> measured_for_{0};  // rows there were
     std::atomic<bool> measuring_{false};
@@ -33,7 +34,8 @@ class CostMeter {
     std::atomic<float> random_ns_{0};
     std::atomic<float> sequential_ns_{0};
     std::atomic<uint32_t> sketched_for_{0};
-    std::atomic<float> sketch_ns_{0};
+    std::atomic<float> sketch_ns_{1};
+    std::atomic<float> lone_sketch_ns_{10};
 };
 
 }  // namespace weft

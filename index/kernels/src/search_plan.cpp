@@ -21,22 +21,20 @@ constexpr double kTwoHopAllowedMin = 20.0;
 constexpr double kSweepingShareMin = 0.95;
 // A walk that has cost so many times the exact scan goes on no more.
 constexpr double kBudgetShare = 1.3;
-// A sketched scan reads whole runs of sketches where many of them are allowed; where few are, one
-// costs so many times one of a run. It measures a beginning, and this share of what is eligible.
-constexpr double kLoneSketch = 3.0;
-constexpr double kSketchedRowsMin = 150.0;
+// A sketched scan measures a beginning and this share of what is eligible; where it reads whole
+// runs it looks more closely at another share.
+constexpr double kSketchedRowsMin = 200.0;
 constexpr double kSketchedRowsPerHit = 2.0;
-constexpr double kSketchedRowShare = 0.006;
-// Where much more is allowed around the query than elsewhere, what is allowed is all about as near,
-// and more has to be measured: up to so many rows, and up to this share of what is eligible.
-constexpr double kCrowdRows = 12000.0;
-constexpr double kCrowdShare = 0.25;
-// Where much less is allowed there, a walk finds its way neither soon nor for certain.
-constexpr double kFarRatio = 0.25;
-// The slow ones among walks take so many times as long as the usual one; scans hardly differ.
-constexpr double kWalkSpread = 1.5;
-// Looking around costs so many places of a walk.
-constexpr double kAskPlaces = 32.0;
+constexpr double kSketchedRowShare = 0.003;
+constexpr double kCloserShare = 0.04;
+// Where a query has a crowd around it, all about as near, a sketched scan measures this share more.
+constexpr double kCrowdShare = 0.004;
+// Where much less is allowed around the query than elsewhere, a walk finds its way neither soon nor
+// for certain. Of few allowed chance alone leaves less: the ratio falls with the share.
+constexpr double kFarRatio = 0.75;
+constexpr double kFarRatioMin = 0.25;
+// The slow ones among walks take so many times as long as the usual one.
+constexpr double kWalkSpread = 2.1;
 constexpr size_t kBeamMax = 2048;  // beyond it, moving the sorted array costs more than heaps
 
 struct Costs {
@@ -47,28 +45,27 @@ struct Costs {
     double sketched;
 
     double scan() const { return std::min(exact, sketched); }
-    // Whether a scan costs less, and less than the slow walks where it was looked around.
-    bool is_scan_better(bool is_known) const {
-        const double walk = std::min(two_hop, sweeping);
-        return scan() <= walk * (is_known ? kWalkSpread : 1.0);
-    }
+    double crowd;
+
+    // What the slow ones of each cost.
+    double slow_walk() const { return kWalkSpread * std::min(two_hop, sweeping); }
+    double slow_scan() const { return std::min(exact, sketched + crowd); }
 };
 
 bool is_known(const PlanInput& input) {
     return input.around >= 0.0;
 }
 
-double sketched_cost(const PlanInput& input, double share) {
+double sketched_cost(const PlanInput& input) {
     if (input.sketched == 0) return std::numeric_limits<double>::infinity();
+    const double share = double(input.eligible) / double(std::max<size_t>(input.slots, 1));
     const double sketched = double(input.sketched);
-    const double rest = double(input.slots - std::min(input.slots, input.sketched)) * share;
+    const double rest = double(input.slots - std::min(input.slots, input.sketched));
+    const double lone_ns = input.costs.lone_sketch_ns;
+    const double in_runs = sketched * (input.costs.sketch_ns + kCloserShare * share * lone_ns);
     const double rows = kSketchedRowsMin + kSketchedRowsPerHit * double(input.k) +
-                        kSketchedRowShare * double(input.eligible) +
-                        std::min(kCrowdRows * std::max(input.around - share, 0.0),
-                                 kCrowdShare * double(input.eligible)) +
-                        rest;
-    return std::min(sketched, kLoneSketch * sketched * share) * input.costs.sketch_ns +
-           rows * input.costs.random_ns;
+                        kSketchedRowShare * double(input.eligible) + rest * share;
+    return std::min(in_runs, sketched * share * lone_ns) + rows * input.costs.random_ns;
 }
 
 Costs costs_of(const PlanInput& input, size_t ef) {
@@ -77,11 +74,12 @@ Costs costs_of(const PlanInput& input, size_t ef) {
     Costs costs{};
     costs.exact = double(input.eligible) *
                   (input.is_filtered ? input.costs.random_ns : input.costs.sequential_ns);
-    costs.sketched = sketched_cost(input, share);
+    costs.sketched = sketched_cost(input);
+    costs.crowd = kCrowdShare * double(input.eligible) * row;
     costs.plain = double(ef) * kVisitsPerPlace * row;
-    costs.sweeping = costs.plain / std::max(share, 1e-9);
     const double links = double(input.links);
     const double met = std::max(is_known(input) ? input.around : share, 1e-9);
+    costs.sweeping = costs.plain / std::min(met, std::max(share, 1e-9));
     const double tests =
         std::min(links * links * kLinksFilled * kLinksFilled, links * kEnoughFilled / met);
     costs.two_hop =
@@ -140,18 +138,13 @@ SearchPlan plan_filtered(const PlanInput& input, size_t ef) {
                     input, ef);
     }
     if (may_scan && is_known(input) && costs.sketched < costs.exact &&
-        input.around < share * kFarRatio) {
+        input.around < share * std::max(share * kFarRatio, kFarRatioMin)) {
         SearchPlan plan = scan_allowed(costs, "", ef);
         plan.reason = "what is allowed lies far from the query";
         return plan;
     }
-    if (may_scan && costs.is_scan_better(is_known(input))) {
-        SearchPlan plan =
-            scan_allowed(costs, "scanning what is allowed costs less than a walk", ef);
-        plan.asks_around = !is_known(input) && plan.way == Way::sketched &&
-                           costs.scan() > kAskPlaces * 3 * kVisitsPerPlace * input.costs.random_ns;
-        return plan;
-    }
+    if (may_scan && costs.slow_scan() <= costs.slow_walk())
+        return scan_allowed(costs, "scanning what is allowed costs less than a walk", ef);
     if (input.strategy == FilterStrategy::free && share >= kSweepingShareMin)
         return asking(walk(Way::sweeping, "nearly everything is allowed", input, ef), input);
     if (may_scan && share * double(input.links) * double(input.links) < kTwoHopAllowedMin)

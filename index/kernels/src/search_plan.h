@@ -25,7 +25,8 @@ const char* name_of(Way way);
 struct RowCosts {
     double random_ns = 2.0;
     double sequential_ns = 1.0;
-    double sketch_ns = 0.1;  // for a sketch, one after the other
+    double sketch_ns = 0.1;       // for a coarse promise, one after the other
+    double lone_sketch_ns = 1.0;  // for a fine one, anywhere in memory
 };
 
 constexpr double kUnknownShare = -1;

@@ -6,24 +6,23 @@
 namespace weft {
 namespace {
 
-float sum_of(const uint64_t* planes, size_t words, const uint64_t* row) {
-    int32_t sums[kSketchPlanes] = {};
-    for (size_t at = 0; at < words; ++at)
-        for (size_t plane = 0; plane < kSketchPlanes; ++plane)
-            sums[plane] += std::popcount(row[at] & planes[plane * words + at]);
-    return float(sums[0] + 2 * sums[1] + 4 * sums[2] - 8 * sums[3]);
+size_t run(const uint8_t* tables, size_t words, const uint8_t* run, SketchPromise promise,
+           uint64_t mask, float least, uint32_t first, uint32_t* numbers, float* promises) {
+    uint16_t placed[kSketchRun] = {};
+    for (size_t line = 0; line < words * kSketchLines; ++line) {
+        const uint8_t* bytes = run + line * kSketchRun;
+        const uint8_t* low = tables + line * kSketchTableBytes;
+        const uint8_t* high = low + kSketchTableBytes / 2;
+        for (size_t at = 0; at < kSketchRun; ++at)
+            placed[at] = uint16_t(placed[at] + low[bytes[at] & 15] + high[bytes[at] >> 4]);
+    }
+    uint16_t sums[kSketchRun];
+    for (size_t row = 0; row < kSketchRun; ++row) sums[row] = placed[sketch_place(row)];
+    return detail::keep_sums(sums, detail::factors_of(run, words), detail::bases_of(run, words),
+                             promise, mask, least, first, numbers, promises);
 }
 
-void run(const uint64_t* planes, size_t words, const uint64_t* rows, size_t count, float* sums) {
-    for (size_t row = 0; row < count; ++row) sums[row] = sum_of(planes, words, rows + row * words);
-}
-
-void picked(const uint64_t* planes, size_t words, const uint64_t* const* rows, size_t count,
-            float* sums) {
-    for (size_t row = 0; row < count; ++row) sums[row] = sum_of(planes, words, rows[row]);
-}
-
-const SketchSums kPortable = {run, picked, detail::keep_portable, detail::not_below_portable};
+const SketchSums kPortable = {run, detail::picked_portable, detail::not_below_portable};
 
 }  // namespace
 
@@ -31,7 +30,8 @@ const SketchSums& sketch_sums_for(Simd simd) {
     const SketchSums* found = nullptr;
     if (simd == Simd::avx512) found = detail::sketch_sums_avx512();
     if (found == nullptr && (simd == Simd::avx512 || simd == Simd::avx2))
-        found = detail::sketch_sums_popcnt();
+        found = detail::sketch_sums_avx2();
+    if (simd == Simd::neon) found = detail::sketch_sums_neon();
     return found == nullptr ? kPortable : *found;
 }
 

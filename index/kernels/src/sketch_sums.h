@@ -1,7 +1,16 @@
 // SketchSums: the inner loops over sketches, for the instruction set of this CPU.
 //
-// A row of bits meets the steps of a question: whole numbers from -8 to 7, one a bit, as four
-// planes of bits in two's complement. Every instruction set gives the same.
+// Signs of a run of 64 rows lie in lines (FastScan; André, Kermarrec & Le Scouarnec: Cache locality
+// is not enough, VLDB 2015): line p holds bits 8p to 8p + 7 of every row, a byte a row, first those
+// of rows 0 and 32, then of 1 and 33, and so on, so that sums of two bytes' width come out in
+// order. A question is two tables of 16 numbers a line, one for each half of a byte: what the steps
+// at the set bits come to, less the least they can come to.
+//
+//   run   = words * 8 lines of 64 bytes, 64 factors, 64 bases (float32)
+//   row   = signs, sizes (`words` words each), one word for the scale
+//
+// Rows meet the steps of a question, whole numbers from -7 to 7, as four planes of bits in two's
+// complement. Every instruction set gives the same.
 #pragma once
 
 #include <cstddef>
@@ -11,30 +20,47 @@
 
 namespace weft {
 
-constexpr size_t kSketchPlanes = 4;
 constexpr size_t kSketchRun = 64;  // rows of a run, bits of its mask
+constexpr size_t kSketchPlanes = 4;
+constexpr int32_t kSketchStepMax = 7;         // eight tables' numbers fit a byte
+constexpr uint32_t kSketchWordsMax = 128;     // and all of them two bytes
+constexpr size_t kSketchLines = 8;            // a word
+constexpr size_t kSketchTableBytes = 2 * 16;  // a line
 
-// What is known of a row beside its bits: promise = factor * (gain * sum + offset) + base.
-struct SketchScale {
-    float factor;
-    float base;
-};
-
+// promise = factor * (gain * sum + offset) + base
 struct SketchPromise {
     float gain;
     float offset;
 };
 
+// Scale of a row for what its signs and sizes come to.
+struct SketchScale {
+    float factor;
+    float base;
+};
+
+constexpr size_t sketch_lines_bytes(size_t words) {
+    return words * kSketchLines * kSketchRun;
+}
+
+constexpr size_t sketch_run_bytes(size_t words) {
+    return sketch_lines_bytes(words) + 2 * kSketchRun * sizeof(float);
+}
+
+// Where in a line the byte of a row is.
+constexpr size_t sketch_place(size_t row) {
+    return 2 * (row % (kSketchRun / 2)) + row / (kSketchRun / 2);
+}
+
 struct SketchSums {
-    // Sum of the steps at the set bits of each row. `planes` has kSketchPlanes * words.
-    void (*run)(const uint64_t* planes, size_t words, const uint64_t* rows, size_t count,
-                float* sums);
+    // The numbers (from `first` on) and promises of the rows of a run that are in `mask` and
+    // promise `least`; how many. Both outputs have room for 16 more.
+    size_t (*run)(const uint8_t* tables, size_t words, const uint8_t* run, SketchPromise promise,
+                  uint64_t mask, float least, uint32_t first, uint32_t* numbers, float* promises);
+    // Twice the steps at the set signs of each row and once those at its set sizes. `planes` has
+    // kSketchPlanes * words.
     void (*picked)(const uint64_t* planes, size_t words, const uint64_t* const* rows, size_t count,
                    float* sums);
-    // The numbers (from `first`) and promises of the rows of a run that are in `mask` and promise
-    // `least`; how many. Both outputs have room for 16 more.
-    size_t (*keep)(const float* sums, const SketchScale* scales, SketchPromise promise,
-                   uint64_t mask, float least, uint32_t first, uint32_t* numbers, float* promises);
     // The places of promises not below `least`; how many. `places` has room for 16 more.
     size_t (*not_below)(const float* promises, size_t count, float least, uint32_t* places);
 };
@@ -45,7 +71,8 @@ namespace detail {
 
 // Null where the architecture or this CPU does not have what they use.
 const SketchSums* sketch_sums_avx512();
-const SketchSums* sketch_sums_popcnt();
+const SketchSums* sketch_sums_avx2();
+const SketchSums* sketch_sums_neon();
 
 }  // namespace detail
 }  // namespace weft

@@ -1,4 +1,4 @@
-// Sums over sketches in AVX-512 (VPOPCNTDQ), and with the popcount instruction alone.
+// Sums over sketches in AVX-512 (VPOPCNTDQ for single rows), and in AVX2.
 #include "sketch_sums.h"
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
@@ -15,35 +15,138 @@
 
 #define WEFT_AVX512 \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vpopcntdq,popcnt")))
-#define WEFT_POPCNT __attribute__((target("popcnt")))
+#define WEFT_AVX2 __attribute__((target("avx2,fma,popcnt")))
 #define WEFT_INLINE inline __attribute__((always_inline))
 
 namespace weft::detail {
 namespace {
 
+// --- runs ---------------------------------------------------------------------------------------
+
+WEFT_AVX512 WEFT_INLINE __m512i look_up(const uint8_t* table, __m512i places) {
+    __m128i numbers = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(numbers), places);
+}
+
+// Adds one line of 64 rows to sums of a byte's width.
+WEFT_AVX512 WEFT_INLINE __m512i add_line(__m512i sum, const uint8_t* line, const uint8_t* table) {
+    const __m512i half = _mm512_set1_epi8(15);
+    const __m512i bytes = _mm512_load_si512(line);
+    sum = _mm512_add_epi8(sum, look_up(table, _mm512_and_si512(bytes, half)));
+    __m512i high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), half);
+    return _mm512_add_epi8(sum, look_up(table + 16, high));
+}
+
+// Compressed in a register, then stored whole: compressing into memory is microcode on some CPUs.
+WEFT_AVX512 size_t run_avx512(const uint8_t* tables, size_t words, const uint8_t* run,
+                              SketchPromise promise, uint64_t mask, float least, uint32_t first,
+                              uint32_t* numbers, float* promises) {
+    __m512i even = _mm512_setzero_si512();  // and what the odd ones carry into it
+    __m512i odd = _mm512_setzero_si512();
+    for (size_t line = 0; line < words * kSketchLines; line += 4) {
+        __m512i sum = _mm512_setzero_si512();
+        for (size_t next = line; next < line + 4; ++next)
+            sum = add_line(sum, run + next * kSketchRun, tables + next * kSketchTableBytes);
+        even = _mm512_add_epi16(even, sum);
+        odd = _mm512_add_epi16(odd, _mm512_srli_epi16(sum, 8));
+    }
+    even = _mm512_sub_epi16(even, _mm512_slli_epi16(odd, 8));
+    const __m256i sums[4] = {_mm512_castsi512_si256(even), _mm512_extracti64x4_epi64(even, 1),
+                             _mm512_castsi512_si256(odd), _mm512_extracti64x4_epi64(odd, 1)};
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512 gain = _mm512_set1_ps(promise.gain);
+    const __m512 offset = _mm512_set1_ps(promise.offset);
+    const __m512 bar = _mm512_set1_ps(least);
+    const float* factors = factors_of(run, words);
+    const float* bases = bases_of(run, words);
+    size_t kept = 0;
+    for (size_t part = 0; part < 4; ++part) {
+        const size_t at = part * 16;
+        __m512 value = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(sums[part]));
+        value = _mm512_fmadd_ps(value, gain, offset);
+        value = _mm512_fmadd_ps(value, _mm512_load_ps(factors + at), _mm512_load_ps(bases + at));
+        const __mmask16 wanted =
+            _mm512_mask_cmp_ps_mask(__mmask16(mask >> at), value, bar, _CMP_GE_OQ);
+        // Whether any is wanted is anybody's guess: nothing here branches on it.
+        __m512i number = _mm512_add_epi32(lanes, _mm512_set1_epi32(int(first + at)));
+        _mm512_storeu_ps(promises + kept, _mm512_maskz_compress_ps(wanted, value));
+        _mm512_storeu_si512(numbers + kept, _mm512_maskz_compress_epi32(wanted, number));
+        kept += size_t(_mm_popcnt_u32(wanted));
+    }
+    return kept;
+}
+
+WEFT_AVX2 WEFT_INLINE __m256i look_up(const uint8_t* table, __m256i places) {
+    __m128i numbers = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(numbers), places);
+}
+
+WEFT_AVX2 WEFT_INLINE __m256i add_line(__m256i sum, const uint8_t* line, const uint8_t* table) {
+    const __m256i half = _mm256_set1_epi8(15);
+    const __m256i bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(line));
+    sum = _mm256_add_epi8(sum, look_up(table, _mm256_and_si256(bytes, half)));
+    __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half);
+    return _mm256_add_epi8(sum, look_up(table + 16, high));
+}
+
+WEFT_AVX2 size_t run_avx2(const uint8_t* tables, size_t words, const uint8_t* run,
+                          SketchPromise promise, uint64_t mask, float least, uint32_t first,
+                          uint32_t* numbers, float* promises) {
+    alignas(32) uint16_t sums[kSketchRun];
+    for (size_t part = 0; part < kSketchRun; part += 32) {
+        __m256i even = _mm256_setzero_si256();
+        __m256i odd = _mm256_setzero_si256();
+        for (size_t line = 0; line < words * kSketchLines; line += 4) {
+            __m256i sum = _mm256_setzero_si256();
+            for (size_t next = line; next < line + 4; ++next)
+                sum = add_line(sum, run + next * kSketchRun + part,
+                               tables + next * kSketchTableBytes);
+            even = _mm256_add_epi16(even, sum);
+            odd = _mm256_add_epi16(odd, _mm256_srli_epi16(sum, 8));
+        }
+        even = _mm256_sub_epi16(even, _mm256_slli_epi16(odd, 8));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(sums + part / 2), even);
+        _mm256_store_si256(reinterpret_cast<__m256i*>(sums + kSketchRun / 2 + part / 2), odd);
+    }
+    const __m256 gain = _mm256_set1_ps(promise.gain);
+    const __m256 offset = _mm256_set1_ps(promise.offset);
+    const __m256 bar = _mm256_set1_ps(least);
+    const float* factors = factors_of(run, words);
+    const float* bases = bases_of(run, words);
+    alignas(32) float values[8];
+    size_t kept = 0;
+    for (size_t at = 0; at < kSketchRun; at += 8) {
+        __m128i eight = _mm_load_si128(reinterpret_cast<const __m128i*>(sums + at));
+        __m256 value = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(eight));
+        value = _mm256_fmadd_ps(value, gain, offset);
+        value = _mm256_fmadd_ps(value, _mm256_load_ps(factors + at), _mm256_load_ps(bases + at));
+        uint32_t wanted = uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(value, bar, _CMP_GE_OQ))) &
+                          uint32_t(mask >> at) & 255u;
+        if (wanted == 0) continue;
+        _mm256_store_ps(values, value);
+        for (; wanted != 0; wanted &= wanted - 1) {
+            const uint32_t lane = uint32_t(std::countr_zero(wanted));
+            numbers[kept] = first + uint32_t(at) + lane;
+            promises[kept++] = values[lane];
+        }
+    }
+    return kept;
+}
+
+// --- single rows --------------------------------------------------------------------------------
+
 constexpr size_t kGroup = 8;  // rows whose sums become one vector
 
-// p0 + 2 p1 + 4 p2 - 8 p3 in each word: what the steps at the set bits come to.
-WEFT_AVX512 WEFT_INLINE __m512i counted(__m512i bits, const __m512i planes[kSketchPlanes]) {
+// p0 + 2 p1 + 4 p2 - 8 p3 in each word, twice that where `twice` is one.
+WEFT_AVX512 WEFT_INLINE __m512i counted(__m512i bits, const __m512i planes[kSketchPlanes],
+                                        __m512i twice) {
     __m512i ones[kSketchPlanes];
     for (size_t plane = 0; plane < kSketchPlanes; ++plane)
         ones[plane] = _mm512_popcnt_epi64(_mm512_and_si512(bits, planes[plane]));
     __m512i low = _mm512_add_epi64(ones[0], _mm512_slli_epi64(ones[1], 1));
     __m512i high = _mm512_sub_epi64(ones[2], _mm512_slli_epi64(ones[3], 1));
-    return _mm512_add_epi64(low, _mm512_slli_epi64(high, 2));
+    return _mm512_sllv_epi64(_mm512_add_epi64(low, _mm512_slli_epi64(high, 2)), twice);
 }
-
-// The row with a number, of rows one after the other or of rows anywhere.
-struct Run {
-    const uint64_t* rows;
-    size_t words;
-    const uint64_t* operator()(size_t at) const { return rows + at * words; }
-};
-
-struct Picked {
-    const uint64_t* const* rows;
-    const uint64_t* operator()(size_t at) const { return rows[at]; }
-};
 
 WEFT_AVX512 WEFT_INLINE __m128i load_two(const uint64_t* row) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(row));
@@ -53,69 +156,80 @@ WEFT_AVX512 WEFT_INLINE __m256i load_four(const uint64_t* row) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row));
 }
 
-// Eight rows of one word.
-template <class Row>
-WEFT_AVX512 WEFT_INLINE __m512i sums_of_one(const Row& row, const __m512i* planes) {
-    __m512i bits = _mm512_setr_epi64(
-        (long long)(*row(0)), (long long)(*row(1)), (long long)(*row(2)), (long long)(*row(3)),
-        (long long)(*row(4)), (long long)(*row(5)), (long long)(*row(6)), (long long)(*row(7)));
-    return counted(bits, planes);
+// Sums of pairs of neighbours: those of `left` at even places, of `right` at odd ones.
+WEFT_AVX512 WEFT_INLINE __m512i add_neighbours(__m512i left, __m512i right) {
+    return _mm512_add_epi64(_mm512_unpacklo_epi64(left, right), _mm512_unpackhi_epi64(left, right));
 }
 
-// Eight rows of two words, four in a vector.
-template <class Row>
-WEFT_AVX512 WEFT_INLINE __m512i sums_of_two(const Row& row, const __m512i* planes) {
+// Sums of pairs of lanes: first those of `left`, then of `right`.
+WEFT_AVX512 WEFT_INLINE __m512i add_lanes(__m512i left, __m512i right) {
+    return _mm512_add_epi64(_mm512_shuffle_i64x2(left, right, _MM_SHUFFLE(2, 0, 2, 0)),
+                            _mm512_shuffle_i64x2(left, right, _MM_SHUFFLE(3, 1, 3, 1)));
+}
+
+// Eight rows of one word for signs and one for sizes, four rows in a vector.
+WEFT_AVX512 WEFT_INLINE __m512i sums_of_one(const uint64_t* const* rows, const __m512i* planes) {
+    const __m512i twice = _mm512_setr_epi64(1, 0, 1, 0, 1, 0, 1, 0);
     __m512i parts[2];
     for (size_t half = 0; half < 2; ++half) {
-        __m512i bits = _mm512_castsi128_si512(load_two(row(half * 4)));
-        bits = _mm512_inserti64x2(bits, load_two(row(half * 4 + 1)), 1);
-        bits = _mm512_inserti64x2(bits, load_two(row(half * 4 + 2)), 2);
-        bits = _mm512_inserti64x2(bits, load_two(row(half * 4 + 3)), 3);
-        parts[half] = counted(bits, planes);
+        const uint64_t* const* four = rows + half * 4;
+        __m512i bits = _mm512_castsi128_si512(load_two(four[0]));
+        bits = _mm512_inserti64x2(bits, load_two(four[1]), 1);
+        bits = _mm512_inserti64x2(bits, load_two(four[2]), 2);
+        bits = _mm512_inserti64x2(bits, load_two(four[3]), 3);
+        parts[half] = counted(bits, planes, twice);
     }
-    __m512i sums = _mm512_add_epi64(_mm512_unpacklo_epi64(parts[0], parts[1]),
-                                    _mm512_unpackhi_epi64(parts[0], parts[1]));
-    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), sums);
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7),
+                                    add_neighbours(parts[0], parts[1]));
 }
 
-// Eight rows of four words, two in a vector.
-template <class Row>
-WEFT_AVX512 WEFT_INLINE __m512i sums_of_four(const Row& row, const __m512i* planes) {
-    __m512i pairs[2];
-    for (size_t half = 0; half < 2; ++half) {
-        __m512i parts[2];
-        for (size_t part = 0; part < 2; ++part) {
-            size_t first = half * 4 + part * 2;
-            __m512i bits = _mm512_castsi256_si512(load_four(row(first)));
-            bits = _mm512_inserti64x4(bits, load_four(row(first + 1)), 1);
-            parts[part] = counted(bits, planes);
-        }
-        pairs[half] = _mm512_add_epi64(_mm512_unpacklo_epi64(parts[0], parts[1]),
-                                       _mm512_unpackhi_epi64(parts[0], parts[1]));
+// Eight rows of two words each, two rows in a vector.
+WEFT_AVX512 WEFT_INLINE __m512i sums_of_two(const uint64_t* const* rows, const __m512i* planes) {
+    const __m512i twice = _mm512_setr_epi64(1, 1, 0, 0, 1, 1, 0, 0);
+    __m512i parts[4];
+    for (size_t pair = 0; pair < 4; ++pair) {
+        __m512i bits = _mm512_castsi256_si512(load_four(rows[2 * pair]));
+        bits = _mm512_inserti64x4(bits, load_four(rows[2 * pair + 1]), 1);
+        parts[pair] = counted(bits, planes, twice);
     }
     __m512i sums =
-        _mm512_add_epi64(_mm512_shuffle_i64x2(pairs[0], pairs[1], _MM_SHUFFLE(2, 0, 2, 0)),
-                         _mm512_shuffle_i64x2(pairs[0], pairs[1], _MM_SHUFFLE(3, 1, 3, 1)));
+        add_lanes(add_neighbours(parts[0], parts[1]), add_neighbours(parts[2], parts[3]));
     return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 1, 3, 4, 6, 5, 7), sums);
+}
+
+// Eight rows of four words each, a row in a vector.
+WEFT_AVX512 WEFT_INLINE __m512i sums_of_four(const uint64_t* const* rows, const __m512i* planes) {
+    const __m512i twice = _mm512_setr_epi64(1, 1, 1, 1, 0, 0, 0, 0);
+    __m512i parts[8];
+    for (size_t row = 0; row < 8; ++row)
+        parts[row] = counted(_mm512_loadu_si512(rows[row]), planes, twice);
+    __m512i low = add_lanes(add_neighbours(parts[0], parts[1]), add_neighbours(parts[2], parts[3]));
+    __m512i high =
+        add_lanes(add_neighbours(parts[4], parts[5]), add_neighbours(parts[6], parts[7]));
+    return add_lanes(low, high);
 }
 
 // One row of any number of words.
 WEFT_AVX512 WEFT_INLINE float sum_of_many(const uint64_t* planes, size_t words,
                                           const uint64_t* row) {
+    const __m512i once = _mm512_setzero_si512();
+    const __m512i twice = _mm512_set1_epi64(1);
     __m512i sum = _mm512_setzero_si512();
     for (size_t at = 0; at < words; at += 8) {
         __mmask8 mask = words - at >= 8 ? __mmask8(0xFF) : __mmask8((1u << (words - at)) - 1u);
         __m512i loaded[kSketchPlanes];
         for (size_t plane = 0; plane < kSketchPlanes; ++plane)
             loaded[plane] = _mm512_maskz_loadu_epi64(mask, planes + plane * words + at);
-        sum = _mm512_add_epi64(sum, counted(_mm512_maskz_loadu_epi64(mask, row + at), loaded));
+        __m512i signs = _mm512_maskz_loadu_epi64(mask, row + at);
+        __m512i sizes = _mm512_maskz_loadu_epi64(mask, row + words + at);
+        sum = _mm512_add_epi64(sum, counted(signs, loaded, twice));
+        sum = _mm512_add_epi64(sum, counted(sizes, loaded, once));
     }
     return float(_mm512_reduce_add_epi64(sum));
 }
 
-template <class Row>
-WEFT_AVX512 WEFT_INLINE void sum_rows(const uint64_t* planes, size_t words, const Row& row,
-                                      size_t count, float* sums) {
+WEFT_AVX512 void picked_avx512(const uint64_t* planes, size_t words, const uint64_t* const* rows,
+                               size_t count, float* sums) {
     size_t done = 0;
     if (words == 1 || words == 2 || words == 4) {
         __m512i loaded[kSketchPlanes];
@@ -126,55 +240,23 @@ WEFT_AVX512 WEFT_INLINE void sum_rows(const uint64_t* planes, size_t words, cons
                                          : _mm512_broadcast_i64x4(load_four(from));
         }
         for (; done + kGroup <= count; done += kGroup) {
-            auto from = [&](size_t at) { return row(done + at); };
-            __m512i group = words == 1   ? sums_of_one(from, loaded)
-                            : words == 2 ? sums_of_two(from, loaded)
-                                         : sums_of_four(from, loaded);
+            __m512i group = words == 1   ? sums_of_one(rows + done, loaded)
+                            : words == 2 ? sums_of_two(rows + done, loaded)
+                                         : sums_of_four(rows + done, loaded);
             _mm256_storeu_ps(sums + done, _mm512_cvtepi64_ps(group));
         }
     }
-    for (; done < count; ++done) sums[done] = sum_of_many(planes, words, row(done));
+    for (; done < count; ++done) sums[done] = sum_of_many(planes, words, rows[done]);
 }
 
-WEFT_AVX512 void run_avx512(const uint64_t* planes, size_t words, const uint64_t* rows,
-                            size_t count, float* sums) {
-    sum_rows(planes, words, Run{rows, words}, count, sums);
+WEFT_AVX2 void picked_avx2(const uint64_t* planes, size_t words, const uint64_t* const* rows,
+                           size_t count, float* sums) {
+    for (size_t row = 0; row < count; ++row)
+        sums[row] = float(2 * steps_at(planes, words, rows[row]) +
+                          steps_at(planes, words, rows[row] + words));
 }
 
-WEFT_AVX512 void picked_avx512(const uint64_t* planes, size_t words, const uint64_t* const* rows,
-                               size_t count, float* sums) {
-    sum_rows(planes, words, Picked{rows}, count, sums);
-}
-
-// Compressed in a register, then stored whole: compressing into memory is microcode on some CPUs.
-WEFT_AVX512 size_t keep_avx512(const float* sums, const SketchScale* scales, SketchPromise promise,
-                               uint64_t mask, float least, uint32_t first, uint32_t* numbers,
-                               float* promises) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i evens =
-        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
-    const __m512 gain = _mm512_set1_ps(promise.gain);
-    const __m512 offset = _mm512_set1_ps(promise.offset);
-    const __m512 bar = _mm512_set1_ps(least);
-    size_t kept = 0;
-    for (size_t at = 0; at < kSketchRun; at += 16) {
-        __m512 low = _mm512_loadu_ps(&scales[at].factor);
-        __m512 high = _mm512_loadu_ps(&scales[at + 8].factor);
-        __m512 factor = _mm512_permutex2var_ps(low, evens, high);
-        __m512 base = _mm512_permutex2var_ps(low, odds, high);
-        __m512 value = _mm512_fmadd_ps(_mm512_loadu_ps(sums + at), gain, offset);
-        value = _mm512_fmadd_ps(value, factor, base);
-        const __mmask16 wanted =
-            _mm512_mask_cmp_ps_mask(__mmask16(mask >> at), value, bar, _CMP_GE_OQ);
-        if (wanted == 0) continue;
-        __m512i number = _mm512_add_epi32(lanes, _mm512_set1_epi32(int(first + at)));
-        _mm512_storeu_ps(promises + kept, _mm512_maskz_compress_ps(wanted, value));
-        _mm512_storeu_si512(numbers + kept, _mm512_maskz_compress_epi32(wanted, number));
-        kept += size_t(_mm_popcnt_u32(wanted));
-    }
-    return kept;
-}
+// --- promises -----------------------------------------------------------------------------------
 
 WEFT_AVX512 size_t not_below_avx512(const float* promises, size_t count, float least,
                                     uint32_t* places) {
@@ -194,27 +276,8 @@ WEFT_AVX512 size_t not_below_avx512(const float* promises, size_t count, float l
     return kept;
 }
 
-WEFT_POPCNT float sum_popcnt(const uint64_t* planes, size_t words, const uint64_t* row) {
-    int32_t sums[kSketchPlanes] = {};
-    for (size_t at = 0; at < words; ++at)
-        for (size_t plane = 0; plane < kSketchPlanes; ++plane)
-            sums[plane] += int32_t(_mm_popcnt_u64(row[at] & planes[plane * words + at]));
-    return float(sums[0] + 2 * sums[1] + 4 * sums[2] - 8 * sums[3]);
-}
-
-WEFT_POPCNT void run_popcnt(const uint64_t* planes, size_t words, const uint64_t* rows,
-                            size_t count, float* sums) {
-    for (size_t row = 0; row < count; ++row)
-        sums[row] = sum_popcnt(planes, words, rows + row * words);
-}
-
-WEFT_POPCNT void picked_popcnt(const uint64_t* planes, size_t words, const uint64_t* const* rows,
-                               size_t count, float* sums) {
-    for (size_t row = 0; row < count; ++row) sums[row] = sum_popcnt(planes, words, rows[row]);
-}
-
-const SketchSums kAvx512 = {run_avx512, picked_avx512, keep_avx512, not_below_avx512};
-const SketchSums kPopcnt = {run_popcnt, picked_popcnt, keep_portable, not_below_portable};
+const SketchSums kAvx512 = {run_avx512, picked_avx512, not_below_avx512};
+const SketchSums kAvx2 = {run_avx2, picked_avx2, not_below_portable};
 
 }  // namespace
 
@@ -223,8 +286,10 @@ const SketchSums* sketch_sums_avx512() {
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return has ? &kAvx512 : nullptr;
 }
-const SketchSums* sketch_sums_popcnt() {
-    return __builtin_cpu_supports("popcnt") ? &kPopcnt : nullptr;
+const SketchSums* sketch_sums_avx2() {
+    bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("popcnt");
+    return has ? &kAvx2 : nullptr;
 }
 
 }  // namespace weft::detail
@@ -236,7 +301,7 @@ namespace weft::detail {
 const SketchSums* sketch_sums_avx512() {
     return nullptr;
 }
-const SketchSums* sketch_sums_popcnt() {
+const SketchSums* sketch_sums_avx2() {
     return nullptr;
 }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "prefetch.h"
 
@@ -11,8 +13,7 @@ namespace weft {
 namespace {
 
 constexpr uint32_t kDimensionsMin = 64;  // a vector of fewer is measured as fast
-constexpr size_t kBlock = 64;
-constexpr size_t kSlots = size_t{1} << 30;
+constexpr size_t kBlock = 32;
 
 // Four values at these steps lie best around a normal distribution of deviation one (Max 1960).
 constexpr float kStep = 0.9957f;
@@ -21,12 +22,16 @@ constexpr float kStep = 0.9957f;
 // code loses of a normal distribution, and what rounding the question to 16 steps adds.
 constexpr float kCoarseError = 0.62f;
 constexpr float kFineError = 0.36f;
-// So many errors are promised: of vectors exactly as far as the farthest that is found, two in a
-// hundred are missed by the coarse promise, one by the fine one; of nearer ones, fewer.
-constexpr float kCoarseErrors = 2.0f;
-constexpr float kFineErrors = 2.4f;
+// So many errors are promised: of vectors exactly as far as the farthest that is found, six in a
+// hundred are missed by the coarse promise, three by the fine one; of nearer ones, far fewer.
+constexpr float kCoarseErrors = 1.65f;
+constexpr float kFineErrors = 1.9f;
+
+// Beyond it sums may overflow.
+constexpr float kSquareMax = 1e30f;
 
 constexpr uint32_t kScattered = 0xFFFFFFFFu;
+constexpr size_t kTable = kSketchTableBytes / 2;
 
 float product(const float* left, const float* right, size_t count) {
     double sum = 0;
@@ -38,10 +43,39 @@ uint32_t words_of(uint32_t dimensions) {
     return (dimensions + 63) / 64;
 }
 
+// What the steps at the set bits of each half byte come to, less the least of each table. Returns
+// the sum of the least ones.
+int32_t fill_tables(const std::vector<int8_t>& steps, std::vector<uint8_t>& tables) {
+    tables.resize(steps.size() / 4 * kTable);
+    int32_t all_least = 0;
+    for (size_t at = 0; at < steps.size(); at += 4) {
+        int32_t least = 0;
+        for (size_t bit = 0; bit < 4; ++bit) least += std::min<int32_t>(steps[at + bit], 0);
+        uint8_t* table = tables.data() + at / 4 * kTable;
+        table[0] = uint8_t(-least);
+        for (size_t half = 1; half < kTable; ++half) {
+            const size_t bit = size_t(std::countr_zero(half));
+            table[half] = uint8_t(table[half & (half - 1)] + steps[at + bit]);
+        }
+        all_least += least;
+    }
+    return all_least;
+}
+
+// The steps as planes of bits in two's complement.
+void fill_planes(const std::vector<int8_t>& steps, std::vector<uint64_t>& planes) {
+    const size_t words = steps.size() / 64;
+    planes.assign(kSketchPlanes * words, 0);
+    for (size_t at = 0; at < steps.size(); ++at)
+        for (size_t plane = 0; plane < kSketchPlanes; ++plane)
+            planes[plane * words + at / 64] |= uint64_t((uint32_t(steps[at]) >> plane) & 1u)
+                                               << (at % 64);
+}
+
 }  // namespace
 
 bool Sketches::has(Metric metric, uint32_t dimensions) {
-    return dimensions >= kDimensionsMin &&
+    return dimensions >= kDimensionsMin && words_of(dimensions) <= kSketchWordsMax &&
            (metric == Metric::cosine || metric == Metric::dot || metric == Metric::l2_squared);
 }
 
@@ -54,37 +88,36 @@ Sketches::Sketches(Metric metric, std::vector<float> mean, uint32_t learned_from
       turned_mean_(size_t(words_) * 64),
       rotation_(dimensions_, size_t(words_) * 64),
       sums_(&sketch_sums_for(simd)),
-      signs_(words_),
-      sizes_(words_),
-      coarse_(1),
-      fine_(1),
+      runs_(sketch_run_bytes(words_)),
+      rows_(2 * size_t(words_) + 1),
       docs_(1),
-      run_docs_(1) {
+      run_docs_(1),
+      base_max_(-std::numeric_limits<float>::infinity()) {
     rotation_.turn(mean_.data(), turned_mean_.data());
 }
 
 size_t Sketches::memory_bytes() const {
-    const size_t rows = kShift + size_t(end());
-    return sizeof(Sketches) + signs_.resident_bytes(rows) + sizes_.resident_bytes(rows) +
-           coarse_.resident_bytes(rows) + fine_.resident_bytes(rows) + docs_.resident_bytes(rows);
+    const size_t rows = end();
+    const size_t runs = rows / kSketchRun;
+    return sizeof(Sketches) + runs_.resident_bytes(runs) + rows_.resident_bytes(rows) +
+           docs_.resident_bytes(rows) + run_docs_.resident_bytes(runs);
 }
 
 void Sketches::append_run(const float* const* rows, const uint32_t* docs) {
     const uint32_t first = end_.load(std::memory_order_relaxed);
-    signs_.grow(kShift + first, kSketchRun);
-    sizes_.grow(kShift + first, kSketchRun);
-    coarse_.grow(kShift + first, kSketchRun);
-    fine_.grow(kShift + first, kSketchRun);
-    docs_.grow(kShift + first, kSketchRun);
+    runs_.grow(first / kSketchRun, 1);
+    rows_.grow(first, kSketchRun);
+    docs_.grow(first, kSketchRun);
     run_docs_.grow(first / kSketchRun, 1);
     thread_local std::vector<float> values;
     bool in_order = true;
     for (uint32_t at = 0; at < kSketchRun; ++at) {
         append(rows[at], first + at, values);
-        *docs_.row(kShift + first + at) = docs[at];
+        *docs_.row(first + at) = docs[at];
         in_order = in_order && docs[at] == docs[0] + at;
     }
     *run_docs_.row(first / kSketchRun) = in_order ? docs[0] : kScattered;
+    norm_mean_.store(float(norm_sum_ / double(first + kSketchRun)), std::memory_order_relaxed);
     end_.store(first + uint32_t(kSketchRun), std::memory_order_release);
 }
 
@@ -100,8 +133,10 @@ void Sketches::append(const float* row, uint32_t slot, std::vector<float>& value
         square += values[at] * values[at];
     }
     const float step = kStep * std::sqrt(square / float(length));
-    uint64_t* signs = signs_.row(kShift + slot);
-    uint64_t* sizes = sizes_.row(kShift + slot);
+    uint64_t* signs = rows_.row(slot);
+    uint64_t* sizes = signs + words_;
+    uint8_t* run = runs_.row(slot / kSketchRun);
+    uint8_t* placed = run + sketch_place(slot % kSketchRun);
     float coarse = 0;  // product of the vector and its signs
     float fine = 0;    // product of the vector and its numbers less one and a half
     for (uint32_t word = 0; word < words_; ++word) {
@@ -119,22 +154,35 @@ void Sketches::append(const float* row, uint32_t slot, std::vector<float>& value
         }
         signs[word] = sign_bits;
         sizes[word] = size_bits;
+        for (size_t line = 0; line < kSketchLines; ++line)
+            placed[(word * kSketchLines + line) * kSketchRun] = uint8_t(sign_bits >> (8 * line));
     }
-    SketchScale* scale = coarse_.row(kShift + slot);
-    scale->factor = coarse > 0.0f ? square / coarse : 0.0f;
-    *fine_.row(kShift + slot) = fine > 0.0f ? square / fine : 0.0f;
-    if (metric_ == Metric::l2_squared) {
-        scale->base = -0.5f * square;
-    } else {
+    float base = -0.5f * square;
+    if (metric_ != Metric::l2_squared) {
         const float* mean = mean_.data();
-        scale->base = product(row, mean, dimensions_) - product(mean, mean, dimensions_);
+        base = product(row, mean, dimensions_) - product(mean, mean, dimensions_);
     }
+    float coarse_factor = coarse > 0.0f ? square / coarse : 0.0f;
+    SketchScale scale{fine > 0.0f ? square / fine : 0.0f, base};
+    if (!(square < kSquareMax && std::fabs(base) < kSquareMax)) {  // It promises everything.
+        scale = {0.0f, std::numeric_limits<float>::infinity()};
+        coarse_factor = 0.0f;
+    }
+    std::memcpy(sizes + words_, &scale, sizeof scale);
+    norm_sum_ += std::sqrt(double(square));
+    norm_max_.store(std::max(norm_max_.load(std::memory_order_relaxed), std::sqrt(square)),
+                    std::memory_order_relaxed);
+    base_max_.store(std::max(base_max_.load(std::memory_order_relaxed), scale.base),
+                    std::memory_order_relaxed);
+    float* factors = reinterpret_cast<float*>(run + sketch_lines_bytes(words_));
+    factors[slot % kSketchRun] = coarse_factor;
+    factors[kSketchRun + slot % kSketchRun] = scale.base;
 }
 
 uint64_t Sketches::allowed_in_run(uint32_t first, const AllowWords& allow) const {
     const uint32_t doc = *run_docs_.row(first / kSketchRun);
     if (doc != kScattered) return allow.run(doc);
-    const uint32_t* docs = docs_.row(kShift + first);
+    const uint32_t* docs = docs_.row(first);
     uint64_t bits = 0;
     for (uint32_t at = 0; at < kSketchRun; ++at) bits |= uint64_t(allow.has(docs[at])) << at;
     return bits;
@@ -144,7 +192,7 @@ uint64_t Sketches::allowed_in_run(uint32_t first, const AllowWords& allow) const
 //   x * q         = y * (q - c) + y * c + q * c
 //   -|x - q|^2/2  = y * (q - c) - |y|^2/2 - |q - c|^2/2
 // The first term is estimated, the second is the base of the row, the third is constant.
-void Sketches::ask(const float* query, SketchQuestion& out) const {
+bool Sketches::ask(const float* query, SketchQuestion& out) const {
     const size_t length = size_t(words_) * 64;
     out.values.resize(length);
     rotation_.turn(query, out.values.data());
@@ -155,99 +203,77 @@ void Sketches::ask(const float* query, SketchQuestion& out) const {
         square += out.values[at] * out.values[at];
         greatest = std::max(greatest, std::fabs(out.values[at]));
     }
-    const float step = greatest / 7.5f;
-    const float inverse = greatest > 0.0f ? 7.5f / greatest : 0.0f;
-    out.planes.assign(kSketchPlanes * words_, 0);
-    int64_t sum = 0;
+    const float step = greatest / float(kSketchStepMax);
+    const float inverse = greatest > 0.0f ? float(kSketchStepMax) / greatest : 0.0f;
+    out.steps.resize(length);
+    int32_t sum = 0;
     for (size_t at = 0; at < length; ++at) {
         const float place = std::nearbyint(out.values[at] * inverse);
-        const int32_t number = int32_t(std::min(std::max(place, -8.0f), 7.0f));
-        sum += number;
-        for (size_t plane = 0; plane < kSketchPlanes; ++plane)
-            out.planes[plane * words_ + at / 64] |= uint64_t((uint32_t(number) >> plane) & 1u)
-                                                    << (at % 64);
+        const auto most = float(kSketchStepMax);
+        out.steps[at] = int8_t(std::min(std::max(place, -most), most));
+        sum += out.steps[at];
     }
-    out.sum_of_steps = step * float(sum);
-    const float norm = std::sqrt(square);
+    const auto all_least = float(fill_tables(out.steps, out.tables));
+    fill_planes(out.steps, out.planes);
+    const float sum_of_steps = step * float(sum);
+    out.norm = std::sqrt(square);
     // Signs are -1 and 1: twice the sum over the set bits, less that over all.
-    out.coarse = {2.0f * step, kCoarseErrors * kCoarseError * norm - out.sum_of_steps};
+    out.coarse = {2.0f * step, 2.0f * step * all_least - sum_of_steps};
     // Numbers less one and a half; the sum is that over signs, twice, and that over sizes.
-    out.fine = {step, kFineErrors * kFineError * norm - 1.5f * out.sum_of_steps};
+    out.fine = {step, -1.5f * sum_of_steps};
+    out.slack = 0.0f;
+    give_room(out, 1.0f);
     out.constant =
         metric_ == Metric::l2_squared ? 0.5f * square : product(query, mean_.data(), dimensions_);
+    return square < kSquareMax && std::fabs(out.constant) < kSquareMax;
 }
 
-size_t Sketches::promise_run(const SketchQuestion& question, uint32_t first, uint64_t mask,
-                             float least, uint32_t* slots, float* promises) const {
-    float sums[kSketchRun];
-    sums_->run(question.planes.data(), words_, signs_.row(kShift + first), kSketchRun, sums);
-    return sums_->keep(sums, coarse_.row(kShift + first), question.coarse, mask, least, first,
-                       slots, promises);
+// The error of an estimate is that of the part of the query across the vector; rounding the query
+// adds its own.
+void Sketches::tighten(SketchQuestion& question, float bar) const {
+    constexpr float kRounding = 0.1f;
+    // Of vectors of length one, what is left without the mean differs little, and so do bases.
+    const bool is_even = metric_ == Metric::cosine;
+    const float norm = (is_even ? norm_mean_ : norm_max_).load(std::memory_order_relaxed);
+    const float base = is_even ? 0.0f : base_max_.load(std::memory_order_relaxed);
+    if (!(bar > base && norm * question.norm > 0.0f)) return;
+    const float along = std::min((bar - base) / (norm * question.norm), 1.0f);
+    give_room(question, std::sqrt((1.0f - kRounding) * (1.0f - along * along) + kRounding));
 }
 
-Sketches::Lines Sketches::lines_at(uint32_t slot) const {
-    const size_t row = kShift + slot;
-    return {signs_.row(row),
-            sizes_.row(row),
-            coarse_.row(row),
-            fine_.row(row),
-            slot,
-            slot + uint32_t(std::min<size_t>(signs_.run_length(row), kSlots))};
-}
-
-void Sketches::promise_coarsely(const SketchQuestion& question, const uint32_t* slots, size_t count,
-                                float* promises) const {
-    const uint64_t* rows[kBlock];
-    const SketchScale* scales[kBlock];
-    Lines lines{};
-    for (size_t done = 0; done < count; done += kBlock) {
-        const size_t size = std::min(kBlock, count - done);
-        for (size_t at = 0; at < size; ++at) {
-            const uint32_t slot = slots[done + at];
-            if (slot < lines.first || slot >= lines.end) lines = lines_at(slot);
-            rows[at] = lines.signs + size_t(slot - lines.first) * words_;
-            scales[at] = lines.coarse + (slot - lines.first);
-            prefetch_line(rows[at]);
-            prefetch_line(scales[at]);
-        }
-        float* out = promises + done;
-        sums_->picked(question.planes.data(), words_, rows, size, out);
-        for (size_t at = 0; at < size; ++at)
-            out[at] =
-                scales[at]->factor * (question.coarse.gain * out[at] + question.coarse.offset) +
-                scales[at]->base;
-    }
+void Sketches::give_room(SketchQuestion& question, float slack) {
+    const float more = (slack - question.slack) * question.norm;
+    question.coarse.offset += more * kCoarseErrors * kCoarseError;
+    question.fine.offset += more * kFineErrors * kFineError;
+    question.slack = slack;
 }
 
 void Sketches::promise_finely(const SketchQuestion& question, const uint32_t* slots, size_t count,
                               float* promises) const {
-    const uint64_t* signs[kBlock];
-    const uint64_t* sizes[kBlock];
-    const float* fine[kBlock];
-    const SketchScale* coarse[kBlock];
-    float sums[kBlock];
-    Lines lines{};
+    const uint64_t* ahead[kBlock];
+    const uint64_t* rows[kBlock];
+    auto begin_block = [&](size_t begin) {
+        const size_t end = std::min(begin + kBlock, count);
+        for (size_t at = begin; at < end; ++at) {
+            const uint64_t* row = rows_.row(slots[at]);
+            ahead[at - begin] = row;
+            prefetch_line(row);
+            prefetch_line(row + 2 * words_);
+        }
+    };
+    begin_block(0);
     for (size_t done = 0; done < count; done += kBlock) {
         const size_t size = std::min(kBlock, count - done);
-        for (size_t at = 0; at < size; ++at) {
-            const uint32_t slot = slots[done + at];
-            if (slot < lines.first || slot >= lines.end) lines = lines_at(slot);
-            const size_t away = slot - lines.first;
-            signs[at] = lines.signs + away * words_;
-            sizes[at] = lines.sizes + away * words_;
-            fine[at] = lines.fine + away;
-            coarse[at] = lines.coarse + away;
-            prefetch_line(signs[at]);
-            prefetch_line(sizes[at]);
-            prefetch_line(fine[at]);
-        }
+        std::copy_n(ahead, size, rows);
+        begin_block(done + size);
         float* out = promises + done;
-        sums_->picked(question.planes.data(), words_, signs, size, sums);
-        sums_->picked(question.planes.data(), words_, sizes, size, out);
-        for (size_t at = 0; at < size; ++at)
-            out[at] = *fine[at] * (question.fine.gain * (2.0f * sums[at] + out[at]) +
-                                   question.fine.offset) +
-                      coarse[at]->base;
+        sums_->picked(question.planes.data(), words_, rows, size, out);
+        for (size_t at = 0; at < size; ++at) {
+            SketchScale scale;
+            std::memcpy(&scale, rows[at] + 2 * words_, sizeof scale);
+            out[at] =
+                scale.factor * (question.fine.gain * out[at] + question.fine.offset) + scale.base;
+        }
     }
 }
 

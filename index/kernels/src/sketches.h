@@ -11,12 +11,10 @@
 // Promises are products less a constant of the query: greater is nearer, and `bar_of` says what
 // has to be promised for a distance.
 //
-//   signs, sizes  bits by slot, 64 dimensions a word
-//   coarse, fine  what the sums over them are multiplied with, by slot
-//   docs          by slot, and by run of 64 where they are in order, so that the bits of a filter
-//                 are read as one word
-//
-// Slot s is row s + kShift of its tables: then a run of 64 slots lies in one chunk, on full lines.
+//   runs   by 64 slots: what the coarse promises need, for all of them at once (sketch_sums.h)
+//   rows   by slot: what the fine promise needs, on one line or two
+//   docs   by slot, and by run where they are in order, so that the bits of a filter are read as
+//          one word
 //
 // Concurrency: one thread at a time extends; any number read what lies below `end()`.
 #pragma once
@@ -37,11 +35,14 @@ namespace weft {
 // A query made ready for sketches. Reused from search to search.
 struct SketchQuestion {
     std::vector<float> values;
-    std::vector<uint64_t> planes;
+    std::vector<int8_t> steps;
+    std::vector<uint8_t> tables;   // for runs
+    std::vector<uint64_t> planes;  // for rows
     SketchPromise coarse{};
     SketchPromise fine{};
-    float sum_of_steps = 0;
     float constant = 0;  // what `bar_of` needs to know of the query
+    float norm = 0;      // of the query less the mean, turned
+    float slack = 0;     // of the errors that promises have room for; 1 before there is a bar
 };
 
 class Sketches {
@@ -63,17 +64,21 @@ class Sketches {
 
     // Which of the 64 slots from `first` on are allowed.
     uint64_t allowed_in_run(uint32_t first, const AllowWords& allow) const;
-    // `query` is ready for the metric.
-    void ask(const float* query, SketchQuestion& out) const;
+    // `query` is ready for the metric. False where its values are too large for sums in floats.
+    [[nodiscard]] bool ask(const float* query, SketchQuestion& out) const;
     // The slots in `mask`, 64 from `first` on, that promise `least`, and their coarse promises; how
     // many. Outputs have room for 16 more.
     size_t promise_run(const SketchQuestion& question, uint32_t first, uint64_t mask, float least,
-                       uint32_t* slots, float* promises) const;
-    // The coarse and the fine promises of slots anywhere.
-    void promise_coarsely(const SketchQuestion& question, const uint32_t* slots, size_t count,
-                          float* promises) const;
+                       uint32_t* slots, float* promises) const {
+        return sums_->run(question.tables.data(), words_, runs_.row(first / kSketchRun),
+                          question.coarse, mask, least, first, slots, promises);
+    }
+    // The fine promises of slots anywhere.
     void promise_finely(const SketchQuestion& question, const uint32_t* slots, size_t count,
                         float* promises) const;
+    // Promises less where all that matters is whether they reach `bar`: what reaches it lies in
+    // the direction of the query, and of that the errors are less.
+    void tighten(SketchQuestion& question, float bar) const;
     // The places of promises that are not below `least`.
     size_t not_below(const float* promises, size_t count, float least, uint32_t* places) const {
         return sums_->not_below(promises, count, least, places);
@@ -82,20 +87,8 @@ class Sketches {
     float bar_of(const SketchQuestion& question, float distance) const;
 
   private:
-    static constexpr size_t kShift = kSketchRun - 4;
-
-    // The tables at a slot, and the slot they go on to.
-    struct Lines {
-        const uint64_t* signs;
-        const uint64_t* sizes;
-        const SketchScale* coarse;
-        const float* fine;
-        uint32_t first;
-        uint32_t end;
-    };
-    Lines lines_at(uint32_t slot) const;
+    static void give_room(SketchQuestion& question, float slack);
     void append(const float* row, uint32_t slot, std::vector<float>& values);
-
     Metric metric_;
     uint32_t dimensions_;
     uint32_t words_;
@@ -104,12 +97,14 @@ class Sketches {
     std::vector<float> turned_mean_;
     Rotation rotation_;
     const SketchSums* sums_;
-    Chunks<uint64_t> signs_;
-    Chunks<uint64_t> sizes_;
-    Chunks<SketchScale> coarse_;
-    Chunks<float> fine_;
+    Chunks<uint8_t> runs_;
+    Chunks<uint64_t> rows_;
     Chunks<uint32_t> docs_;
-    Chunks<uint32_t> run_docs_;  // by run: the first doc, where all follow it in order
+    Chunks<uint32_t> run_docs_;        // by run: the first doc, where all follow it in order
+    double norm_sum_ = 0;              // of what rows are less the mean
+    std::atomic<float> norm_mean_{0};  // the same
+    std::atomic<float> norm_max_{0};
+    std::atomic<float> base_max_;
     std::atomic<uint32_t> end_{0};
 };
 

@@ -154,8 +154,11 @@ void VectorIndex::scan(const Graph& graph, const Measure& measure, const SearchR
         graph.scan_allowed(measure, *request.allow, scratch);
     } else {
         // In this order: a doc that is replaced meanwhile is met again in the tail.
-        SketchedScan(graph, *sketches, measure, request.k, scratch).run(*request.allow);
-        graph.scan_from(measure, sketches->end(), &*request.allow, scratch);
+        const uint32_t end = sketches->end();  // more may be made meanwhile
+        if (SketchedScan(graph, *sketches, measure, request.k, scratch).run(*request.allow, end))
+            graph.scan_from(measure, end, &*request.allow, scratch);
+        else
+            graph.scan_allowed(measure, *request.allow, scratch);
     }
 }
 
@@ -199,7 +202,7 @@ Explanation VectorIndex::search_by(const Measure& measure, const Graph& graph,
     if (allow != nullptr && measure.is_exact()) sketches = graph.sketches();
     if (sketches != nullptr && sketches->end() > 0) {
         input.sketched = sketches->end();
-        input.costs.sketch_ns = costs_.of(*sketches, measure.query());
+        costs_.of(*sketches, measure.query(), input.costs);
     }
     Explanation explanation;
     explanation.plan = plan_search(input);
