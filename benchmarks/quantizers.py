@@ -178,7 +178,7 @@ def main() -> None:
     for floor in floors:
         tell(str(floor))
     if given.save:
-        results = {"material": vectors.name, "ef": ef, "quantizers": lines}
+        results = {"settings": {"material": vectors.name, "ef": ef}, "quantizers": lines}
         write_report(given.save, machine=describe_machine(), results=results, floors=floors)
 
 
