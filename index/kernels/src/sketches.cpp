@@ -24,8 +24,8 @@ constexpr float kCoarseError = 0.62f;
 constexpr float kFineError = 0.36f;
 // So many errors are promised: of vectors exactly as far as the farthest that is found, six in a
 // hundred are missed by the coarse promise, three by the fine one; of nearer ones, far fewer.
-constexpr float kCoarseErrors = 1.65f;
-constexpr float kFineErrors = 1.9f;
+constexpr float kCoarseErrors = 1.8f;
+constexpr float kFineErrors = 2.15f;
 
 // Beyond it sums may overflow.
 constexpr float kSquareMax = 1e30f;

@@ -65,6 +65,13 @@ def made(request: pytest.FixtureRequest) -> Made:
     return METRICS[number], index, docs[~gone], by_doc
 
 
+def most_broken(wanted: int, relation: str) -> float:
+    """How many of so many may break their promise before it is no chance any more: the mean and
+    four deviations. Far from a query all are at the edge of what is promised."""
+    share = 0.1 if relation == "far" else 0.03
+    return share * wanted + 4 * (share * (1 - share) * wanted) ** 0.5
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     share=st.sampled_from([0.0, 0.001, 0.02, 0.1, 0.3, 0.5, 0.9, 1.0]),
@@ -119,12 +126,10 @@ def test_count_and_recall(
     expected = nearest if limit is None else nearest[nearest <= limit]
     if len(expected):
         worst = expected[-1] + abs(expected[-1]) * 1e-4 + 1e-4
-        hits = (found.distances <= worst).sum() / len(expected)
-        # One or two of a few may break their promise; of many, hardly any do. (Walks have tests of
-        # their own; these links are few.)
-        is_scan = found.explanation.plan in {"sketched", "exact"}
-        least = 0.7 if relation == "far" else 0.9  # There all are at the edge of what is promised.
-        assert hits >= (least if is_scan and len(expected) >= 20 else 0.0), found.explanation.plan
+        missed = len(expected) - (found.distances <= worst).sum()
+        is_scan = found.explanation.plan in {"sketched", "exact"}  # Walks have tests of their own.
+        if is_scan and len(expected) >= 20:
+            assert missed <= most_broken(len(expected), relation)
 
 
 def test_recall_over_many_queries(made: Made) -> None:

@@ -41,8 +41,8 @@ def test_promises_are_kept_and_are_worth_something(metric: str, dimensions: int)
     rows, query = material(dimensions, metric)
     coarse, fine, true = promises(metric, rows, query, SIMDS[0])
     # A promise is a bound that holds but for the last percents of a normal distribution.
-    assert (coarse >= true).mean() >= 0.925
-    assert (fine >= true).mean() >= 0.95
+    assert (coarse >= true).mean() >= 0.95
+    assert (fine >= true).mean() >= 0.97
     # As bounds they tell rows apart: the finer the better.
     assert np.corrcoef(coarse, true)[0, 1] > 0.7
     assert np.corrcoef(fine, true)[0, 1] > 0.9
@@ -64,8 +64,8 @@ def test_any_mean_does_and_the_true_one_does_best() -> None:
     none = np.zeros(128, dtype=np.float32)
     for mean in (none, rows.mean(axis=0)):
         coarse, fine, true = promises("l2-squared", rows, query, SIMDS[0], mean)
-        assert (coarse >= true).mean() >= 0.925
-        assert (fine >= true).mean() >= 0.95
+        assert (coarse >= true).mean() >= 0.95
+        assert (fine >= true).mean() >= 0.97
     slack = [
         float((made[0] - made[2]).mean())
         for made in (
