@@ -7,11 +7,12 @@ the replicas that it had: what leaves goes after what takes its place has arrive
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
-from weftdb.cluster.placement import Candidate
+from weftdb.cluster.placement import Candidate, NodeFacts
 from weftdb.cluster.rebalance.changes import (
     Change,
     CopyReplica,
@@ -195,20 +196,28 @@ def _least_needed(
     for _ in range(count):
         zones = Counter(facts[node].zone for node in left if node in facts)
 
-        def need(node: NodeName) -> tuple[bool, bool, int, int, NodeName]:
-            known = facts.get(node)
-            return (
-                known is not None and node not in view.dead,
-                known is not None and not known.is_draining,
-                -zones[known.zone] if known else 0,  # noqa: B023  # called in this round only
-                -load[node],
-                node,
-            )
-
-        node = min(left, key=need)
+        node = min(left, key=partial(_need, view, facts, zones, load))
         left.remove(node)
         gone.append((node, _why_gone(view, node, zones, load)))
     return gone
+
+
+def _need(
+    view: ClusterView,
+    facts: Mapping[NodeName, NodeFacts],
+    zones: Counter[str],
+    load: Counter[NodeName],
+    node: NodeName,
+) -> tuple[bool, bool, int, int, NodeName]:
+    """How much a replica is missed; the smallest goes first."""
+    known = facts.get(node)
+    return (
+        known is not None and node not in view.dead,
+        known is not None and not known.is_draining,
+        -zones[known.zone] if known else 0,
+        -load[node],
+        node,
+    )
 
 
 def _why_gone(
