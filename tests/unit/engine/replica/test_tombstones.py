@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.unit.engine.replicas import (
     GRACE_S,
     PowerStore,
     deletion,
     open_node,
-    replicated,
     rows_of,
     state,
     version,
@@ -24,31 +21,6 @@ from weftdb.engine.database import Database
 from weftdb.storage.kv import Family
 
 GRACE_MS = int(GRACE_S * 1000)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """Stands still until moved."""
-    return ManualClock()
-
-
-@pytest.fixture
-def store() -> PowerStore:
-    """Empty."""
-    return PowerStore()
-
-
-@pytest.fixture
-def database(tmp_path: Path, store: PowerStore, clock: ManualClock) -> Database:
-    """Over the store."""
-    return open_node(tmp_path, store, clock)
-
-
-@pytest.fixture
-def docs(database: Database) -> LocalCollection:
-    """Replicated, and empty."""
-    found: LocalCollection = replicated(database)
-    return found
 
 
 def sweep(docs: LocalCollection) -> bool:

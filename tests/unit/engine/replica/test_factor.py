@@ -31,25 +31,6 @@ from weftdb.storage.kv import Family
 SMALL = StorageConfig(block_cache_bytes=MiB, write_buffer_bytes=4 * MiB)
 
 
-@pytest.fixture
-def store() -> PowerStore:
-    """Empty."""
-    return PowerStore()
-
-
-@pytest.fixture
-def database(tmp_path: Path, store: PowerStore) -> Database:
-    """Over the store."""
-    return open_node(tmp_path, store)
-
-
-@pytest.fixture
-def docs(database: Database) -> LocalCollection:
-    """Replicated, and empty."""
-    found: LocalCollection = replicated(database)
-    return found
-
-
 def test_a_single_replica_keeps_no_states(database: Database, store: PowerStore) -> None:
     docs = database.create_collection(parse_collection(DOC))
     apply = docs.replica.apply

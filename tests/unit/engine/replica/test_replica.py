@@ -46,25 +46,6 @@ from weftdb.storage.state_codec import decode_state, encode_state
 SMALL = StorageConfig(block_cache_bytes=MiB, write_buffer_bytes=4 * MiB)
 
 
-@pytest.fixture
-def store() -> PowerStore:
-    """Empty."""
-    return PowerStore()
-
-
-@pytest.fixture
-def database(tmp_path: Path, store: PowerStore) -> Database:
-    """Over the store."""
-    return open_node(tmp_path, store)
-
-
-@pytest.fixture
-def docs(database: Database) -> LocalCollection:
-    """Replicated, and empty."""
-    found: LocalCollection = replicated(database)
-    return found
-
-
 def found_by(docs: LocalCollection, words: str) -> list[ObjectId]:
     hits = docs.search(Search("Doc", keyword=Keyword(words)))
     return sorted(stored_id(row) for row in hits.stored)
