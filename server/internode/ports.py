@@ -1,0 +1,140 @@
+"""What coordinators and searches ask of other nodes, and what answering asks of this one.
+
+`client.InternodeClient` implements the callers, over gRPC and, for its own node, without a wire.
+Every call has a deadline: monotonic seconds of this node's `core.env.Clock`. All of them run in the
+event loop that owns the client. A call that is cancelled is given up here; the other node may still
+do what was asked.
+
+`LocalShards` is what the answering side needs: the wiring of a node implements it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from weftdb.cluster.membership import Failure as CallOutcome
+from weftdb.cluster.replication.effects import Failure
+from weftdb.cluster.replication.messages import Reply, Request, ShardRef
+from weftdb.core.errors import WeftError
+from weftdb.core.types import CollectionName, NodeName
+from weftdb.engine.replica import ShardReplica
+from weftdb.server.internode.messages import (
+    NO_REVISION,
+    AskFacts,
+    Moved,
+    NodeFacts,
+    Noted,
+    Pong,
+    Tell,
+)
+
+
+class CallFailed(Exception):
+    """A call has no reply; `failure` is what coordinations are fed with.
+
+    Whether what was asked for was done is not known, unless `error` or `moved` says so.
+    """
+
+    def __init__(
+        self, failure: Failure, *, error: WeftError | None = None, moved: Moved | None = None
+    ) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+        self.error = error
+        """What the other node raised, where it said so: the same class with the same text."""
+        self.moved = moved
+        """The newer sharding state by which it has to be asked."""
+
+
+class ReplicaCaller(Protocol):
+    """Asks replicas; this node's own like every other."""
+
+    async def ask(
+        self, node: NodeName, request: Request, deadline_s: float, *, revision: int = NO_REVISION
+    ) -> Reply:
+        """What `node` answers until `deadline_s`. Raises CallFailed.
+
+        `revision` is that of the sharding state by which the replicas were chosen, not of the
+        newest one: a replica that knows a newer one refuses (`CallFailed.moved`), one that knows
+        an older one learns first. `NO_REVISION` leaves that out, which suits only those who write
+        nothing (decision 28, rule 3).
+
+        Properties of states should be `EncodedProperties`: those are copied.
+        """
+        ...
+
+
+class NodeCaller(Protocol):
+    """Asks nodes, whatever they hold; this one like every other."""
+
+    async def ping(self, node: NodeName, deadline_s: float) -> Pong:
+        """Whether the node is there. Raises CallFailed."""
+        ...
+
+    async def tell(self, node: NodeName, tell: Tell, deadline_s: float) -> Noted:
+        """Tell the node something that it has to keep. Raises CallFailed."""
+        ...
+
+    async def facts(self, node: NodeName, question: AskFacts, deadline_s: float) -> NodeFacts:
+        """What the node has. Raises CallFailed."""
+        ...
+
+
+class CallObserver(Protocol):
+    """Hears how calls to other nodes went, in the event loop: membership does."""
+
+    def on_answer(self, node: NodeName, generation: int) -> None:
+        """The node answered, in that life; whatever the answer."""
+        ...
+
+    def on_failure(self, node: NodeName, failure: CallOutcome, *, began_s: float) -> None:
+        """A call to the node, begun at `began_s` (monotonic), had no answer."""
+        ...
+
+
+class LocalShards(Protocol):
+    """What is held and known on this node. `wait_for_...` run in the event loop, the rest in any
+    thread; none of them blocks for long."""
+
+    def replica(self, shard: ShardRef) -> ShardReplica:
+        """The open replica of a shard.
+
+        Raises UnknownCollection or UnknownTenant where the shard is gone for good, ShardLoading
+        where it is being made ready, Unavailable while it is rebuilt.
+        """
+        ...
+
+    def sharding(self, collection: CollectionName) -> Moved | None:
+        """The newest sharding state known here; None without one."""
+        ...
+
+    def schema_version(self, collection: CollectionName) -> int:
+        """Of the definition that this node goes by; 0 for a collection that it does not know."""
+        ...
+
+    async def wait_for_schema(
+        self, collection: CollectionName, version: int, deadline_s: float
+    ) -> bool:
+        """Wait until this node goes by that version or a newer one; False when it does not in time.
+
+        Raises UnknownCollection once it is known that the collection was deleted.
+        """
+        ...
+
+    async def wait_for_sharding(
+        self, collection: CollectionName, revision: int, deadline_s: float
+    ) -> bool:
+        """The same for the sharding state."""
+        ...
+
+
+class NodeAnswers(Protocol):
+    """What this node says to questions about itself. Called in a thread; may sync to disk."""
+
+    def note(self, sender: NodeName, tell: Tell) -> Noted:
+        """Keep what was told, durably. Raises WeftError."""
+        ...
+
+    def facts(self, question: AskFacts) -> NodeFacts:
+        """What this node has. Raises WeftError."""
+        ...
