@@ -80,14 +80,16 @@ class ShardReplica:
         """Levels of the hash tree below its root. Raises Unsupported."""
         return self._ledger.height
 
-    def apply(self, states: Sequence[ObjectState]) -> list[Outcome]:
+    def apply(self, states: Sequence[ObjectState], *, is_repair: bool = False) -> list[Outcome]:
         """Store each state unless a newer one is there; in one atomic write.
 
         Of each: None where it is held now, the newer version that is held instead, or why schema or
-        stored vectors do not allow it. Raises Overloaded, DiskFull and ReadOnly before anything is
-        written.
+        stored vectors do not allow it. `is_repair`: other replicas took the states already, so they
+        pass where somebody has set the shard read-only. Raises Overloaded, DiskFull and ReadOnly
+        before anything is written.
         """
-        self._status.check()
+        if not is_repair:
+            self._status.check()
         objects = [state for state in states if not state.is_deleted]
         forgotten_ms = self.forgotten_ms()
         with ExitStack() as held:

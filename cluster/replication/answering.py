@@ -11,6 +11,7 @@ from weftdb.cluster.replication.messages import (
     Apply,
     Digests,
     Leaf,
+    Purpose,
     ReadDigests,
     ReadLeaf,
     ReadStates,
@@ -25,11 +26,11 @@ from weftdb.core.errors import RequestError
 from weftdb.engine.replica import ShardReplica
 
 
-def answer(replica: ShardReplica, request: Request) -> Reply:
+def answer(replica: ShardReplica, request: Request, purpose: Purpose = Purpose.SERVE) -> Reply:
     """What `replica` says to a request for its shard. Raises what the replica raises."""
     match request:
         case Apply():
-            return _applied(replica, request)
+            return _applied(replica, request, is_repair=purpose is not Purpose.SERVE)
         case ReadDigests(ids=ids):
             return Digests(tuple(replica.digests(ids)))
         case ReadStates(ids=ids):
@@ -41,8 +42,8 @@ def answer(replica: ShardReplica, request: Request) -> Reply:
             return Leaf(page.ids, page.digests, page.is_last)
 
 
-def _applied(replica: ShardReplica, request: Apply) -> Applied:
-    outcomes = replica.apply(request.states)
+def _applied(replica: ShardReplica, request: Apply, *, is_repair: bool) -> Applied:
+    outcomes = replica.apply(request.states, is_repair=is_repair)
     return Applied(
         newer=tuple(None if isinstance(one, RequestError) else one for one in outcomes),
         refused=tuple(

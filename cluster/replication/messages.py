@@ -9,11 +9,25 @@ there already does nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from weftdb.core.objects import Digest as Digest
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import CollectionName, ObjectId, ShardName, Version
+
+
+class Purpose(Enum):
+    """Why a request is sent; it travels beside the request and decides what lets it pass."""
+
+    SERVE = "serve"
+    """For a client. What is answered counts towards a level, so a replica that is being rebuilt
+    takes states and fails all the same."""
+    REPAIR = "repair"
+    """A hint, or what a read found lacking: passes where somebody set the shard read-only."""
+    COMPARE = "compare"
+    """An exchange of hash trees: as REPAIR, and answered also by a replica that is being rebuilt,
+    for that is how it is rebuilt."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

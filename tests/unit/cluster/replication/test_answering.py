@@ -23,6 +23,7 @@ from weftdb.cluster.replication.messages import (
     Digest,
     Digests,
     Leaf,
+    Purpose,
     ReadDigests,
     ReadLeaf,
     ReadStates,
@@ -31,6 +32,7 @@ from weftdb.cluster.replication.messages import (
     States,
     TreeNodes,
 )
+from weftdb.core.errors import ReadOnly
 from weftdb.core.hashing import token
 from weftdb.core.types import CollectionName, ShardName
 from weftdb.engine.replica import ShardReplica
@@ -80,3 +82,13 @@ def test_tree_and_leaves(replica: ShardReplica) -> None:
     page = answer(replica, ReadLeaf(SHARD, 1, leaf, None, 10))
     assert page == Leaf((uid(1),), (Digest(version(1)),), is_last=True)
     assert answer(replica, ReadLeaf(SHARD, 1, leaf, uid(1), 10)) == Leaf((), (), is_last=True)
+
+
+def test_what_others_took_already_passes_a_read_only_shard(tmp_path: Path) -> None:
+    docs = replicated(open_node(tmp_path, PowerStore()))
+    docs.status.set_read_only("x", is_read_only=True)
+    request = Apply(SHARD, 1, (state(uid(1), version(1)),))
+    with pytest.raises(ReadOnly):
+        answer(docs.replica, request)
+    for purpose in (Purpose.REPAIR, Purpose.COMPARE):
+        assert answer(docs.replica, request, purpose) == Applied((None,))

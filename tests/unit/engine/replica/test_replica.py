@@ -288,6 +288,8 @@ def test_a_shard_that_is_read_only_takes_nothing(docs: LocalCollection) -> None:
     with pytest.raises(ReadOnly):
         docs.replica.apply([state(uid(1), version(1))])
     assert docs.replica.digests([uid(1)]) == [None]
+    assert docs.replica.apply([state(uid(1), version(1))], is_repair=True) == [None]
+    assert docs.replica.digests([uid(1)]) == [Digest(version(1))]
 
 
 def test_damage_is_told(docs: LocalCollection) -> None:
