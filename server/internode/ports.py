@@ -14,7 +14,7 @@ from typing import Protocol
 
 from weftdb.cluster.membership import Failure as CallOutcome
 from weftdb.cluster.replication.effects import Failure
-from weftdb.cluster.replication.messages import Reply, Request, ShardRef
+from weftdb.cluster.replication.messages import Purpose, Reply, Request, ShardRef
 from weftdb.core.errors import WeftError
 from weftdb.core.types import CollectionName, NodeName
 from weftdb.engine.replica import ShardReplica
@@ -50,9 +50,17 @@ class ReplicaCaller(Protocol):
     """Asks replicas; this node's own like every other."""
 
     async def ask(
-        self, node: NodeName, request: Request, deadline_s: float, *, revision: int = NO_REVISION
+        self,
+        node: NodeName,
+        request: Request,
+        deadline_s: float,
+        *,
+        revision: int = NO_REVISION,
+        purpose: Purpose = Purpose.SERVE,
     ) -> Reply:
         """What `node` answers until `deadline_s`. Raises CallFailed.
+
+        `purpose` travels with the request, to `cluster/replication/answering.py` on the other side.
 
         `revision` is that of the sharding state by which the replicas were chosen, not of the
         newest one: a replica that knows a newer one refuses (`CallFailed.moved`), one that knows
