@@ -126,6 +126,10 @@ class ReplicationConfig:
     tombstone_grace_s: float = 604_800.0
     """How long deletions are remembered. A node that was away for longer must be emptied before it
     takes part again; every hint must have been played back, and every shard compared, by then."""
+    factor_min: int = 1
+    """REPLICATION_MINIMUM_FACTOR: collections with fewer replicas are refused."""
+    factor_max: int = 0
+    """REPLICATION_MAXIMUM_FACTOR: collections with more are; 0 is no bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     if not __debug__:
         return _fail(Exit.USAGE, "python -O removes checks that WeftDB relies on; run without it")
     settings = loaded.settings
+    if settings.in_cluster.is_cluster:
+        return _fail(Exit.USAGE, "this build serves one node; its settings name others")
     start_logging(settings.log)
     for note in loaded.notes:
         log.warning("%s", note)

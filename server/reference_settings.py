@@ -50,14 +50,6 @@ def _is_unlimited(text: str) -> bool:
     return text.strip().startswith("-") or text.strip() == ""
 
 
-def _is_one(text: str) -> bool:
-    return text.strip() in ("", "0", "1")
-
-
-def _is_one_node(text: str) -> bool:
-    return "," not in text
-
-
 def _is_read_write(text: str) -> bool:
     return text.strip().lower() == "readwrite"
 
@@ -65,7 +57,8 @@ def _is_read_write(text: str) -> bool:
 _MODULE = "this build has no module that uses it"
 _NO_BACKUP = "this build has no backups yet"
 _ENGINE = "it tunes the reference's storage engine, which WeftDB does not have"
-_ONE_NODE = "this build serves one node"
+_MAINTENANCE = "this build cannot take a node out of service while it runs"
+_CLUSTER = "it tunes the reference's consensus and gossip; etcd and leases do that here"
 _NO_AUTH = (
     "this build has no authentication or authorization yet, and to start without what was asked "
     "for would leave the data open"
@@ -73,6 +66,7 @@ _NO_AUTH = (
 _NO_LIMIT = "this build does not enforce usage limits yet"
 
 _MAPPED = {
+    "CLUSTER_BASIC_AUTH_USERNAME": "the password alone is what the nodes share",
     "DISABLE_TELEMETRY": "there is no telemetry",
     "DISABLE_LAZY_LOAD_SHARDS": "shards are loaded at the start",
     "HNSW_STARTUP_WAIT_FOR_VECTOR_CACHE": "the server is ready when its vectors are",
@@ -90,17 +84,13 @@ _REFUSED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
     "AUTHORIZATION_ADMINLIST_ENABLED": (_NO_AUTH, _is_off),
     "AUTHORIZATION_ENABLE_RBAC": (_NO_AUTH, _is_off),
     "AUTHORIZATION_RBAC_ENABLED": (_NO_AUTH, _is_off),
-    "CLUSTER_JOIN": (_ONE_NODE, lambda text: not text.strip()),
-    "MAINTENANCE_NODES": (_ONE_NODE, lambda text: not text.strip()),
+    "MAINTENANCE_NODES": (_MAINTENANCE, lambda text: not text.strip()),
     "MAXIMUM_ALLOWED_COLLECTIONS_COUNT": (_NO_LIMIT, _is_unlimited),
     "MAXIMUM_ALLOWED_OBJECTS_COUNT": (_NO_LIMIT, _is_unlimited),
     "MAXIMUM_ALLOWED_SHARDS_PER_COLLECTION": (_NO_LIMIT, _is_unlimited),
     "MAXIMUM_ALLOWED_TENANTS_PER_COLLECTION": (_NO_LIMIT, _is_unlimited),
     "NAMESPACES_ENABLED": ("this build has no namespaces", _is_off),
     "OPERATIONAL_MODE": ("this build always reads and writes", _is_read_write),
-    "RAFT_BOOTSTRAP_EXPECT": (_ONE_NODE, _is_one),
-    "RAFT_JOIN": (_ONE_NODE, _is_one_node),
-    "REPLICATION_MINIMUM_FACTOR": (_ONE_NODE, _is_one),
 }
 
 _IGNORED = {
@@ -108,7 +98,7 @@ _IGNORED = {
     "ALLOWED_VECTOR_INDEX_TYPES": _NO_LIMIT,
     "API_BASED_MODULES_DISABLED": _MODULE,
     "ASYNC_INDEXING_*": _ENGINE,
-    "ASYNC_REPLICATION_*": _ONE_NODE,
+    "ASYNC_REPLICATION_*": _CLUSTER,
     "AUTHENTICATION_*": "it belongs to a kind of authentication that is not switched on",
     "AUTHORIZATION_*": "it belongs to a kind of authorization that is not switched on",
     "AWS_ACCESS_KEY": _MODULE,
@@ -125,26 +115,27 @@ _IGNORED = {
     "BLOCKMAX_*": _ENGINE,
     "BM25_*": _ENGINE,
     "CLIP_*": _MODULE,
-    "CLUSTER_*": _ONE_NODE,
+    "CLUSTER_*": _CLUSTER,
+    "CLUSTER_ADVERTISE_PORT": "it is of the gossip; WEFTDB_CLUSTER_ADVERTISE_PORT is of data",
     "CONTEXTIONARY_URL": _MODULE,
     "CORS_*": "this build sends no CORS headers yet",
     "DATABRICKS_TOKEN": _MODULE,
     "DEBUG_ENDPOINTS_ENABLED": "there are no debug endpoints",
-    "DEFAULT_SHARDING_COUNT": "a collection has one shard on one node",
+    "DEFAULT_SHARDING_COUNT": "a collection has as many shards as there are nodes",
     "DIMENSION_METRICS_DISABLED": "there are no such metrics",
     "DISABLE_GRAPHQL": "this build has no GraphQL yet",
     "DISABLE_RECOVERY_ON_PANIC": _ENGINE,
     "DISABLE_SROAR_MERGE_BUDGET": _ENGINE,
-    "DISTRIBUTED_TASKS_*": _ONE_NODE,
+    "DISTRIBUTED_TASKS_*": _CLUSTER,
     "DROP_VECTOR_INDEX_RECONCILE_INTERVAL_SECONDS": _ENGINE,
     "ENABLE_CLEANUP_UNFINISHED_BACKUPS": _NO_BACKUP,
     "ENABLE_MODULES": "the modules of this build are always there; see /v1/meta",
     "ENABLE_TOKENIZER_*": "this build has no such tokenizer; `word` segments Chinese and Japanese",
     "EXPERIMENTAL_*": "this build has no such experiment",
     "EXPORT_*": "this build has no export yet",
-    "FAST_FAILURE_DETECTION": _ONE_NODE,
+    "FAST_FAILURE_DETECTION": _CLUSTER,
     "FLAT_INDEX_DISABLE_FORCED_COMPACTION": _ENGINE,
-    "FORCE_FULL_REPLICAS_SEARCH": _ONE_NODE,
+    "FORCE_FULL_REPLICAS_SEARCH": _CLUSTER,
     "FRIENDLI_TOKEN": _MODULE,
     "GCLOUD_PROJECT": _MODULE,
     "GCP_PROJECT": _MODULE,
@@ -154,7 +145,7 @@ _IGNORED = {
     "GPT4ALL_*": _MODULE,
     "GRPC_IDLE_CONN_TIMEOUT": "idle connections stay open",
     "GRPC_MAX_OPEN_CONNS": "connections are not bounded",
-    "HALT_FOR_TRANSFER_TIMEOUT": _ONE_NODE,
+    "HALT_FOR_TRANSFER_TIMEOUT": _CLUSTER,
     "HNSW_*": "the planner of filtered searches decides by itself",
     "IMAGE_INFERENCE_API": _MODULE,
     "INDEX_*": _ENGINE,
@@ -162,8 +153,8 @@ _IGNORED = {
     "MAXIMUM_CONCURRENT_*": "the thread counts of http and grpc bound what runs at a time",
     "MAX_IMPORT_GOROUTINES_FACTOR": _ENGINE,
     "MCP_*": "this build has no such surface",
-    "MEMBERLIST_*": _ONE_NODE,
-    "MINIMUM_INTERNAL_TIMEOUT": _ONE_NODE,
+    "MEMBERLIST_*": _CLUSTER,
+    "MINIMUM_INTERNAL_TIMEOUT": _CLUSTER,
     "MODEL2VEC_WAIT_FOR_STARTUP": "a service that is away never keeps the node from starting",
     "NAMESPACE_CLEANUP_INTERVAL": "this build has no namespaces",
     "NER_*": _MODULE,
@@ -176,11 +167,11 @@ _IGNORED = {
     "QNA_*": _MODULE,
     "QUERY_*": "this build has no such limit, or not the feature that it bounds",
     "QUEUE_*": _ENGINE,
-    "RAFT_*": _ONE_NODE,
+    "RAFT_*": _CLUSTER,
     "RECOUNT_PROPERTIES_AT_STARTUP": _ENGINE,
     "REINDEX_*": _ENGINE,
-    "REPLICATION_*": _ONE_NODE,
-    "REPLICA_MOVEMENT_*": _ONE_NODE,
+    "REPLICATION_*": _CLUSTER,
+    "REPLICA_MOVEMENT_*": _CLUSTER,
     "RERANKER_*": _MODULE,
     "RESTRICTIONS_ERROR_MESSAGE": _NO_LIMIT,
     "REVECTORIZE_CHECK_DISABLED": "texts are embedded again only where they changed",
@@ -194,7 +185,7 @@ _IGNORED = {
     "TEST_DURATION": "it belongs to the reference's own tests",
     "TOMBSTONE_DELETION_*": _ENGINE,
     "TRACK_VECTOR_DIMENSIONS_INTERVAL": _ENGINE,
-    "TRANSFER_INACTIVITY_TIMEOUT": _ONE_NODE,
+    "TRANSFER_INACTIVITY_TIMEOUT": _CLUSTER,
     "TRANSFORMERS_WAIT_FOR_STARTUP": "a service that is away never keeps the node from starting",
     "USAGE_*": _NO_LIMIT,
     "USE_GOOGLE_AUTH": _MODULE,

@@ -11,6 +11,7 @@ name works too. What happens to all other variables of the reference: reference_
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,16 @@ from typing import Any, TypeVar
 import yaml
 
 from weftdb.core.config import Config
+from weftdb.core.errors import InvalidRequest
 from weftdb.core.limits import GRPC_MESSAGE_BYTES_MAX, MiB
+from weftdb.core.types import NodeName
 from weftdb.server import setting_values as values
+from weftdb.server.cluster_settings import (
+    KINDS,
+    ClusterSettings,
+    EtcdServerSettings,
+    NodeInCluster,
+)
 from weftdb.server.reference_settings import Fate, fate_of
 from weftdb.server.setting_values import BadValue, Reader
 
@@ -82,7 +91,14 @@ class ServerSettings:
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     engine: Config = field(default_factory=Config)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    etcd: EtcdServerSettings = field(default_factory=EtcdServerSettings)
     stop_grace_s: float = 8.0
+
+    @property
+    def in_cluster(self) -> NodeInCluster:
+        """What decides whether this server is a node of a cluster."""
+        return NodeInCluster(NodeName(self.engine.node_name), self.cluster, self.etcd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +209,42 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("modules.validate_urls", values.FLAG, "MODULES_VALIDATE_BASE_URL"),
     Setting("modules.threads", values.whole(1, 256)),
     Setting("replication.tombstone_grace_s", values.duration(60.0)),
+    Setting("replication.factor_min", values.whole(1), "REPLICATION_MINIMUM_FACTOR"),
+    Setting("replication.factor_max", values.whole(0), "REPLICATION_MAXIMUM_FACTOR"),
+    Setting("cluster.metadata", values.choice(KINDS, empty=True), "CLUSTER_METADATA"),
+    Setting("cluster.name", values.NAME),
+    Setting("cluster.zone", values.TEXT),
+    Setting("cluster.join", values.TEXT, "CLUSTER_JOIN"),
+    Setting("cluster.raft_join", values.TEXT, "RAFT_JOIN"),
+    Setting("cluster.bootstrap_expect", values.whole(1, 9), "RAFT_BOOTSTRAP_EXPECT"),
+    Setting("cluster.bootstrap_timeout_s", values.duration(1.0), "RAFT_BOOTSTRAP_TIMEOUT"),
+    Setting("cluster.raft_port", values.PORT, "RAFT_PORT"),
+    Setting("cluster.raft_client_port", values.PORT, "RAFT_INTERNAL_RPC_PORT"),
+    Setting("cluster.gossip_port", values.PORT, "CLUSTER_GOSSIP_BIND_PORT"),
+    Setting("cluster.data_port", values.PORT, "CLUSTER_DATA_BIND_PORT"),
+    Setting("cluster.bind", values.TEXT),
+    Setting("cluster.advertise_host", values.TEXT, "CLUSTER_ADVERTISE_ADDR"),
+    Setting("cluster.advertise_port", values.PORT),
+    Setting("cluster.in_localhost", values.FLAG, "CLUSTER_IN_LOCALHOST"),
+    Setting("cluster.domain", values.TEXT),
+    Setting("cluster.secret", values.TEXT, "CLUSTER_BASIC_AUTH_PASSWORD"),
+    Setting("cluster.authority", values.OPTIONAL_PATH),
+    Setting("cluster.certificate", values.OPTIONAL_PATH),
+    Setting("cluster.key", values.OPTIONAL_PATH),
+    Setting("etcd.endpoints", values.TEXT),
+    Setting("etcd.timeout_s", values.duration(0.5)),
+    Setting("etcd.user", values.TEXT),
+    Setting("etcd.password", values.TEXT),
+    Setting("etcd.authority", values.OPTIONAL_PATH),
+    Setting("etcd.certificate", values.OPTIONAL_PATH),
+    Setting("etcd.key", values.OPTIONAL_PATH),
+    Setting("etcd.binary", values.NAME),
 )
 
 _BY_PATH = {setting.path: setting for setting in SETTINGS}
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 _BY_REFERENCE = {setting.reference: setting for setting in SETTINGS if setting.reference}
-_SERVER_PARTS = ("http", "grpc", "log", "metrics")
+_SERVER_PARTS = ("http", "grpc", "log", "metrics", "cluster", "etcd")
 _SERVER_FIELDS = ("data", "stop_grace_s")
 
 
@@ -223,6 +269,7 @@ def load_settings(
         found[path] = _read(f"--{path.rpartition('.')[2]}", text, _BY_PATH[path])
     settings = _tree(found)
     _check_together(settings)
+    settings = _checked_node(settings, is_named="node_name" in found)
     return Loaded(settings, tuple(_notes(environment)))
 
 
@@ -335,6 +382,28 @@ def _check_together(settings: ServerSettings) -> None:
     chosen = [port for port in ports if port]
     if len(set(chosen)) != len(chosen):
         raise BadSettings(f"two listeners have the same port: {chosen}")
+
+
+def _checked_node(settings: ServerSettings, *, is_named: bool) -> ServerSettings:
+    """The settings with a name that tells the nodes of a cluster apart. Raises BadSettings."""
+    try:
+        if settings.in_cluster.is_cluster and not is_named:
+            engine = dataclasses.replace(settings.engine, node_name=socket.gethostname())
+            settings = dataclasses.replace(settings, engine=engine)
+        settings.in_cluster.check()
+    except InvalidRequest as error:
+        raise BadSettings(str(error)) from None
+    factors = settings.engine.replication
+    if factors.factor_max and factors.factor_max < factors.factor_min:
+        raise BadSettings(
+            f"REPLICATION_MINIMUM_FACTOR={factors.factor_min} is above "
+            f"REPLICATION_MAXIMUM_FACTOR={factors.factor_max}"
+        )
+    if factors.factor_min > 1 and not settings.in_cluster.is_cluster:
+        raise BadSettings(
+            f"REPLICATION_MINIMUM_FACTOR={factors.factor_min}: one node holds one replica"
+        )
+    return settings
 
 
 def _notes(environment: Mapping[str, str]) -> Iterator[str]:

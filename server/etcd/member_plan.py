@@ -44,6 +44,8 @@ class MemberSettings:
     in_localhost: bool = False
     is_encrypted: bool = False
     """Whether members speak TLS; all of them must, or none."""
+    domain: str = ""
+    """Put behind a name to find its address; nothing where names resolve as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def seats(settings: MemberSettings) -> tuple[Seat, ...]:
     scheme = "https" if settings.is_encrypted else "http"
     found = []
     for name, port in _addresses("RAFT_JOIN", text, settings.raft_port):
-        host = _LOCALHOST if settings.in_localhost else name
+        host = _LOCALHOST if settings.in_localhost else _host_of(name, settings.domain)
         peer_url, endpoint = f"{scheme}://{host}:{port}", f"{host}:{port + distance}"
         found.append(Seat(NodeName(name), peer_url, endpoint))
     _check(settings, found)
@@ -168,6 +170,15 @@ def ask_at(settings: MemberSettings) -> tuple[str, ...]:
         f"{_LOCALHOST if settings.in_localhost else host}:{settings.client_port}"
         for host, _ in hosts
     )
+
+
+def names_of(variable: str, text: str) -> tuple[str, ...]:
+    """The names in a list of name[:port]. Raises InvalidRequest that names the variable."""
+    return tuple(name for name, _ in _addresses(variable, text, 1))
+
+
+def _host_of(name: str, domain: str) -> str:
+    return f"{name}.{domain}" if domain and "." not in name else name
 
 
 def _check(settings: MemberSettings, found: Sequence[Seat]) -> None:

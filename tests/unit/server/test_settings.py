@@ -131,8 +131,7 @@ def test_names_of_the_reference_and_units() -> None:
         ({"AUTHENTICATION_APIKEY_ENABLED": "true"}, "leave the data open"),
         ({"AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "false"}, "leave the data open"),
         ({"AUTHORIZATION_RBAC_ENABLED": "true"}, "leave the data open"),
-        ({"CLUSTER_JOIN": "other:7946"}, "one node"),
-        ({"RAFT_JOIN": "node1,node2"}, "one node"),
+        ({"MAINTENANCE_NODES": "node1"}, "out of service"),
         ({"OPERATIONAL_MODE": "ReadOnly"}, "reads and writes"),
         ({"MAXIMUM_ALLOWED_COLLECTIONS_COUNT": "5"}, "usage limits"),
     ],
@@ -176,8 +175,8 @@ def test_an_empty_file_and_settings_that_ask_for_nothing_are_fine(tmp_path: Path
 
 
 def test_what_is_ignored_is_said() -> None:
-    notes = load_settings({"ENABLE_MODULES": "x", "RAFT_PORT": "8300", "HOME": "/"}, {}).notes
-    assert [note.split()[0] for note in notes] == ["ENABLE_MODULES", "RAFT_PORT"]
+    notes = load_settings({"ENABLE_MODULES": "x", "RAFT_TIMEOUT": "9", "HOME": "/"}, {}).notes
+    assert [note.split()[0] for note in notes] == ["ENABLE_MODULES", "RAFT_TIMEOUT"]
 
 
 @pytest.mark.skipif(not SHEET.exists(), reason=f"{SHEET} is not there (set WEFTDB_SHARED)")
