@@ -10,7 +10,7 @@ takes no lock. Requires: one catalogue a database.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +31,7 @@ from weftdb.core.schema import Collection, canonical_collection_name
 from weftdb.core.validation import ObjectValidator
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
+from weftdb.engine.serving import ServedCollection
 from weftdb.modules.ports import Vectorizers
 
 NO_VECTORIZER = "none"
@@ -48,6 +49,9 @@ class Catalogue:
         self._env = env
         self._lock = threading.RLock()
         self._validators: dict[str, ObjectValidator] = {}
+        self.serve: Callable[[LocalCollection], ServedCollection] = _as_it_is
+        """Makes of what this node has of a collection what doors work with; a cluster puts a router
+        before it."""
 
     @property
     def is_auto(self) -> bool:
@@ -72,8 +76,13 @@ class Catalogue:
         return self.local(name).schema
 
     def local(self, name: str) -> LocalCollection:
-        """The objects of the collection called `name` in any form. Raises UnknownCollection."""
+        """What this node has of the collection called `name` in any form. Raises
+        UnknownCollection."""
         return self._database.collection(canonical_collection_name(name))
+
+    def served(self, name: str) -> ServedCollection:
+        """The objects of the collection called `name` in any form. Raises UnknownCollection."""
+        return self.serve(self.local(name))
 
     def validator(self, name: str) -> ObjectValidator:
         """The checks of a collection, compiled once a state. Raises UnknownCollection."""
@@ -188,3 +197,7 @@ class Catalogue:
             async_indexing=self._config.async_indexing,
             deletes_expired=self._config.ttl_sweep_interval_s > 0,
         )
+
+
+def _as_it_is(local: LocalCollection) -> ServedCollection:
+    return local

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.aggregation import Aggregate, Aggregated
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.env import Env
 from weftdb.core.errors import (
     Closed,
@@ -38,6 +38,7 @@ from weftdb.engine.maintenance import Chore
 from weftdb.engine.reader import read
 from weftdb.engine.recovery import forget_snapshot
 from weftdb.engine.replica import ShardReplica
+from weftdb.engine.serving import DeleteReport
 from weftdb.engine.shard import Shard
 from weftdb.engine.shard_status import ShardStatus
 from weftdb.engine.steps import Steps, run
@@ -63,17 +64,11 @@ MERGE_TRIES_MAX = 100
 """A merge that loses the race against other writers this often gives up, retryable."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteReport:
-    """Outcome of a delete by filter. `ids` are the matches (all of them, there is no cap)."""
-
-    matches: int
-    deleted: int
-    ids: tuple[ObjectId, ...]
-
-
 class LocalCollection:
-    """The objects of one collection on this node."""
+    """The objects of one collection on this node: a ServedCollection (engine/serving.py). Its
+    methods take a `level` as that asks for, and pass over it: the one replica meets all."""
+
+    reads_elsewhere = False
 
     def __init__(
         self,
@@ -115,7 +110,12 @@ class LocalCollection:
         return self.shard.schema
 
     def put(
-        self, drafts: Sequence[ObjectDraft], mode: PutMode = PutMode.UPSERT, *, tenant: str = ""
+        self,
+        drafts: Sequence[ObjectDraft],
+        mode: PutMode = PutMode.UPSERT,
+        *,
+        tenant: str = "",
+        level: ConsistencyLevel | None = None,
     ) -> list[WeftError | None]:
         """Write objects, each atomically; None where it went well.
 
@@ -147,6 +147,7 @@ class LocalCollection:
         vectors: Mapping[VectorName, NDArray[np.float32]],
         *,
         tenant: str = "",
+        level: ConsistencyLevel | None = None,
     ) -> None:
         """Change single properties (None removes) and vectors.
 
@@ -169,7 +170,13 @@ class LocalCollection:
                     return
         raise Overloaded(f"object {format_object_id(object_id)} is written by too many at once")
 
-    def delete(self, ids: Sequence[ObjectId], *, tenant: str = "") -> list[bool]:
+    def delete(
+        self,
+        ids: Sequence[ObjectId],
+        *,
+        tenant: str = "",
+        level: ConsistencyLevel | None = None,
+    ) -> list[bool]:
         """Delete; False where there was nothing."""
         self._check_write(tenant)
         deleted, ticket = self._writer.delete(ids)
@@ -177,7 +184,12 @@ class LocalCollection:
         return deleted
 
     def delete_where(
-        self, condition: Filter, *, dry_run: bool = False, tenant: str = ""
+        self,
+        condition: Filter,
+        *,
+        dry_run: bool = False,
+        tenant: str = "",
+        level: ConsistencyLevel | None = None,
     ) -> DeleteReport:
         """Delete every object that the filter matches. Raises ReadOnly."""
         if dry_run:
@@ -200,28 +212,35 @@ class LocalCollection:
         return DeleteReport(matches=len(ids), deleted=deleted, ids=tuple(ids))
 
     def get(
-        self, object_id: ObjectId, *, with_vectors: bool = False, tenant: str = ""
+        self,
+        object_id: ObjectId,
+        *,
+        with_vectors: bool = False,
+        tenant: str = "",
+        level: ConsistencyLevel | None = None,
     ) -> Object | None:
         """The object, or None."""
         self._check(tenant)
         return self.shard.get(object_id, with_vectors=with_vectors)
 
-    def exists(self, object_id: ObjectId, *, tenant: str = "") -> bool:
+    def exists(
+        self, object_id: ObjectId, *, tenant: str = "", level: ConsistencyLevel | None = None
+    ) -> bool:
         """Whether the object is stored."""
         self._check(tenant)
         return self.shard.objects.doc_id_of(object_id) is not None
 
-    def search(self, query: Search) -> Hits:
+    def search(self, query: Search, *, level: ConsistencyLevel | None = None) -> Hits:
         """Run any read: list, vector, keyword, hybrid, with filter, sort, paging, autocut."""
         return run(self.search_steps(query))
 
-    def search_steps(self, query: Search) -> Steps[Hits]:
+    def search_steps(self, query: Search, *, level: ConsistencyLevel | None = None) -> Steps[Hits]:
         """The same read as steps, for a driver that runs the long calls elsewhere."""
         self._check(query.tenant)
         steps = read(self.shard, query, self._vectorizers)
         return self._swept_first(steps) if self._expiry.hides else steps
 
-    def aggregate(self, query: Aggregate) -> Aggregated:
+    def aggregate(self, query: Aggregate, *, level: ConsistencyLevel | None = None) -> Aggregated:
         """Count objects and sum their properties up, also by groups."""
         self._check(query.tenant)
         steps = aggregate(self.shard, query, self._vectorizers)
@@ -231,7 +250,13 @@ class LocalCollection:
         yield SweepCall(self._expiry)
         return (yield from steps)
 
-    def count(self, condition: Filter | None = None, *, tenant: str = "") -> int:
+    def count(
+        self,
+        condition: Filter | None = None,
+        *,
+        tenant: str = "",
+        level: ConsistencyLevel | None = None,
+    ) -> int:
         """Objects, or those that match."""
         self._check(tenant)
         return self.shard.count if condition is None else self.shard.allow(condition).count

@@ -8,7 +8,7 @@ with other requests meanwhile. The read itself knows nothing of either (psycopg'
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -57,6 +57,20 @@ class EmbedCall:
     def run(self) -> Rows:
         """Embed inline."""
         return self.vectorizer.embed(self.texts, self.config.vectorizer_settings, is_query=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitCall:
+    """What other nodes are asked. A driver in their event loop awaits `begin()` and holds no thread
+    for it."""
+
+    begin: Callable[[], Awaitable[Any]]
+    wait: Callable[[Callable[[], Awaitable[Any]]], Any]
+    """Has the loop await what `begin` makes, and holds the calling thread until then."""
+
+    def run(self) -> Any:
+        """Wait in this thread, which must not be the loop's."""
+        return self.wait(self.begin)
 
 
 T = TypeVar("T")

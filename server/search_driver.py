@@ -2,7 +2,7 @@
 
 A read is a generator of steps (engine/steps.py). Its short Python runs in the loop; a graph search
 goes to the native pool, and one wake-up of the loop collects every search that is done. What may
-take long in Python or goes over the network runs in a thread.
+take long in Python or calls a module over the network runs in a thread; other nodes are awaited.
 
 A loop with nothing else to do searches by itself what is known to be quick: two thread switches
 would cost more than they free.
@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import Closed, WeftError
 from weftdb.core.query import Hits, Search
-from weftdb.engine.collection import LocalCollection
-from weftdb.engine.steps import Call, Steps, VectorCall
+from weftdb.engine.serving import ServedCollection
+from weftdb.engine.steps import AwaitCall, Call, Steps, VectorCall
 from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.index.hnsw.search_pool import SearchPool
 from weftdb.index.ports import Neighbours
@@ -63,18 +65,24 @@ class SearchDriver:
         loop.add_reader(self._pool.descriptor, self._collect)
         self._way.watch(self._pool.descriptor)
 
-    async def search(self, local: LocalCollection, query: Search) -> Hits:
+    async def search(
+        self, served: ServedCollection, query: Search, level: ConsistencyLevel | None = None
+    ) -> Hits:
         """Answer a read, where it is best run."""
+        if served.reads_elsewhere:
+            # It waits more than it works, and must not make a quick search believe itself second.
+            return await self.drive(served.search_steps(query, level=level))
         if _is_short(query):
             is_alone = not self._running and time.perf_counter() - self._ended_s > IDLE_S_MIN
             self._running += 1
             self._way.note_searches(self._running)
             try:
-                return await self.drive(local.search_steps(query), is_alone=is_alone)
+                return await self.drive(served.search_steps(query, level=level), is_alone=is_alone)
             finally:
                 self._running -= 1
                 self._ended_s = time.perf_counter()
-        return await self._loop.run_in_executor(self._slow, local.search, query)
+        search = partial(served.search, query, level=level)
+        return await self._loop.run_in_executor(self._slow, search)
 
     async def drive(self, steps: Steps[T], *, is_alone: bool = False) -> T:
         """Run `steps` to their end. `is_alone`: nobody else wants the loop."""
@@ -103,6 +111,8 @@ class SearchDriver:
 
     async def _answer(self, call: Call, *, is_alone: bool) -> Any:
         if not isinstance(call, VectorCall) or not isinstance(call.index, HnswIndex):
+            if isinstance(call, AwaitCall):
+                return await call.begin()
             return await self._loop.run_in_executor(self._slow, call.run)
         begun_s = time.perf_counter()
         mean_s = self._mean_s.get(call.index, 1.0)

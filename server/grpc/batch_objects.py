@@ -3,7 +3,7 @@
 A message is decoded with the interpreter's lock held. Of a thousand objects that takes longer than
 a search, of one a few microseconds, and in between others get their turn.
 
-    BatchObjectsRequest := (0x0a length:varint BatchObject | other field)*
+    BatchObjectsRequest := (0x0a length:varint BatchObject | 0x10 level:varint | other field)*
     BatchStreamRequest  := (0x12 length:varint Data | other field)*
     Data                := (0x0a length:varint Objects | other field)*
     Objects             := (0x0a length:varint BatchObject | other field)*
@@ -12,6 +12,7 @@ a search, of one a few microseconds, and in between others get their turn.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -25,14 +26,23 @@ from weftdb.server.grpc.wire_fields import field_end, read_delimited, read_varin
 PIECE_BYTES = 16 * KiB
 """Decoded at a time, or one object where that is more: 20 to 50 microseconds."""
 _OBJECT = 0x0A
+_LEVEL = 0x10
 _TO_OBJECTS = ((0x12, "data"), (0x0A, "objects"))
 """From a `BatchStreamRequest`, the tags and fields that lead to its objects."""
 
 
-def decode_objects(raw: bytes, give_way: Callable[[], None] = go_on) -> list[batch_pb2.BatchObject]:
-    """Read the objects of a `BatchObjectsRequest`; `give_way` is called before each. Raises
-    Malformed for bytes that are none."""
-    objects = []
+@dataclass(slots=True)
+class ObjectsMessage:
+    """What a `BatchObjectsRequest` says."""
+
+    objects: list[batch_pb2.BatchObject] = field(default_factory=list)
+    level: int = 0
+
+
+def decode_objects(raw: bytes, give_way: Callable[[], None] = go_on) -> ObjectsMessage:
+    """Read a `BatchObjectsRequest`; `give_way` is called before each object. Raises Malformed for
+    bytes that are none."""
+    found = ObjectsMessage()
     at, end = 0, len(raw)
     try:
         while at < end:
@@ -40,12 +50,14 @@ def decode_objects(raw: bytes, give_way: Callable[[], None] = go_on) -> list[bat
             tag, at = read_varint(raw, at)
             if tag == _OBJECT:
                 begin, at = read_delimited(raw, at)
-                objects.append(batch_pb2.BatchObject.FromString(raw[begin:at]))
+                found.objects.append(batch_pb2.BatchObject.FromString(raw[begin:at]))
+            elif tag == _LEVEL:
+                found.level, at = read_varint(raw, at)
             else:
                 at = field_end(raw, at, tag)
     except (DecodeError, IndexError) as error:
         raise _malformed("BatchObjectsRequest", error) from None
-    return objects
+    return found
 
 
 def decode_stream_request(raw: bytes) -> batch_pb2.BatchStreamRequest:

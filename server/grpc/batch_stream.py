@@ -24,11 +24,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import InvalidRequest, Overloaded, Unsupported
 from weftdb.core.schema import canonical_collection_name
 from weftdb.proto.v1 import batch_pb2
 from weftdb.server.grpc.batch_objects import decode_stream_request
 from weftdb.server.grpc.connection import error_text
+from weftdb.server.grpc.consistency import parse_level
 from weftdb.server.grpc.imports import Failure
 
 MESSAGES_QUEUED_MAX = 2
@@ -41,7 +43,9 @@ OVERLOADED_S_MAX = 20.0
 _Request, _Reply = batch_pb2.BatchStreamRequest, batch_pb2.BatchStreamReply
 
 T = TypeVar("T")
-Import = Callable[[Sequence[batch_pb2.BatchObject]], Awaitable[list[Failure]]]
+Import = Callable[
+    [Sequence[batch_pb2.BatchObject], ConsistencyLevel | None], Awaitable[list[Failure]]
+]
 
 
 class Aside(Protocol):
@@ -91,6 +95,7 @@ class BatchStream:
     )
     _replies: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     _pace: Pace = field(default_factory=Pace)
+    _level: ConsistencyLevel | None = None
 
     async def run(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Serve the stream to its end. Raises InvalidRequest, and what an import raises."""
@@ -116,6 +121,7 @@ class BatchStream:
         first = decode_stream_request(await anext(requests, b""))
         if first.WhichOneof("message") != "start":
             raise InvalidRequest("first message must be a start message")
+        self._level = parse_level(first.start.consistency_level)
         self._send(_Reply(started=_Reply.Started()))
         stopping = asyncio.ensure_future(self.stopping.wait())
         coming: asyncio.Future[Any] = stopping
@@ -163,7 +169,7 @@ class BatchStream:
         while True:
             begun_s = self.now_s()
             try:
-                failures = await self.write(objects)
+                failures = await self.write(objects, self._level)
             except Overloaded as error:
                 if waited_s >= OVERLOADED_S_MAX or self.stopping.is_set():
                     return [Failure(index, error) for index in range(len(objects))]

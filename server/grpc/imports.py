@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import ModuleFailure, RequestError, WeftError
 from weftdb.core.objects import ObjectDraft
 from weftdb.core.schema import canonical_collection_name
@@ -54,7 +55,9 @@ class Failure:
     error: WeftError
 
 
-def import_objects(catalogue: Catalogue, sources: Sequence[Source]) -> list[Failure]:
+def import_objects(
+    catalogue: Catalogue, sources: Sequence[Source], level: ConsistencyLevel | None = None
+) -> list[Failure]:
     """Write objects; return the failures, by index.
 
     Raises Unavailable and Fault: then nothing is known of the objects, and the same import may be
@@ -72,7 +75,7 @@ def import_objects(catalogue: Catalogue, sources: Sequence[Source]) -> list[Fail
             except _OF_THE_OBJECT as error:
                 failures.append(Failure(index, error))
     for (collection, tenant), items in groups.items():
-        failures += _import_group(catalogue, collection, tenant, items)
+        failures += _import_group(catalogue, collection, tenant, items, level)
     failures.sort(key=lambda failure: failure.index)
     return failures
 
@@ -84,7 +87,11 @@ def _in_turns(turn: AbstractContextManager[bool], items: Sequence[T]) -> Iterato
 
 
 def _import_group(
-    catalogue: Catalogue, collection: str, tenant: str, items: list[tuple[int, WireObject]]
+    catalogue: Catalogue,
+    collection: str,
+    tenant: str,
+    items: list[tuple[int, WireObject]],
+    level: ConsistencyLevel | None,
 ) -> list[Failure]:
     failures: list[Failure] = []
     drafts: list[ObjectDraft] = []
@@ -108,7 +115,7 @@ def _import_group(
     if not drafts:
         return failures
     try:
-        outcomes = catalogue.local(collection).put(drafts, tenant=tenant)
+        outcomes = catalogue.served(collection).put(drafts, tenant=tenant, level=level)
     except _OF_THE_OBJECT as error:
         return failures + [Failure(index, error) for index in indexes]
     return failures + [

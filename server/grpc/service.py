@@ -17,6 +17,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from weftdb.core.config import QueryConfig
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import InvalidRequest, Malformed, Unsupported
 from weftdb.core.limits import BATCH_OBJECTS_MAX
 from weftdb.core.query import recall_target
@@ -35,6 +36,7 @@ from weftdb.server.grpc.batch_objects import decode_objects
 from weftdb.server.grpc.batch_request import WireObject, parse_object
 from weftdb.server.grpc.batch_stream import BatchStream
 from weftdb.server.grpc.connection import Call, StreamHandler, UnaryHandler, error_text
+from weftdb.server.grpc.consistency import parse_level
 from weftdb.server.grpc.filters import parse_filter
 from weftdb.server.grpc.imports import Failure, import_objects
 from weftdb.server.grpc.query_profile import query_profile
@@ -126,18 +128,20 @@ class Service:
         """Answer `SearchRequest`."""
         begun = time.perf_counter()
         request = decode(search_pb2.SearchRequest, raw)
-        local = self._catalogue.local(request.collection)
-        schema = local.schema
+        level = parse_level(request.consistency_level)
+        served = self._catalogue.served(request.collection)
+        schema = served.schema
         group_by = request.group_by.path[0] if request.group_by.path else None
         shape = self._shapes.shape(request, schema, group_by)
         query = parse_search(request, schema, self._limits, shape.vectors)
         wanted = call.header(RECALL_HEADER)
         if wanted:
             query = replace(query, ef=recall_target(wanted, RECALL_HEADER))
-        hits = await self._driver.search(local, query)
+        hits = await self._driver.search(served, query, level)
         took_s = time.perf_counter() - begun
         reply = assemble_reply(hits, shape, took_s)
         if request.metadata.query_profile:
+            local = self._catalogue.local(request.collection)
             reply += query_profile(local, query, hits, took_s)
         return reply
 
@@ -164,30 +168,37 @@ class Service:
         async for reply in stream.run(requests):
             yield reply
 
-    async def _import(self, objects: Sequence[batch_pb2.BatchObject]) -> list[Failure]:
+    async def _import(
+        self, objects: Sequence[batch_pb2.BatchObject], level: ConsistencyLevel | None
+    ) -> list[Failure]:
         sources = [_BatchSource(wire) for wire in objects]
-        return await self._run(self._writers, lambda: import_objects(self._catalogue, sources))
+        write = partial(import_objects, self._catalogue, sources, level)
+        return await self._run(self._writers, write)
 
     def _import_raw(self, raw: bytes) -> list[Failure]:
         with self._catalogue.write_turn:
-            objects = decode_objects(raw, self._catalogue.give_way)
+            request = decode_objects(raw, self._catalogue.give_way)
+        level, objects = parse_level(request.level), request.objects
         if len(objects) > BATCH_OBJECTS_MAX:
             raise InvalidRequest(
                 f"a batch of {len(objects)} objects; at most {BATCH_OBJECTS_MAX} go in one"
             )
-        return import_objects(self._catalogue, [_BatchSource(wire) for wire in objects])
+        return import_objects(self._catalogue, [_BatchSource(wire) for wire in objects], level)
 
     async def batch_delete(self, raw: bytes, _call: Call) -> bytes:
         """Answer `BatchDeleteRequest`."""
         begun = time.perf_counter()
         request = decode(batch_delete_pb2.BatchDeleteRequest, raw)
-        local = self._catalogue.local(request.collection)
+        level = parse_level(request.consistency_level)
+        served = self._catalogue.served(request.collection)
         if not request.HasField("filters"):
             raise InvalidRequest("batch delete params: no filters in batch delete request")
         condition = parse_filter(request.filters)
         report = await self._run(
             self._writers,
-            lambda: local.delete_where(condition, dry_run=request.dry_run, tenant=request.tenant),
+            lambda: served.delete_where(
+                condition, dry_run=request.dry_run, tenant=request.tenant, level=level
+            ),
         )
         succeeded = report.matches if request.dry_run else report.deleted
         reply = batch_delete_pb2.BatchDeleteReply(
@@ -216,9 +227,9 @@ class Service:
         """Answer `AggregateRequest`: counts and statistics, also of a search and by groups."""
         begun = time.perf_counter()
         request = decode(aggregate_pb2.AggregateRequest, raw)
-        local = self._catalogue.local(request.collection)
-        query = parse_aggregate(request, local.schema)
-        found = await self._run(self._readers, lambda: local.aggregate(query))
+        served = self._catalogue.served(request.collection)
+        query = parse_aggregate(request, served.schema)
+        found = await self._run(self._readers, lambda: served.aggregate(query))
         return aggregate_reply(request, found, time.perf_counter() - begun)
 
     async def tenants_get(self, raw: bytes, _call: Call) -> bytes:

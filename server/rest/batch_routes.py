@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import (
     DiskFull,
     InvalidRequest,
@@ -32,8 +33,8 @@ from weftdb.server.rest.object_routes import class_of, properties_of
 from weftdb.server.rest.replies import error_body, json_reply
 from weftdb.server.rest.requests import (
     body_id,
-    check_consistency,
     object_body,
+    query_level,
     query_text,
     text_field,
 )
@@ -59,7 +60,7 @@ class BatchItem:
 @router.post("/batch/objects")
 async def create_objects(request: Request) -> Response:
     """Store many objects; each has its own result. A bad id fails the whole batch."""
-    check_consistency(request)
+    level = query_level(request)
     body = await object_body(request)
     bodies = body.get("objects")
     if bodies is not None and not isinstance(bodies, list):
@@ -73,16 +74,16 @@ async def create_objects(request: Request) -> Response:
             f"a batch may hold {BATCH_OBJECTS_MAX} objects, this one has {len(bodies)}"
         )
     items = [_item(position, item) for position, item in enumerate(bodies)]
-    return json_reply(await run_in_threadpool(_store, context_of(request), items))
+    return json_reply(await run_in_threadpool(_store, context_of(request), items, level))
 
 
 @router.delete("/batch/objects")
 async def delete_objects(request: Request) -> Response:
     """Delete, or with `dryRun` only count, what a filter matches."""
-    check_consistency(request)
+    level = query_level(request)
     body = await object_body(request)
     reply = await run_in_threadpool(
-        _delete, context_of(request), body, query_text(request, "tenant")
+        _delete, context_of(request), body, query_text(request, "tenant"), level
     )
     return json_reply(reply)
 
@@ -94,7 +95,9 @@ def _item(position: int, body: Any) -> BatchItem:
     return BatchItem(body, object_id or new_object_id())
 
 
-def _store(context: RestContext, items: list[BatchItem]) -> list[Json]:
+def _store(
+    context: RestContext, items: list[BatchItem], level: ConsistencyLevel | None
+) -> list[Json]:
     groups: dict[tuple[str, str], list[BatchItem]] = defaultdict(list)
     for item in items:
         try:
@@ -106,7 +109,7 @@ def _store(context: RestContext, items: list[BatchItem]) -> list[Json]:
             groups[item.collection, item.tenant].append(item)
     for number, ((collection, tenant), group) in enumerate(groups.items()):
         try:
-            _store_group(context, collection, tenant, group)
+            _store_group(context, collection, tenant, group, level)
         except (Overloaded, DiskFull) as error:
             if number == 0:
                 raise  # Nothing was written: the whole batch may come again.
@@ -116,7 +119,11 @@ def _store(context: RestContext, items: list[BatchItem]) -> list[Json]:
 
 
 def _store_group(
-    context: RestContext, collection: str, tenant: str, group: Sequence[BatchItem]
+    context: RestContext,
+    collection: str,
+    tenant: str,
+    group: Sequence[BatchItem],
+    level: ConsistencyLevel | None,
 ) -> None:
     """Check and write the objects of one collection and tenant."""
     validator: ObjectValidator | None
@@ -137,7 +144,8 @@ def _store_group(
         return
     drafts = [item.draft for item in ready if item.draft is not None]
     try:
-        outcomes = context.catalogue.local(collection).put(drafts, tenant=tenant)
+        served = context.catalogue.served(collection)
+        outcomes = served.put(drafts, tenant=tenant, level=level)
     except (Overloaded, DiskFull):
         raise
     except WeftError as error:
@@ -156,7 +164,9 @@ def _result(context: RestContext, item: BatchItem) -> Json:
         reason = str(item.error)
         out["result"] = {"status": "FAILED", "errors": error_body(reason)}
         return out
-    stored = context.catalogue.local(item.collection).get(item.id, tenant=item.tenant)
+    served = context.catalogue.served(item.collection)
+    # Other nodes are not asked once more for two times.
+    stored = None if served.reads_elsewhere else served.get(item.id, tenant=item.tenant)
     now_ms = context.env.clock.now_ms()
     out["creationTimeUnix"] = stored.created_ms if stored else now_ms
     out["lastUpdateTimeUnix"] = stored.updated_ms if stored else now_ms
@@ -166,7 +176,7 @@ def _result(context: RestContext, item: BatchItem) -> Json:
     return out
 
 
-def _delete(context: RestContext, body: Json, tenant: str) -> Json:
+def _delete(context: RestContext, body: Json, tenant: str, level: ConsistencyLevel | None) -> Json:
     match = body.get("match")
     if not match:
         raise InvalidRequest("validate: empty match clause")
@@ -187,16 +197,16 @@ def _delete(context: RestContext, body: Json, tenant: str) -> Json:
     condition = parse_where(where)
     name = text_field(match, "class")
     try:
-        local = context.catalogue.local(name)
+        served = context.catalogue.served(name)
     except UnknownCollection:
         raise InvalidRequest(f"validate: failed to get class: {name}") from None
-    report = local.delete_where(condition, dry_run=is_dry, tenant=tenant)
+    report = served.delete_where(condition, dry_run=is_dry, tenant=tenant, level=level)
     status = "DRYRUN" if is_dry else "SUCCESS"
     objects = [{"id": format_object_id(item), "status": status} for item in report.ids]
     return {
         "deletionTimeUnixMilli": context.env.clock.now_ms(),
         "dryRun": is_dry,
-        "match": {"class": local.schema.name, "where": echo_where(where)},
+        "match": {"class": served.schema.name, "where": echo_where(where)},
         "output": output,
         "results": {
             "failed": 0 if is_dry else report.matches - report.deleted,

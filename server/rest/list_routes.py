@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from fastapi import APIRouter
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from weftdb.core.errors import InvalidRequest
-from weftdb.core.objects import Object
-from weftdb.core.query import Search, Sort
+from weftdb.core.query import Hits, Search, Sort
 from weftdb.core.schema import Collection, canonical_property_name
-from weftdb.core.types import ObjectId
+from weftdb.core.types import ObjectId, VectorName
 from weftdb.core.validation import unknown_property
-from weftdb.engine.collection import LocalCollection
 from weftdb.engine.planner import check_window
+from weftdb.engine.serving import ServedCollection
 from weftdb.server.rest.context import RestContext, context_of
 from weftdb.server.rest.object_json import Json, render_read_object
 from weftdb.server.rest.replies import json_reply
@@ -50,11 +53,11 @@ async def list_objects(request: Request) -> Response:
             _list_all, context, limit, offset, with_vectors=with_vectors
         )
         return _reply(found, deprecations=None)
-    local = context.catalogue.local(name)
-    search = _search(request, context, local.schema)
+    served = context.catalogue.served(name)
+    search = _search(request, context, served.schema)
     if search.limit == 0:
         return _reply([], deprecations=[])
-    found = await run_in_threadpool(_run, local, search, with_vectors=with_vectors)
+    found = await run_in_threadpool(_run, served, search, with_vectors=with_vectors)
     return _reply(found, deprecations=[])
 
 
@@ -117,16 +120,23 @@ def _sort(request: Request, schema: Collection) -> tuple[Sort, ...]:
     return tuple(keys)
 
 
-def _run(local: LocalCollection, search: Search, *, with_vectors: bool) -> list[Json]:
-    objects = [decode_object(stored) for stored in local.search(search).stored]
-    if not with_vectors:
-        return [_render(local, item, search.tenant) for item in objects]
-    found = (local.get(item.id, with_vectors=True, tenant=search.tenant) for item in objects)
-    return [_render(local, item, search.tenant) for item in found if item is not None]
+def _run(served: ServedCollection, search: Search, *, with_vectors: bool) -> list[Json]:
+    schema = served.schema
+    if with_vectors:
+        search = replace(search, vectors=tuple(vector.name for vector in schema.vectors))
+    hits = served.search(search)
+    found = []
+    for at, stored in enumerate(hits.stored):
+        item = decode_object(stored)
+        if with_vectors:
+            item = replace(item, vectors=_vectors_at(hits, at))
+        found.append(render_read_object(schema.name, item, tenant=search.tenant))
+    return found
 
 
-def _render(local: LocalCollection, item: Object, tenant: str) -> Json:
-    return render_read_object(local.schema.name, item, tenant=tenant)
+def _vectors_at(hits: Hits, at: int) -> dict[VectorName, NDArray[np.float32]]:
+    columns = ((name, column[at]) for name, column in hits.vectors.items())
+    return {name: vector for name, vector in columns if vector is not None}
 
 
 def _list_all(context: RestContext, limit: int, offset: int, *, with_vectors: bool) -> list[Json]:
@@ -135,9 +145,9 @@ def _list_all(context: RestContext, limit: int, offset: int, *, with_vectors: bo
     for schema in context.catalogue.all():
         if schema.multi_tenant:
             continue
-        local = context.catalogue.local(schema.name)
+        served = context.catalogue.served(schema.name)
         wanted = offset + limit - len(found)
         if wanted <= 0:
             break
-        found += _run(local, Search(schema.name, limit=wanted), with_vectors=with_vectors)
+        found += _run(served, Search(schema.name, limit=wanted), with_vectors=with_vectors)
     return found[offset : offset + limit]

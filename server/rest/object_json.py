@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weftdb.core.objects import Object
-from weftdb.core.types import UNNAMED, VectorName, format_object_id
+from weftdb.core.objects import Object, ObjectDraft
+from weftdb.core.types import UNNAMED, DocId, VectorName, Version, format_object_id
 
 Json = dict[str, Any]
 
@@ -32,6 +32,20 @@ def render_object(collection: str, item: Object, *, tenant: str = "") -> Json:
         out["tenant"] = tenant
     out.update(render_vectors(item.vectors))
     return out
+
+
+def render_draft(collection: str, draft: ObjectDraft, now_ms: int, *, tenant: str = "") -> Json:
+    """An object as a write answers with it that was not read back; it was written at `now_ms`."""
+    written = Object(
+        draft.id,
+        DocId(0),
+        draft.properties,
+        now_ms if draft.created_ms is None else draft.created_ms,
+        now_ms,
+        Version(now_ms),
+        draft.vectors,
+    )
+    return render_object(collection, written, tenant=tenant)
 
 
 def render_read_object(collection: str, item: Object, *, tenant: str = "") -> Json:

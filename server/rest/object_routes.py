@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import (
     InvalidRequest,
     ObjectNotFound,
@@ -18,15 +19,15 @@ from weftdb.core.errors import (
 )
 from weftdb.core.schema import canonical_collection_name
 from weftdb.core.types import ObjectId, new_object_id
-from weftdb.engine.collection import LocalCollection, PutMode
+from weftdb.engine.serving import PutMode, ServedCollection
 from weftdb.server.rest.context import RestContext, context_of
-from weftdb.server.rest.object_json import Json, render_object, render_read_object
+from weftdb.server.rest.object_json import Json, render_draft, render_object, render_read_object
 from weftdb.server.rest.replies import empty_reply, error_reply, json_reply, refusal
 from weftdb.server.rest.requests import (
     body_id,
-    check_consistency,
     object_body,
     path_id,
+    query_level,
     query_text,
     text_field,
     wants_vector,
@@ -38,11 +39,11 @@ router = APIRouter()
 @router.post("/objects")
 async def create_object(request: Request) -> Response:
     """Store a new object."""
-    check_consistency(request)
+    level = query_level(request)
     body = await object_body(request)
     object_id = body_id(body) or new_object_id()
     try:
-        stored = await run_in_threadpool(_create, context_of(request), object_id, body)
+        stored = await run_in_threadpool(_create, context_of(request), object_id, body, level)
     except UnknownCollection as error:
         return refusal(422, f"invalid object: {error}")
     return json_reply(stored)
@@ -82,7 +83,7 @@ async def has_object_of_any_class(request: Request) -> Response:
 @router.put("/objects/{id}")
 async def replace_object_of_any_class(request: Request) -> Response:
     """Replace an object; its class is in the body."""
-    check_consistency(request)
+    query_level(request)
     body = await object_body(request)
     return await _replace(request, class_of(body), body)
 
@@ -90,7 +91,7 @@ async def replace_object_of_any_class(request: Request) -> Response:
 @router.patch("/objects/{id}")
 async def merge_object_of_any_class(request: Request) -> Response:
     """Change single properties of an object; its class is in the body."""
-    check_consistency(request)
+    query_level(request)
     body = await object_body(request)
     return await _merge(request, class_of(body), body)
 
@@ -98,53 +99,49 @@ async def merge_object_of_any_class(request: Request) -> Response:
 @router.delete("/objects/{id}")
 async def delete_object_of_any_class(request: Request) -> Response:
     """Delete an object by its id alone; 404 if there is none."""
-    check_consistency(request)
-    local = await _locate(request)
-    await run_in_threadpool(local.delete, [path_id(request)], tenant=query_text(request, "tenant"))
-    return empty_reply(204)
+    query_level(request)
+    return await _delete(request, await _locate(request))
 
 
 @router.get("/objects/{name}/{id}")
 async def get_object(request: Request, name: str) -> Response:
     """Answer an object."""
-    check_consistency(request)
+    query_level(request)
     path_id(request)
-    return await _get(request, context_of(request).catalogue.local(name))
+    return await _get(request, context_of(request).catalogue.served(name))
 
 
 @router.head("/objects/{name}/{id}")
 async def has_object(request: Request, name: str) -> Response:
     """Say whether an object is stored."""
-    check_consistency(request)
+    level = query_level(request)
     object_id = path_id(request)
-    local = context_of(request).catalogue.local(name)
+    served = context_of(request).catalogue.served(name)
     tenant = query_text(request, "tenant")
-    is_stored = await run_in_threadpool(local.exists, object_id, tenant=tenant)
+    is_stored = await run_in_threadpool(served.exists, object_id, tenant=tenant, level=level)
     return empty_reply(204 if is_stored else 404)
 
 
 @router.put("/objects/{name}/{id}")
 async def replace_object(request: Request, name: str) -> Response:
     """Replace an object as a whole."""
-    check_consistency(request)
+    query_level(request)
     return await _replace(request, name, await object_body(request))
 
 
 @router.patch("/objects/{name}/{id}")
 async def merge_object(request: Request, name: str) -> Response:
     """Change single properties; null takes one away."""
-    check_consistency(request)
+    query_level(request)
     return await _merge(request, name, await object_body(request))
 
 
 @router.delete("/objects/{name}/{id}")
 async def delete_object(request: Request, name: str) -> Response:
     """Delete an object; there is nothing wrong with deleting what is not there."""
-    check_consistency(request)
-    object_id = path_id(request)
-    local = context_of(request).catalogue.local(name)
-    await run_in_threadpool(local.delete, [object_id], tenant=query_text(request, "tenant"))
-    return empty_reply(204)
+    query_level(request)
+    path_id(request)
+    return await _delete(request, context_of(request).catalogue.served(name))
 
 
 def class_of(body: Mapping[str, Any]) -> str:
@@ -161,18 +158,18 @@ def properties_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return values if isinstance(values, Mapping) else {}
 
 
-async def _locate(request: Request) -> LocalCollection:
+async def _locate(request: Request) -> ServedCollection:
     """Find the collection that holds the id in the path. Raises ObjectNotFound."""
     object_id = path_id(request)
-    catalogue = context_of(request).catalogue
+    catalogue, level = context_of(request).catalogue, query_level(request)
 
-    def find() -> LocalCollection | None:
+    def find() -> ServedCollection | None:
         for schema in catalogue.all():
             if schema.multi_tenant:
                 continue
-            local = catalogue.local(schema.name)
-            if local.exists(object_id):
-                return local
+            served = catalogue.served(schema.name)
+            if served.exists(object_id, level=level):
+                return served
         return None
 
     found = await run_in_threadpool(find)
@@ -181,35 +178,54 @@ async def _locate(request: Request) -> LocalCollection:
     return found
 
 
-async def _get(request: Request, local: LocalCollection) -> Response:
+async def _get(request: Request, served: ServedCollection) -> Response:
     object_id, tenant = path_id(request), query_text(request, "tenant")
     found = await run_in_threadpool(
-        local.get, object_id, with_vectors=wants_vector(request), tenant=tenant
+        served.get,
+        object_id,
+        with_vectors=wants_vector(request),
+        tenant=tenant,
+        level=query_level(request),
     )
     if found is None:
         return empty_reply(404)
-    return json_reply(render_read_object(local.schema.name, found, tenant=tenant))
+    return json_reply(render_read_object(served.schema.name, found, tenant=tenant))
 
 
-def _create(context: RestContext, object_id: ObjectId, body: Json) -> Json:
-    return _put(context, class_of(body), object_id, body, PutMode.INSERT)
+async def _delete(request: Request, served: ServedCollection) -> Response:
+    ids, tenant = [path_id(request)], query_text(request, "tenant")
+    await run_in_threadpool(served.delete, ids, tenant=tenant, level=query_level(request))
+    return empty_reply(204)
+
+
+def _create(
+    context: RestContext, object_id: ObjectId, body: Json, level: ConsistencyLevel | None
+) -> Json:
+    return _put(context, class_of(body), object_id, body, PutMode.INSERT, level)
 
 
 async def _replace(request: Request, name: str, body: Json) -> Response:
     object_id = path_id(request)
     given = class_of(body)
-    context = context_of(request)
-    local = context.catalogue.local(name)
-    if given != local.schema.name:
+    context, level = context_of(request), query_level(request)
+    name = context.catalogue.get(name).name
+    if given != name:
         raise InvalidRequest("invalid update: field 'class' is immutable")
     if body_id(body) != object_id:
         raise InvalidRequest("invalid update: field 'id' is immutable")
     return json_reply(
-        await run_in_threadpool(_put, context, local.schema.name, object_id, body, PutMode.REPLACE)
+        await run_in_threadpool(_put, context, name, object_id, body, PutMode.REPLACE, level)
     )
 
 
-def _put(context: RestContext, name: str, object_id: ObjectId, body: Json, mode: PutMode) -> Json:
+def _put(
+    context: RestContext,
+    name: str,
+    object_id: ObjectId,
+    body: Json,
+    mode: PutMode,
+    level: ConsistencyLevel | None,
+) -> Json:
     """Check, store, and read back what is stored now."""
     tenant = text_field(body, "tenant")
     try:
@@ -217,33 +233,37 @@ def _put(context: RestContext, name: str, object_id: ObjectId, body: Json, mode:
         draft = validator.draft(object_id, body)
     except (SchemaViolation, InvalidRequest) as error:
         raise type(error)(f"invalid object: {error}") from None
-    local = context.catalogue.local(name)
-    outcome = local.put([draft], mode, tenant=tenant)[0]
+    served = context.catalogue.served(name)
+    outcome = served.put([draft], mode, tenant=tenant, level=level)[0]
     if outcome is not None:
         raise outcome
-    stored = local.get(object_id, with_vectors=True, tenant=tenant)
+    if served.reads_elsewhere:
+        # The next replica may not have it yet, and one more round says nothing new.
+        return render_draft(served.schema.name, draft, context.env.clock.now_ms(), tenant=tenant)
+    stored = served.get(object_id, with_vectors=True, tenant=tenant)
     if stored is None:
         raise ObjectNotFound(f"the object was deleted while it was stored: {name}")
-    return render_object(local.schema.name, stored, tenant=tenant)
+    return render_object(served.schema.name, stored, tenant=tenant)
 
 
 async def _merge(request: Request, name: str, body: Json) -> Response:
     object_id = path_id(request)
     if body_id(body) not in (None, object_id):
         raise InvalidRequest("invalid update: field 'id' is immutable")
-    context = context_of(request)
-    local = context.catalogue.local(name)
-    if text_field(body, "class") and class_of(body) != local.schema.name:
+    context, level = context_of(request), query_level(request)
+    served = context.catalogue.served(name)
+    if text_field(body, "class") and class_of(body) != served.schema.name:
         raise InvalidRequest("invalid update: field 'class' is immutable")
     tenant = text_field(body, "tenant") or query_text(request, "tenant")
 
     def merge() -> None:
-        if not local.exists(object_id, tenant=tenant):
+        if not served.exists(object_id, tenant=tenant, level=level):
             raise ObjectNotFound("no object with this id")
-        validator = context.catalogue.prepare(local.schema.name, [properties_of(body)])
+        validator = context.catalogue.prepare(served.schema.name, [properties_of(body)])
         changes = validator.changes(body.get("properties"))
         vectors = validator.json_vectors(body)
-        context.catalogue.local(name).merge(object_id, changes, vectors, tenant=tenant)
+        now = context.catalogue.served(name)
+        now.merge(object_id, changes, vectors, tenant=tenant, level=level)
 
     await run_in_threadpool(merge)
     return empty_reply(204)

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import FormatViolation, InvalidRequest, LimitExceeded, Malformed
 from weftdb.core.property_values import canonical_uuid
 from weftdb.core.types import ObjectId, parse_object_id
@@ -20,7 +21,6 @@ from weftdb.server.rest.context import context_of
 FORMAT_CODE = 601
 MISSING_CODE = 602
 CONTENT_TYPES = ("application/json", "application/yaml")
-CONSISTENCY_LEVELS = ("ONE", "QUORUM", "ALL")
 INT64_MAX = 2**63 - 1
 
 
@@ -120,14 +120,18 @@ def query_list(request: Request, name: str) -> list[str]:
     return [part for part in query_text(request, name).split(",") if part]
 
 
-def check_consistency(request: Request) -> None:
-    """Raise `BadConsistency` for a level that is none; on one node all levels mean the same."""
+def query_level(request: Request) -> ConsistencyLevel | None:
+    """The consistency level that is asked for; absent is None. Raises BadParameter."""
     level = request.query_params.get("consistency_level")
-    if level and level not in CONSISTENCY_LEVELS:
-        choices = ", ".join(f"'{name}'" for name in CONSISTENCY_LEVELS)
+    if not level:
+        return None
+    try:
+        return ConsistencyLevel(level)
+    except ValueError:
+        choices = ", ".join(f"'{known.value}'" for known in ConsistencyLevel)
         raise BadParameter(
             f"unrecognized consistency level '{level}', try one of the following: [{choices}]"
-        )
+        ) from None
 
 
 def wants_vector(request: Request) -> bool:

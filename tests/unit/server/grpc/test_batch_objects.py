@@ -30,7 +30,9 @@ def message(count: int) -> bytes:
 @pytest.mark.parametrize("count", [0, 1, 300])
 def test_they_are_what_protobuf_reads(count: int) -> None:
     raw = b"".join(UNKNOWN) + message(count) + b"".join(UNKNOWN)
-    assert decode_objects(raw) == list(batch_pb2.BatchObjectsRequest.FromString(raw).objects)
+    assert decode_objects(raw).objects == list(
+        batch_pb2.BatchObjectsRequest.FromString(raw).objects
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_damaged_messages_are_read_or_refused_as_protobuf_does() -> None:
         except DecodeError:
             expected = None
         try:
-            found = decode_objects(bytes(raw))
+            found = decode_objects(bytes(raw)).objects
         except Malformed:
             found = None
         # Field number 0 and groups: protobuf refuses the first and reads the second, which no

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pytest
 
+from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import DiskFull, InvalidRequest, Overloaded, SchemaViolation
 from weftdb.proto.v1 import batch_pb2
 from weftdb.server.grpc.batch_stream import (
@@ -30,14 +31,18 @@ class Writes:
 
     def __init__(self, clock: list[float], seconds: float = 0.0) -> None:
         self.batches: list[list[str]] = []
+        self.levels: set[ConsistencyLevel | None] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.room_from_s = float("inf")
         self._clock = clock
         self._seconds = seconds
 
-    async def write(self, objects: Sequence[batch_pb2.BatchObject]) -> list[Failure]:
+    async def write(
+        self, objects: Sequence[batch_pb2.BatchObject], level: ConsistencyLevel | None
+    ) -> list[Failure]:
         await self.gate.wait()
+        self.levels.add(level)
         self._clock[0] += self._seconds
         names = [wire.uuid for wire in objects]
         if "full" in names:
