@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 
@@ -58,3 +59,40 @@ class CandidateExplanation(SearchExplanation, Protocol):
     def expected_recall(self) -> float:
         """The share of the hits that was to be expected; negative before enough is known."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAccount:
+    """A `SearchExplanation` as a value, which can be sent."""
+
+    plan: str
+    reason: str
+    overrides: str
+    ef: int
+    gave_up: bool
+    visited: int
+    distances: int
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateAccount(SearchAccount):
+    """A `CandidateExplanation` as a value."""
+
+    candidates: int
+    expected_recall: float
+
+
+def account_of(search: SearchExplanation) -> SearchAccount:
+    """Write down how a vector search went."""
+    common = (
+        search.plan,
+        search.reason,
+        search.overrides,
+        search.ef,
+        search.gave_up,
+        search.visited,
+        search.distances,
+    )
+    if isinstance(search, CandidateExplanation):
+        return CandidateAccount(*common, search.candidates, search.expected_recall)
+    return SearchAccount(*common)

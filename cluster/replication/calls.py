@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from weftdb.cluster.replication.effects import CallNumber, Send
-from weftdb.cluster.replication.messages import Request
+from weftdb.cluster.replication.effects import AnyRequest, CallNumber, Send
 from weftdb.core.types import NodeName
 
 PurposeT = TypeVar("PurposeT")
@@ -33,7 +32,7 @@ class Calls(Generic[PurposeT]):
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, to: NodeName, request: Request, purpose: PurposeT) -> Send:
+    def open(self, to: NodeName, request: AnyRequest, purpose: PurposeT) -> Send:
         """Make a request that is waited for from now on."""
         call = CallNumber(self._made)
         self._made += 1

@@ -19,11 +19,15 @@ from dataclasses import dataclass
 from typing import Generic, NewType, Protocol, TypeAlias, TypeVar
 
 from weftdb.cluster.replication.messages import Reply, Request, ShardRef
+from weftdb.cluster.search.messages import SearchReply, SearchRequest
 from weftdb.core.errors import WeftError
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import NodeName
 
 ResultT = TypeVar("ResultT")
+
+AnyRequest: TypeAlias = Request | SearchRequest
+AnyReply: TypeAlias = Reply | SearchReply
 
 CallNumber = NewType("CallNumber", int)
 """Names one request of one coordination, from 0 up."""
@@ -46,7 +50,7 @@ class Send:
 
     call: CallNumber
     to: NodeName
-    request: Request
+    request: AnyRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Coordination(Protocol[ResultT]):
         """Start. Requires: called once, before everything else."""
         ...
 
-    def on_reply(self, call: CallNumber, reply: Reply, now_s: float) -> Effects[ResultT]:
+    def on_reply(self, call: CallNumber, reply: AnyReply, now_s: float) -> Effects[ResultT]:
         """Take what a replica answered; late and repeated answers change nothing."""
         ...
 

@@ -20,8 +20,8 @@ from enum import Enum
 from typing import TypeAlias
 
 from weftdb.cluster.replication.calls import Calls
-from weftdb.cluster.replication.effects import CallNumber, Failure, Send, Wake
-from weftdb.cluster.replication.messages import Applied, Apply, Reply, ShardRef
+from weftdb.cluster.replication.effects import AnyReply, CallNumber, Failure, Send, Wake
+from weftdb.cluster.replication.messages import Applied, Apply, ShardRef
 from weftdb.core.env import Randomness
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import NodeName, ObjectId
@@ -136,7 +136,7 @@ class HintReplay:
             return []
         return self._send_next()
 
-    def on_reply(self, call: CallNumber, reply: Reply, now_s: float) -> list[ReplayEffect]:
+    def on_reply(self, call: CallNumber, reply: AnyReply, now_s: float) -> list[ReplayEffect]:
         """The target has what was sent: forget it, go on."""
         closed = self._calls.close(call)
         if closed is None:

@@ -27,7 +27,14 @@ from typing import TypeAlias, TypeVar
 
 from weftdb.cluster.replication.calls import Calls
 from weftdb.cluster.replication.differences import Differences, Rules, Side
-from weftdb.cluster.replication.effects import Answer, CallNumber, Effects, Failure, Wake
+from weftdb.cluster.replication.effects import (
+    Answer,
+    AnyReply,
+    CallNumber,
+    Effects,
+    Failure,
+    Wake,
+)
 from weftdb.cluster.replication.messages import (
     Applied,
     Apply,
@@ -35,7 +42,6 @@ from weftdb.cluster.replication.messages import (
     ReadLeaf,
     ReadStates,
     ReadTree,
-    Reply,
     Request,
     ShardRef,
     States,
@@ -175,7 +181,7 @@ class Exchange:
         self._go_on(effects)
         return effects
 
-    def on_reply(self, call: CallNumber, reply: Reply, now_s: float) -> Effects[Exchanged]:
+    def on_reply(self, call: CallNumber, reply: AnyReply, now_s: float) -> Effects[Exchanged]:
         """Compare, go down, send."""
         closed = self._calls.close(call)
         if closed is None:
@@ -203,7 +209,7 @@ class Exchange:
             self._stop(effects, "the time was up")
         return effects
 
-    def _learn(self, job: _Job, side: Side, reply: Reply) -> bool:
+    def _learn(self, job: _Job, side: Side, reply: AnyReply) -> bool:
         """Take a reply; False when it has not the form that was asked for."""
         match job, reply:
             case _Compare(), TreeNodes(hashes):

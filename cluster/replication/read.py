@@ -19,7 +19,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from weftdb.cluster.replication.calls import Calls, OpenCall
-from weftdb.cluster.replication.effects import Answer, CallNumber, Effects, Failure, Wake
+from weftdb.cluster.replication.effects import (
+    Answer,
+    AnyReply,
+    CallNumber,
+    Effects,
+    Failure,
+    Wake,
+)
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.messages import (
     Applied,
@@ -28,7 +35,6 @@ from weftdb.cluster.replication.messages import (
     Digests,
     ReadDigests,
     ReadStates,
-    Reply,
     ShardRef,
     States,
 )
@@ -117,7 +123,7 @@ class ReadCoordination:
         self._plan_hedge(now_s, effects)
         return effects
 
-    def on_reply(self, call: CallNumber, reply: Reply, now_s: float) -> Effects[Found]:
+    def on_reply(self, call: CallNumber, reply: AnyReply, now_s: float) -> Effects[Found]:
         """Take what a replica holds, or that it was repaired."""
         closed = self._calls.close(call)
         if closed is None:
@@ -245,7 +251,7 @@ class ReadCoordination:
             purpose = _Purpose(_Aim.REPAIR, tuple(at for at, _ in due), sent)
             effects.append(self._calls.open(node, request, purpose))
 
-    def _learn(self, closed: OpenCall[_Purpose], reply: Reply) -> bool:
+    def _learn(self, closed: OpenCall[_Purpose], reply: AnyReply) -> bool:
         """Take a reply; False when it has not the form that was asked for."""
         node, purpose = closed.to, closed.purpose
         if node in self._failures:

@@ -23,13 +23,14 @@ from typing import TypeAlias
 from weftdb.cluster.replication.calls import Calls, OpenCall
 from weftdb.cluster.replication.effects import (
     Answer,
+    AnyReply,
     CallNumber,
     Effects,
     Failure,
     KeepHint,
     Wake,
 )
-from weftdb.cluster.replication.messages import Applied, Apply, Reply, ShardRef
+from weftdb.cluster.replication.messages import Applied, Apply, ShardRef
 from weftdb.cluster.replication.write_core import Standing, StateWrite, WriteTargets
 from weftdb.core.errors import NotEnoughReplicas, Overloaded, SchemaViolation, Unavailable
 from weftdb.core.objects import ObjectState
@@ -118,7 +119,7 @@ class WriteCoordination:
                 self._hint(node, positions, effects)
         return effects
 
-    def on_reply(self, call: CallNumber, reply: Reply, now_s: float) -> Effects[Written]:
+    def on_reply(self, call: CallNumber, reply: AnyReply, now_s: float) -> Effects[Written]:
         """Count what a replica holds; stamp anew where it holds newer states."""
         closed = self._calls.close(call)
         if closed is None:
@@ -265,7 +266,7 @@ class WriteCoordination:
         return self._reasons.get(node, "not waited for any longer")
 
 
-def _is_answer_to(sent: _Sent, reply: Reply) -> bool:
+def _is_answer_to(sent: _Sent, reply: AnyReply) -> bool:
     """Whether a reply has the form that the request asks for."""
     if not isinstance(reply, Applied) or len(reply.newer) != len(sent.stamps):
         return False

@@ -1,0 +1,1 @@
+"""Searches and aggregations over the shards of a collection."""
