@@ -1,0 +1,120 @@
+"""Several engines in one process that drivers ask without a wire, with failures on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.unit.engine.replicas import PowerStore, open_node, replicated
+from weftdb.cluster.replication.answering import answer
+from weftdb.cluster.replication.effects import Failure, KeepHint
+from weftdb.cluster.replication.messages import Apply, Purpose, Reply, Request, ShardRef
+from weftdb.core.env import ManualClock, SystemClock
+from weftdb.core.errors import WeftError
+from weftdb.core.objects import Digest
+from weftdb.core.types import CollectionName, NodeName, ObjectId, ShardName
+from weftdb.engine.collection import LocalCollection
+from weftdb.server.internode.messages import NO_REVISION
+from weftdb.server.internode.ports import CallFailed
+
+T = TypeVar("T")
+
+SHARD = ShardRef(CollectionName("Doc"), ShardName("s"))
+NAMES = tuple(NodeName(name) for name in ("n1", "n2", "n3"))
+SOON_S = 20.0
+"""By then everything has happened, on a loaded machine."""
+
+
+@dataclass
+class FleetNode:
+    """One engine, and what befalls it."""
+
+    collection: LocalCollection
+    is_down: bool = False
+    holds: asyncio.Event | None = None
+    """Requests wait for it, once it is there."""
+    breaks: BaseException | None = None
+    heard: list[tuple[Request, Purpose]] = field(default_factory=list)
+    gate: Callable[[Request, Purpose], None] | None = None
+    """May raise what the node's own rules raise."""
+
+    def digests(self, ids: Sequence[ObjectId]) -> list[Digest | None]:
+        """What is held."""
+        return self.collection.replica.digests(ids)
+
+    def applied(self) -> int:
+        """How many requests brought states."""
+        return sum(isinstance(request, Apply) for request, _ in self.heard)
+
+
+class Fleet:
+    """Nodes by name; a `ReplicaCaller`."""
+
+    def __init__(self, path: Path, clock: ManualClock | None = None) -> None:
+        self.clock = SystemClock()
+        self.nodes: dict[NodeName, FleetNode] = {}
+        for name in NAMES:
+            (path / name).mkdir()
+            database = open_node(path / name, PowerStore(), clock)
+            self.nodes[name] = FleetNode(replicated(database))
+
+    def __getitem__(self, name: str) -> FleetNode:
+        return self.nodes[NodeName(name)]
+
+    async def ask(
+        self,
+        node: NodeName,
+        request: Request,
+        deadline_s: float,
+        *,
+        revision: int = NO_REVISION,
+        purpose: Purpose = Purpose.SERVE,
+    ) -> Reply:
+        """Ask one of them."""
+        asked = self.nodes[node]
+        asked.heard.append((request, purpose))
+        try:
+            async with asyncio.timeout(deadline_s - self.clock.monotonic_s()):
+                if asked.holds is not None:
+                    await asked.holds.wait()
+                if asked.breaks is not None:
+                    raise asked.breaks
+                if asked.is_down:
+                    raise CallFailed(Failure("connection refused"))
+                if asked.gate is not None:
+                    asked.gate(request, purpose)
+                return await asyncio.to_thread(answer, asked.collection.replica, request, purpose)
+        except TimeoutError:
+            raise CallFailed(Failure("no answer in time")) from None
+        except WeftError as error:
+            raise CallFailed(Failure(str(error)), error=error) from None
+
+
+class KeptHints:
+    """A sink that remembers, and may be made to wait."""
+
+    def __init__(self) -> None:
+        self.kept: list[KeepHint] = []
+        self.durable: asyncio.Event | None = None
+
+    async def keep(self, hint: KeepHint) -> None:
+        """Note it, and wait for the disk."""
+        if self.durable is not None:
+            await self.durable.wait()
+        self.kept.append(hint)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a test in a loop of its own, bounded in time."""
+    return asyncio.run(asyncio.wait_for(main, SOON_S * 2))
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Let the loop go on until it is so."""
+    until = asyncio.get_running_loop().time() + SOON_S
+    while not holds():
+        assert asyncio.get_running_loop().time() < until, "it did not come to that"
+        await asyncio.sleep(0.005)
