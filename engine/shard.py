@@ -12,7 +12,7 @@ the end of the publication, and by the second try of a read, so that nothing mov
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from time import sleep
@@ -29,7 +29,15 @@ from weftdb.core.memory_estimate import link_bytes, row_bytes
 from weftdb.core.objects import Digest, Object
 from weftdb.core.query import Filter
 from weftdb.core.schema import Collection, VectorConfig
-from weftdb.core.types import DocId, ObjectId, ShardId, VectorName, format_object_id
+from weftdb.core.types import (
+    DocId,
+    DocIds,
+    ObjectId,
+    Rows,
+    ShardId,
+    VectorName,
+    format_object_id,
+)
 from weftdb.engine.change import Change
 from weftdb.engine.state_ledger import open_ledger
 from weftdb.engine.stored_vectors import StoredVectors
@@ -170,30 +178,35 @@ class Shard:
 
     # Writes; engine/writer.py collects the changes.
 
-    def commit(self, change: Change) -> Ticket:
+    def commit(self, change: Change, give_way: Callable[[], None]) -> Ticket:
         """Write a change and make it visible; the caller waits for the ticket before answering.
+        `give_way` is called between the steps.
 
         Requires: the caller is the shard's only writer.
         """
         self.docs.stage(change.batch, change.added, change.removed, change.lengths)
         if change.delta is not None:
             self.text.stage(change.batch, change.delta)
+        give_way()
+        vectors = {name: space.arrays() for name, space in change.vectors.items()}
         with self.publishing:
             self._rows.begin_change()
             self._commits_begun += 1
             try:
                 ticket = self.last_ticket = self.store.write(change.batch)
-                self._publish(change)
+                give_way()
+                self._publish(change, vectors)
             finally:
                 self._commits_ended += 1
                 self._rows.end_change(change.removed)
+        give_way()
         return ticket
 
-    def _publish(self, change: Change) -> None:
+    def _publish(self, change: Change, vectors: Mapping[VectorName, tuple[DocIds, Rows]]) -> None:
         if change.delta is not None:
             self.text.publish(change.delta)
-        for name, space in change.vectors.items():
-            self.vectors[name].add(*space.arrays())
+        for name, (doc_ids, rows) in vectors.items():
+            self.vectors[name].add(doc_ids, rows)
         self.ids.put(change.added, change.added_ids)
         self.docs.publish(change.added, change.removed, change.lengths)
         if change.removed:

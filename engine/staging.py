@@ -63,7 +63,7 @@ def stage_objects(
         change.added.append(doc_id)
         change.added_ids.append(item.id)
         entries.append(Entry(doc_id, item.properties, item.created_ms, item.updated_ms))
-    _index_text(shard, change, entries)
+    _index_text(shard, change, entries, give_way)
     _remove_docs(shard, change, [item.old for item in objects if item.old is not None])
 
 
@@ -74,13 +74,16 @@ def stage_deletions(shard: Shard, change: Change, gone: Mapping[ObjectId, DocId]
     _remove_docs(shard, change, list(gone.values()))
 
 
-def _index_text(shard: Shard, change: Change, entries: Sequence[Entry]) -> None:
-    change.delta = shard.text.encode(entries)
+def _index_text(
+    shard: Shard, change: Change, entries: Sequence[Entry], give_way: Callable[[], None]
+) -> None:
+    change.delta = shard.text.encode(entries, give_way)
     columns = [
         (shard.text.number_of(name), name, terms.tolist())
         for name, terms in change.delta.lengths.items()
     ]
     for row, entry in enumerate(entries):
+        give_way()
         lengths = [(number, terms[row]) for number, _, terms in columns if terms[row]]
         if lengths:
             key = keys.object_key(shard.shard_id, entry.doc_id)

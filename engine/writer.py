@@ -43,6 +43,8 @@ from weftdb.storage.versions import VersionClock, decode_version, encode_version
 DELETE_DOCS_PER_BATCH = 10_000
 """Bounds the memory of one batch of a delete by filter."""
 FORGET_IDS_PER_BATCH = 1_000
+IDS_AT_ONCE = 64
+"""Looked up in the store, which holds the interpreter, in 100 microseconds."""
 
 
 class ShardWriter:
@@ -77,16 +79,25 @@ class ShardWriter:
         errors: list[WeftError | None] = [None] * len(drafts)
         with self._turn:
             positions = last_of_each([draft.id for draft in drafts])
-            olds = self._shard.objects.doc_ids_of([drafts[p].id for p in positions])
+            olds = self._docs_of([drafts[p].id for p in positions])
             accepted = []
             dimensions: dict[VectorName, int] = {}
             for position, old in zip(positions, olds, strict=True):
+                self._give_way()
                 draft = drafts[position]
                 error = _unexpected(draft, old, mode)
                 errors[position] = error or self._wrong_length(draft.vectors, dimensions)
                 if errors[position] is None:
                     accepted.append((draft, old))
             return errors, self._write(accepted)
+
+    def _docs_of(self, ids: Sequence[ObjectId]) -> list[DocId | None]:
+        """The docs that hold objects now, None where there is none."""
+        found: list[DocId | None] = []
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            self._give_way()
+            found += self._shard.objects.doc_ids_of(ids[start : start + IDS_AT_ONCE])
+        return found
 
     def put_over(self, draft: ObjectDraft, expected: DocId) -> Ticket | None:
         """Replace an object if its current doc is still `expected`; None if it is not.
@@ -294,7 +305,7 @@ class ShardWriter:
         self._newest = max(self._newest, version)
         key = keys.clock_key(self._shard.shard_id)
         change.batch.put(Family.METADATA, key, encode_version(self._newest))
-        return self._shard.commit(change)
+        return self._shard.commit(change, self._give_way)
 
 
 def _newest_version(store: KeyValueStore, shard: ShardId) -> Version:

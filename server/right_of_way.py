@@ -24,6 +24,8 @@ WAIT_S_MAX = 0.002
 """A thread goes on after this, also where the loop never rests."""
 RATION_S = 0.0003
 """A thread's work beside one search at a time: about as long as that search takes."""
+LOOK_S = 0.00003
+"""A thread does not look again for this long: it asks more often than a look is worth."""
 RATION_S_MAX = 0.001
 """The same beside several: they wait for each other that long anyway."""
 
@@ -34,9 +36,11 @@ class RightOfWay:
     def __init__(self) -> None:
         self._ready = select.epoll() if hasattr(select, "epoll") else None  # Linux has it.
         self._works = False
+        self._searches = 0
         self._searches_max = 0
+        self._is_awaited = False
         self._sleeping: deque[threading.Lock] = deque()
-        self._ration_end_s = 0.0
+        self._go_on_until_s = 0.0
 
     def watch(self, descriptor: int) -> None:
         """Take it as work for the loop when `descriptor` can be read."""
@@ -53,35 +57,51 @@ class RightOfWay:
         if self._ready is not None:
             self._ready.close()
 
-    def note_searches(self, running: int) -> None:
-        """Say how many searches are on their way."""
-        self._searches_max = max(self._searches_max, running)
+    def search_begins(self) -> None:
+        """Say that a search is on its way. Requires: `search_ends` follows."""
+        self._searches += 1
+        self._searches_max = max(self._searches_max, self._searches)
+        self._is_awaited = self._searches == 1
+
+    def search_ends(self) -> None:
+        """Say that a search has its result."""
+        self._searches -= 1
+        self._is_awaited = False
 
     def loop_works(self) -> None:
         """Say that the loop has something to do. Requires: `loop_rests` follows."""
         self._works = True
 
     def loop_rests(self) -> None:
-        """Say that the loop has done what there was, and wake who sleeps for it."""
+        """Say that the loop has done what there was, and wake who sleeps for it: not while it waits
+        for the result of a single search, which comes sooner than a ration is over."""
         self._works = False
+        if self._is_awaited:
+            return
         while self._sleeping:
             self._sleeping.popleft().release()
 
     def give_way(self) -> None:
         """Let the loop go first if it wants to, `WAIT_S_MAX` at most."""
-        if not self._is_wanted():
+        now_s = time.perf_counter()
+        if now_s < self._go_on_until_s:
             return
-        begun_s = time.perf_counter()
-        if begun_s < self._ration_end_s:
+        if not self._is_wanted():
+            self._go_on_until_s = now_s + LOOK_S
             return
         turn = threading.Lock()
         turn.acquire()
         self._sleeping.append(turn)
-        if self._is_wanted():  # Else it may have rested before it could see us.
-            turn.acquire(timeout=WAIT_S_MAX)
+        # Not wanted: it has rested before it could see us.
+        if self._is_wanted() and not turn.acquire(timeout=WAIT_S_MAX):
+            self._is_awaited = False  # It takes long.
         ration_s = RATION_S if self._searches_max <= 1 else RATION_S_MAX
         self._searches_max = 0
-        self._ration_end_s = time.perf_counter() + ration_s
+        self._go_on_until_s = time.perf_counter() + ration_s
 
     def _is_wanted(self) -> bool:
-        return self._works or (self._ready is not None and bool(self._ready.poll(0, 1)))
+        return (
+            self._works
+            or self._is_awaited
+            or (self._ready is not None and bool(self._ready.poll(0, 1)))
+        )

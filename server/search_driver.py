@@ -75,11 +75,12 @@ class SearchDriver:
         if _is_short(query):
             is_alone = not self._running and time.perf_counter() - self._ended_s > IDLE_S_MIN
             self._running += 1
-            self._way.note_searches(self._running)
+            self._way.search_begins()
             try:
                 return await self.drive(served.search_steps(query, level=level), is_alone=is_alone)
             finally:
                 self._running -= 1
+                self._way.search_ends()
                 self._ended_s = time.perf_counter()
         search = partial(served.search, query, level=level)
         return await self._loop.run_in_executor(self._slow, search)
@@ -151,7 +152,10 @@ class SearchDriver:
                 future.set_exception(result)
             else:
                 future.set_result(result)
-        self._loop.call_soon(self._way.loop_rests)  # After those who wait for the results.
+        self._loop.call_soon(self._rest_soon)  # After those who wait for the results,
+
+    def _rest_soon(self) -> None:
+        self._loop.call_soon(self._way.loop_rests)  # and after what they write.
 
 
 def _is_short(query: Search) -> bool:

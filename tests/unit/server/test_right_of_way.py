@@ -74,10 +74,13 @@ def test_beside_several_searches_the_ration_is_larger(
     way.loop_works()
     rations = []
     for running in (1, 8, 1):
-        way.note_searches(running)
-        way._ration_end_s = 0.0
+        for _ in range(running):
+            way.search_begins()
+        way._go_on_until_s = 0.0
         way.give_way()
-        rations.append(way._ration_end_s - time.perf_counter())
+        rations.append(way._go_on_until_s - time.perf_counter())
+        for _ in range(running):
+            way.search_ends()
     assert rations[0] <= right_of_way.RATION_S
     assert right_of_way.RATION_S < rations[1] <= right_of_way.RATION_S_MAX
     assert rations[2] <= right_of_way.RATION_S
@@ -91,6 +94,50 @@ def test_a_loop_that_never_rests_holds_nobody_up_for_ever(
     begun = time.monotonic()
     way.give_way()
     assert 0.01 <= time.monotonic() - begun < LONG_S / 2
+
+
+def test_a_thread_sleeps_while_a_single_search_is_on_its_way(way: RightOfWay) -> None:
+    way.loop_works()
+    way.search_begins()
+    thread = aside(way)
+    way.loop_rests()
+    assert way._sleeping
+    way.loop_works()
+    way.search_ends()
+    way.loop_rests()
+    thread.join(LONG_S / 2)
+    assert not thread.is_alive()
+
+
+def test_beside_several_searches_it_works_while_they_are_on_their_way(way: RightOfWay) -> None:
+    way.loop_works()
+    way.search_begins()
+    way.search_begins()
+    thread = aside(way)
+    way.loop_rests()
+    thread.join(LONG_S / 2)
+    assert not thread.is_alive()
+
+
+def test_a_single_search_that_takes_long_holds_nobody_up_twice(
+    way: RightOfWay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(right_of_way, "WAIT_S_MAX", 0.01)
+    way.search_begins()
+    way.give_way()
+    assert not way._is_wanted()
+    way.search_ends()
+    way.search_begins()
+    assert way._is_wanted()
+
+
+def test_a_thread_looks_seldom(way: RightOfWay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(right_of_way, "LOOK_S", LONG_S)
+    way.give_way()
+    way.loop_works()
+    begun = time.monotonic()
+    way.give_way()
+    assert time.monotonic() - begun < LONG_S / 2
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="Linux only")
