@@ -25,6 +25,7 @@
     │   ├── ShardLoading            a shard is still being made ready for this
     │   ├── MetadataUnavailable     the agreed metadata cannot be reached or changed
     │   ├── CommitUnknown           a change of metadata may have been made: look
+    │   ├── SchemaChanged           another node changed the definition meanwhile: decide anew
     │   ├── LeaseLost               a lease is over: its keys are gone, take a new one
     │   └── Compacted               the history of metadata is gone: list anew
     └── Fault                   this node is broken                          retry: elsewhere
@@ -169,6 +170,10 @@ class MetadataUnavailable(Unavailable):
 
 class CommitUnknown(Unavailable):
     """A change of metadata was sent, and nobody can say whether it was made: read, then decide."""
+
+
+class SchemaChanged(Unavailable):
+    """Another node has changed the definition meanwhile: decide anew, from the newer one."""
 
 
 class LeaseLost(Unavailable):

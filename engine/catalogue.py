@@ -1,10 +1,11 @@
 """Catalogue: changes collections one at a time, and gives every door the same checks.
 
 Doors (REST, gRPC, library) come here with JSON or with values; the pure decisions are in
-core/definition and core/auto_schema, the storing is the database's.
+core/definition and core/auto_schema, the storing is the keeper's (schema_keeper.py).
 
-Concurrency: one lock covers every read-decide-store of a definition, auto schema included. Reading
-takes no lock. Requires: one catalogue a database.
+Concurrency: one lock covers every read-decide-store of a definition, auto schema included; where
+another node was faster, the decision is made anew from what it made. Reading takes no lock.
+Requires: one catalogue a database.
 """
 
 from __future__ import annotations
@@ -26,15 +27,21 @@ from weftdb.core.definition import (
     update_collection,
 )
 from weftdb.core.env import Env
-from weftdb.core.errors import CollectionExists, UnknownCollection
+from weftdb.core.errors import CollectionExists, SchemaChanged, UnknownCollection
 from weftdb.core.schema import Collection, canonical_collection_name
 from weftdb.core.validation import ObjectValidator
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
+from weftdb.engine.schema_keeper import OwnSchema, SchemaKeeper
 from weftdb.engine.serving import ServedCollection
 from weftdb.modules.ports import Vectorizers
 
 NO_VECTORIZER = "none"
+TRIES_MAX = 20
+"""A change that other nodes forestall so often is given up, retryable."""
+
+Decision = Callable[[Collection], Collection]
+"""From a definition to the next one; itself where nothing changes."""
 
 
 class Catalogue:
@@ -49,6 +56,8 @@ class Catalogue:
         self._env = env
         self._lock = threading.RLock()
         self._validators: dict[str, ObjectValidator] = {}
+        self.keeper: SchemaKeeper = OwnSchema(database)
+        """Makes the changes; in a cluster, all nodes agree on them first."""
         self.serve: Callable[[LocalCollection], ServedCollection] = _as_it_is
         """Makes of what this node has of a collection what doors work with; a cluster puts a router
         before it."""
@@ -78,7 +87,13 @@ class Catalogue:
     def local(self, name: str) -> LocalCollection:
         """What this node has of the collection called `name` in any form. Raises
         UnknownCollection."""
-        return self._database.collection(canonical_collection_name(name))
+        canonical = canonical_collection_name(name)
+        try:
+            return self._database.collection(canonical)
+        except UnknownCollection:
+            if not self.keeper.arrives(canonical):
+                raise
+            return self._database.collection(canonical)
 
     def served(self, name: str) -> ServedCollection:
         """The objects of the collection called `name` in any form. Raises UnknownCollection."""
@@ -102,42 +117,40 @@ class Catalogue:
             schema = parse_collection(body, self._config, self._surroundings())
             self._check_name(schema.name)
             self._check_vectorizers(schema)
-            return self._database.create_collection(schema).schema
+            return self.keeper.create(schema)
 
     def update(self, name: str, body: Any) -> Collection:
         """Replace a definition by a compatible one. Raises UnknownCollection, SchemaViolation."""
-        with self._lock:
-            old = self.get(name)
+
+        def decide(old: Collection) -> Collection:
             new = update_collection(old, body, self._config, self._surroundings())
             self._check_vectorizers(new)
-            return self._store(old, new)
+            return new
+
+        return self._change(name, decide)
 
     def add_property(self, name: str, body: Any) -> Mapping[str, Any]:
         """Add a property from its JSON and return its canonical JSON."""
-        with self._lock:
-            old = self.get(name)
-            new = add_property(old, body, self._config, self._surroundings())
-            added: Mapping[str, Any] = self._store(old, new).definition["properties"][-1]
-            return added
+        changed = self._change(
+            name, lambda old: add_property(old, body, self._config, self._surroundings())
+        )
+        added: Mapping[str, Any] = changed.definition["properties"][-1]
+        return added
 
     def drop_property_index(self, name: str, property_name: str, index: str) -> None:
         """Switch one index of one property off."""
-        with self._lock:
-            old = self.get(name)
-            self._store(old, drop_property_index(old, property_name, index))
+        self._change(name, lambda old: drop_property_index(old, property_name, index))
 
     def drop_vector_index(self, name: str, vector: str) -> None:
         """Give the index of one vector back; its vectors stay stored."""
-        with self._lock:
-            old = self.get(name)
-            self._store(old, drop_vector_index(old, vector))
+        self._change(name, lambda old: drop_vector_index(old, vector))
 
     def delete(self, name: str) -> bool:
         """Drop a collection and its objects; False if there was none."""
         with self._lock:
             canonical = canonical_collection_name(name)
             self._validators.pop(canonical, None)
-            return self._database.delete_collection(canonical)
+            return self.keeper.drop(canonical)
 
     def prepare(self, name: str, objects: Sequence[Mapping[str, Any]]) -> ObjectValidator:
         """The checks of a collection that knows every property in `objects` (properties by name).
@@ -157,14 +170,18 @@ class Catalogue:
     def _widen(self, name: str, objects: Sequence[Mapping[str, Any]]) -> None:
         now = datetime.fromtimestamp(self._env.clock.now_ms() / 1000, UTC)
         note = f"Made by auto schema on {now:%Y-%m-%dT%H:%M:%SZ}"
-        old = self._known(name)
-        if old is not None:
-            self._store(old, widen(old, objects, self._config, note))
-            return
-        body = infer_collection(name, self._config, note)
-        empty = parse_collection(body, self._config, self._surroundings())
-        self._check_name(empty.name)
-        self._database.create_collection(widen(empty, objects, self._config, note))
+        if self._known(name) is None:
+            body = infer_collection(name, self._config, note)
+            empty = parse_collection(body, self._config, self._surroundings())
+            self._check_name(empty.name)
+            try:
+                self.keeper.create(widen(empty, objects, self._config, note))
+            except CollectionExists:
+                if not self.keeper.arrives(empty.name):
+                    raise
+            else:
+                return
+        self._change(name, lambda old: widen(old, objects, self._config, note))
 
     def _known(self, name: str) -> Collection | None:
         try:
@@ -172,10 +189,23 @@ class Catalogue:
         except UnknownCollection:
             return None
 
-    def _store(self, old: Collection, new: Collection) -> Collection:
-        if new is old:
-            return old
-        return self._database.update_collection(new).schema
+    def _change(self, name: str, decide: Decision) -> Collection:
+        """Store what `decide` makes of the newest definition; again where it was not the newest.
+
+        Raises what `decide` raises, UnknownCollection, SchemaChanged (too often forestalled).
+        """
+        with self._lock:
+            for left in reversed(range(TRIES_MAX)):
+                old = self.get(name)
+                new = decide(old)
+                if new is old:
+                    return old
+                try:
+                    return self.keeper.replace(old, new)
+                except SchemaChanged:
+                    if not left:
+                        raise
+            raise AssertionError("unreachable: the last try returns or raises")
 
     def _check_name(self, name: str) -> None:
         for known in self._database.collections():
@@ -194,6 +224,7 @@ class Catalogue:
         return Surroundings(
             collections=frozenset(item.name for item in self._database.collections()),
             vectorizers=frozenset(self._vectorizers.names()),
+            node_count=self.keeper.node_count,
             async_indexing=self._config.async_indexing,
             deletes_expired=self._config.ttl_sweep_interval_s > 0,
         )

@@ -47,6 +47,7 @@ CODES: dict[type[WeftError], WireCodes] = {
     errors.StoreHeld: WireCodes(503, Status.UNAVAILABLE),
     errors.MetadataUnavailable: WireCodes(503, _UNKNOWN),
     errors.CommitUnknown: WireCodes(503, _UNKNOWN),
+    errors.SchemaChanged: WireCodes(503, _UNKNOWN),
     errors.LeaseLost: WireCodes(503, _UNKNOWN),
     errors.Compacted: WireCodes(503, _UNKNOWN),
     errors.ShardLoading: WireCodes(503, _UNKNOWN),

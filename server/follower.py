@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from weftdb.cluster.metadata.mirror import Mirror
+from weftdb.cluster.metadata.mirror import Known, Mirror
 from weftdb.cluster.metadata.store import Event, MetadataStore, Revision, Watch
 from weftdb.core.errors import Closed, Compacted, MetadataUnavailable
 
@@ -60,6 +60,16 @@ class Follower:
         """The value of a key, as far as is known."""
         with self._changed:
             return self._mirror.get(key)
+
+    def known(self, *keys: str) -> tuple[Known | None, ...]:
+        """Values and revisions of keys, all of one moment."""
+        with self._changed:
+            return tuple(self._mirror.known(key) for key in keys)
+
+    def keys(self) -> list[str]:
+        """All keys, as far as is known."""
+        with self._changed:
+            return [key for key, _ in self._mirror.items()]
 
     def all(self) -> dict[str, bytes]:
         """A copy of all keys with their values, as far as is known."""

@@ -1,8 +1,9 @@
 """Presence: a record in the metadata that is there for as long as this process keeps it alive.
 
 A thread of its own takes a lease, binds the record to it and keeps it alive three times in its
-life. When the lease is lost, because the store was away for longer, it takes another one and puts
-the record again. Others see the record go no later than one life of the lease after this process.
+life; where the record would say something else by then, it is put again. When the lease is lost,
+because the store was away for longer, it takes another one and puts the record again. Others see
+the record go no later than one life of the lease after this process.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Presence:
         self._value = value
         self._ttl_s = ttl_s
         self._lease: LeaseId | None = None
+        self._put = b""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -60,9 +62,13 @@ class Presence:
     def _enter(self) -> Lease:
         """Put the record with a new lease. One that fails leaves a lease that ends by itself."""
         lease = self._store.grant(self._ttl_s)
-        self._store.commit(Transaction((Put(self._key, self._value(), lease.id),)))
+        self._say(self._value(), lease.id)
         self._lease = lease.id
         return lease
+
+    def _say(self, value: bytes, lease: LeaseId) -> None:
+        self._store.commit(Transaction((Put(self._key, value, lease),)))
+        self._put = value
 
     def _run(self, lease: Lease) -> None:
         while not self._stopping.wait(lease.ttl_s / KEPT_EVERY):
@@ -77,6 +83,8 @@ class Presence:
         if self._lease is not None:
             try:
                 self._store.keep_alive(lease.id)
+                if (value := self._value()) != self._put:
+                    self._say(value, lease.id)
             except LeaseLost:
                 self._lease = None
             else:

@@ -23,6 +23,8 @@
                   | 0x00000000 0x04                     -> revision of agreed metadata:u64
                   | 0x00000000 0x05 key:utf8            -> agreed record (cluster/metadata)
                   | 0x00000000 0x06 key:utf8            -> empty; that record is bound to a lease
+                  | 0x00000000 0x10                     -> node of a cluster (JSON)
+                  | 0x00000000 0x11 name:utf8           -> which collection of that name this is
 
 Shard 0 is the node itself; real shards count from 1 and their numbers are never used again.
 """
@@ -212,3 +214,23 @@ def agreed_lease_key(key: bytes) -> bytes:
 def agreed_lease_range() -> tuple[bytes, bytes]:
     """METADATA: all of these."""
     return _AGREED_LEASE, _pack_u32(NODE) + b"\x07"
+
+
+NODE_IDENTITY_KEY = _pack_u32(NODE) + b"\x10"
+"""METADATA: as which node of which cluster this directory is used."""
+_INCARNATION = _pack_u32(NODE) + b"\x11"
+
+
+def incarnation_key(name: str) -> bytes:
+    """METADATA: which of the collections that were ever called `name` is held here."""
+    return _INCARNATION + name.encode()
+
+
+def incarnation_name(key: bytes) -> str:
+    """The name in an `incarnation_key`."""
+    return key[len(_INCARNATION) :].decode()
+
+
+def incarnation_range() -> tuple[bytes, bytes]:
+    """METADATA: all of these."""
+    return _INCARNATION, _pack_u32(NODE) + b"\x12"

@@ -1,10 +1,12 @@
 """Where each thing that the nodes of a cluster agree on has its key.
 
     key   := "/weftdb/" cluster rest
-    rest  := "/collections/" collection             -> CollectionRecord
-           | "/shards/" collection                  -> ShardingState (cluster/sharding.py)
+    rest  := "/schema/collections/" collection      -> CollectionRecord
+           | "/schema/shards/" collection           -> ShardingState (cluster/sharding.py)
+           | "/schema/names/" name in lower case    -> NameRecord
+           | "/schema/aliases/" alias               -> AliasRecord
            | "/tenants/" collection "/p" bits       -> TenantPage (cluster/tenant_pages.py)
-           | "/aliases/" alias                      -> AliasRecord
+           | "/cluster"                             -> ClusterRecord: which cluster it is
            | "/members/" node                       -> MemberRecord: belongs to the cluster
            | "/nodes/" node                         -> NodeRecord: lives; bound to its lease
            | "/operations/" id                      -> Operation (cluster/rebalance)
@@ -12,7 +14,8 @@
 
 A part is not empty and has neither a slash nor a control character. A collection's definition and
 its sharding state are two records, because they change at different times; a transaction that
-makes, changes or drops a collection names both.
+makes or drops a collection names both. What lies below `/schema/` is followed as one: whoever
+listens there hears all of a commit at once.
 """
 
 from __future__ import annotations
@@ -36,19 +39,29 @@ class ClusterKeys:
         return self._prefix + "/"
 
     @property
+    def schema(self) -> str:
+        """The prefix of definitions, sharding states, names and aliases."""
+        return self._prefix + "/schema/"
+
+    @property
     def collections(self) -> str:
         """The prefix of the definitions."""
-        return self._prefix + "/collections/"
+        return self.schema + "collections/"
 
     @property
     def shards(self) -> str:
         """The prefix of the sharding states."""
-        return self._prefix + "/shards/"
+        return self.schema + "shards/"
 
     @property
     def aliases(self) -> str:
         """The prefix of the aliases."""
-        return self._prefix + "/aliases/"
+        return self.schema + "aliases/"
+
+    @property
+    def identity(self) -> str:
+        """Which cluster it is."""
+        return self._prefix + "/cluster"
 
     @property
     def members(self) -> str:
@@ -72,6 +85,10 @@ class ClusterKeys:
     def sharding(self, name: CollectionName) -> str:
         """The sharding state of a collection."""
         return self.shards + _part("the name of a collection", name)
+
+    def name(self, name: CollectionName) -> str:
+        """A name of a collection, as no other may be that differs in case only."""
+        return f"{self.schema}names/{_part('the name of a collection', name).lower()}"
 
     def tenants(self, name: CollectionName) -> str:
         """The prefix of the pages of tenants of a collection."""

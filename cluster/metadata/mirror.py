@@ -15,7 +15,7 @@ from weftdb.cluster.metadata.store import Event, Revision, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """A key's value and the revision of its last change."""
 
     value: bytes
@@ -29,7 +29,7 @@ class Mirror:
         self.prefix = prefix
         self.revision = Revision(0)
         """Everything up to there is known, of what the store has told."""
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, Known] = {}
 
     def __len__(self) -> int:
         """How many keys there are."""
@@ -40,6 +40,10 @@ class Mirror:
         known = self._known.get(key)
         return None if known is None else known.value
 
+    def known(self, key: str) -> Known | None:
+        """The value of a key with the revision of its last change, or None."""
+        return self._known.get(key)
+
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Keys and values, in no order."""
         return ((key, known.value) for key, known in self._known.items())
@@ -49,7 +53,7 @@ class Mirror:
 
         It may be older than what was known: of a store that was put back from a backup.
         """
-        listed = {each.key: _Known(each.value, each.revision) for each in snapshot.records}
+        listed = {each.key: Known(each.value, each.revision) for each in snapshot.records}
         gone = [Event(key, None, snapshot.revision) for key in self._known if key not in listed]
         changed = [
             Event(key, known.value, known.revision)
@@ -68,5 +72,5 @@ class Mirror:
             if event.value is None:
                 self._known.pop(event.key, None)
             else:
-                self._known[event.key] = _Known(event.value, event.revision)
+                self._known[event.key] = Known(event.value, event.revision)
             self.revision = event.revision

@@ -30,17 +30,42 @@ class CollectionRecord:
     definition: Mapping[str, Any]
     schema_version: int
     """Counts up from 1 with every change of the definition."""
+    incarnation: str
+    """Drawn anew for every collection that is made: one that was dropped and made again under the
+    same name is another one."""
 
     def encode(self) -> bytes:
         """Write the JSON form."""
-        return _value(definition=self.definition, schema_version=self.schema_version)
+        return _value(
+            definition=self.definition,
+            schema_version=self.schema_version,
+            incarnation=self.incarnation,
+        )
 
     @staticmethod
     def decode(key: str, value: bytes) -> CollectionRecord:
         """Read it back. Raises CorruptData."""
         fields = _fields(key, value)
-        definition = fields.mapping("definition")
-        return CollectionRecord(definition, fields.number("schema_version", at_least=1))
+        incarnation = fields.text("incarnation")
+        fields.check(incarnation, "it has no incarnation")
+        version = fields.number("schema_version", at_least=1)
+        return CollectionRecord(fields.mapping("definition"), version, incarnation)
+
+
+@dataclass(frozen=True, slots=True)
+class NameRecord:
+    """Keeps names that differ in case only from each other's collections."""
+
+    collection: CollectionName
+
+    def encode(self) -> bytes:
+        """Write the JSON form."""
+        return _value(collection=self.collection)
+
+    @staticmethod
+    def decode(key: str, value: bytes) -> NameRecord:
+        """Read it back. Raises CorruptData."""
+        return NameRecord(CollectionName(_fields(key, value).text("collection")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +82,28 @@ class AliasRecord:
     def decode(key: str, value: bytes) -> AliasRecord:
         """Read it back. Raises CorruptData."""
         return AliasRecord(CollectionName(_fields(key, value).text("collection")))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """Which cluster the metadata is of, and what numbers its nodes have had."""
+
+    id: str
+    """Drawn when the first node began it. Nodes keep it beside their data, so that none takes the
+    metadata of another cluster, or an empty store, for word that its data is to go."""
+    next_number: int
+    """Of the next node that joins; numbers are never given twice."""
+
+    def encode(self) -> bytes:
+        """Write the JSON form."""
+        return _value(id=self.id, next_number=self.next_number)
+
+    @staticmethod
+    def decode(key: str, value: bytes) -> ClusterRecord:
+        """Read it back. Raises CorruptData."""
+        fields = _fields(key, value)
+        fields.check(fields.text("id"), "it has no id")
+        return ClusterRecord(fields.text("id"), fields.number("next_number", at_least=1))
 
 
 class MemberState(Enum):

@@ -15,12 +15,15 @@ from weftdb.core.env import Env
 from weftdb.core.errors import (
     CollectionExists,
     RequestError,
+    SchemaChanged,
     SchemaViolation,
     UnknownCollection,
 )
+from weftdb.core.schema import Collection
 from weftdb.core.types import Rows
-from weftdb.engine.catalogue import Catalogue
+from weftdb.engine.catalogue import TRIES_MAX, Catalogue
 from weftdb.engine.database import Database
+from weftdb.engine.schema_keeper import OwnSchema
 from weftdb.modules.ports import TextVectorizer
 from weftdb.storage.memory import MemoryStore
 from weftdb.storage.rocks import RocksStore
@@ -149,3 +152,61 @@ def test_without_auto_schema(database: Database) -> None:
     validator = catalogue.prepare("Thing", [{"a": 1}])
     with pytest.raises(RequestError, match="no such prop"):
         validator.properties({"a": 1})
+
+
+class Crowd(OwnSchema):
+    """A keeper beside which other nodes change the schema, just before this one does."""
+
+    def __init__(self, database: Database, others: list[Any]) -> None:
+        super().__init__(database)
+        self.database = database
+        self.others = others
+
+    def arrives(self, name: str) -> bool:
+        return any(schema.name == name for schema in self.database.collections())
+
+    def create(self, definition: Collection) -> Collection:
+        if self.others:
+            self.others.pop(0)()
+            raise CollectionExists(f"class name {definition.name} already exists")
+        return super().create(definition)
+
+    def replace(self, old: Collection, new: Collection) -> Collection:
+        if self.others:
+            self.others.pop(0)()
+            raise SchemaChanged("another node was faster")
+        return super().replace(old, new)
+
+
+def test_a_change_that_was_forestalled_is_decided_anew(database: Database) -> None:
+    catalogue = Catalogue(database, SchemaConfig(), OneModule(), Env())
+    catalogue.create({"class": "Book"})
+    text = {"dataType": ["text"]}
+    other = Catalogue(database, SchemaConfig(), OneModule(), Env())
+    catalogue.keeper = Crowd(
+        database,
+        [
+            lambda: other.add_property("Book", {"name": "one", **text}),
+            lambda: other.prepare("Book", [{"two": "x"}]),
+        ],
+    )
+    catalogue.prepare("Book", [{"two": "x", "three": 1}])
+    names = [item.name for item in catalogue.get("Book").properties]
+    assert names == ["one", "two", "three"], "what others added stays"
+
+
+def test_a_collection_that_two_nodes_make_at_once_is_widened(database: Database) -> None:
+    catalogue = Catalogue(database, SchemaConfig(), OneModule(), Env())
+    other = Catalogue(database, SchemaConfig(), OneModule(), Env())
+    catalogue.keeper = Crowd(database, [lambda: other.prepare("Book", [{"one": "x"}])])
+    catalogue.prepare("Book", [{"two": "x"}])
+    assert [item.name for item in catalogue.get("Book").properties] == ["one", "two"]
+
+
+def test_who_is_forestalled_too_often_says_so(database: Database) -> None:
+    catalogue = Catalogue(database, SchemaConfig(), OneModule(), Env())
+    catalogue.create({"class": "Book"})
+    catalogue.keeper = Crowd(database, [lambda: None] * TRIES_MAX)
+    with pytest.raises(SchemaChanged):
+        catalogue.add_property("Book", {"name": "one", "dataType": ["text"]})
+    catalogue.add_property("Book", {"name": "one", "dataType": ["text"]})

@@ -154,6 +154,22 @@ def test_a_presence_is_there_until_it_is_closed(store: Fickle) -> None:
     assert store.get("/nodes/a") is None
 
 
+def test_a_presence_says_what_has_changed(store: Fickle) -> None:
+    said = [b"one"]
+    presence = Presence(store, "/nodes/a", lambda: said[0], ttl_s=0.3)
+    presence.start()
+    before = store.get("/nodes/a")
+    time.sleep(0.3)
+    assert store.get("/nodes/a") == before, "what is the same is not put again"
+    said[0] = b"two"
+    eventually(lambda: getattr(store.get("/nodes/a"), "value", b"") == b"two")
+    after = store.get("/nodes/a")
+    assert before is not None
+    assert after is not None
+    assert after.lease == before.lease
+    presence.close()
+
+
 def test_a_presence_comes_back_when_its_lease_was_lost(store: Fickle) -> None:
     values = iter(range(100))
     presence = Presence(store, "/nodes/a", lambda: str(next(values)).encode(), ttl_s=0.3)

@@ -15,11 +15,13 @@ ARTICLE, NODE = CollectionName("Article"), NodeName("Ärger-1")
 
 
 def test_the_grammar() -> None:
-    assert KEYS.collection(ARTICLE) == "/weftdb/main/collections/Article"
-    assert KEYS.sharding(ARTICLE) == "/weftdb/main/shards/Article"
+    assert KEYS.collection(ARTICLE) == "/weftdb/main/schema/collections/Article"
+    assert KEYS.sharding(ARTICLE) == "/weftdb/main/schema/shards/Article"
     assert KEYS.tenant_page(ARTICLE, "") == "/weftdb/main/tenants/Article/p"
     assert KEYS.tenant_page(ARTICLE, "01") == "/weftdb/main/tenants/Article/p01"
-    assert KEYS.alias("Papers") == "/weftdb/main/aliases/Papers"
+    assert KEYS.name(ARTICLE) == "/weftdb/main/schema/names/article"
+    assert KEYS.identity == "/weftdb/main/cluster"
+    assert KEYS.alias("Papers") == "/weftdb/main/schema/aliases/Papers"
     assert KEYS.member(NodeName("weft-0")) == "/weftdb/main/members/weft-0"
     assert KEYS.node(NodeName("weft-0")) == "/weftdb/main/nodes/weft-0"
     assert KEYS.operation("17") == "/weftdb/main/operations/17"

@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 
 from weftdb.cluster.metadata.records import (
     AliasRecord,
+    ClusterRecord,
     CollectionRecord,
     MemberRecord,
     MemberState,
+    NameRecord,
     NodeRecord,
 )
 from weftdb.core.errors import CorruptData
 from weftdb.core.types import CollectionName
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+named = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 counts = st.integers(0, 2**63)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | texts,
@@ -28,7 +31,9 @@ plain = st.recursive(
 objects = st.dictionaries(texts, plain, max_size=4)
 lives = st.integers(1, 2**40)
 KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
-    (CollectionRecord, st.builds(CollectionRecord, objects, lives)),
+    (CollectionRecord, st.builds(CollectionRecord, objects, lives, named)),
+    (NameRecord, st.builds(NameRecord, texts)),
+    (ClusterRecord, st.builds(ClusterRecord, named, lives)),
     (AliasRecord, st.builds(AliasRecord, texts)),
     (MemberRecord, st.builds(MemberRecord, counts, st.sampled_from(MemberState), lives, texts)),
     (NodeRecord, st.builds(NodeRecord, texts, texts, lives, counts)),
@@ -45,9 +50,11 @@ def test_round_trip(data: st.DataObject) -> None:
 
 GOLDEN = [
     (
-        CollectionRecord({"class": "Ä"}, 3),
-        '{"format":1,"definition":{"class":"Ä"},"schema_version":3}',
+        CollectionRecord({"class": "Ä"}, 3, "a1"),
+        '{"format":1,"definition":{"class":"Ä"},"schema_version":3,"incarnation":"a1"}',
     ),
+    (NameRecord(CollectionName("Ä")), '{"format":1,"collection":"Ä"}'),
+    (ClusterRecord("c1", 4), '{"format":1,"id":"c1","next_number":4}'),
     (AliasRecord(CollectionName("Ä")), '{"format":1,"collection":"Ä"}'),
     (
         MemberRecord(7, MemberState.DRAINING, 2, "a"),
