@@ -15,7 +15,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _DETAILS_CHARS_MAX = 4096
 """Statuses travel in HTTP/2 trailers, which clients bound (8 KiB is common)."""
 _WRITE_BYTES = 256 * 1024
+_READ_BYTES = 256 * 1024
 _BUG = "internal error: this is a bug of WeftDB; the server's log has the details"
 _STOPPING = "the server is stopping"
 _NOT_HTTP2 = (
@@ -83,6 +84,8 @@ class CallTable:
     header_bytes_max: int
     observer: Observer
     way: RightOfWay
+    received: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ_BYTES)))
+    """Where loops put what they read, until the same turn of the loop has taken it out."""
 
     def session(self) -> _session.Session:
         """A session for a new connection."""
@@ -102,7 +105,7 @@ class _Refusal(Exception):
         self.status = status
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Lives in one event loop, from connection made to connection lost."""
 
     def __init__(
@@ -120,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._flush_due = False
 
-    # --- asyncio.Protocol ---------------------------------------------------------------------
+    # --- asyncio.BufferedProtocol -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client."""
@@ -132,9 +135,15 @@ class Connection(asyncio.Protocol):
             self._table.way.watch(self._socket.fileno())
         self._flush_later()
 
-    def data_received(self, data: bytes) -> None:
-        """Start and feed calls."""
+    def get_buffer(self, _size_wanted: int) -> memoryview:
+        """Where the loop may put what it is about to read. From here on it works: what it has read
+        cannot be seen on the socket any more."""
         self._table.way.loop_works()
+        return self._table.received
+
+    def buffer_updated(self, size: int) -> None:
+        """Start and feed calls."""
+        data = bytes(self._table.received[:size])
         try:
             events = self._session.receive(data)
         except _session.SessionError as error:
@@ -154,6 +163,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._socket is not None:
             self._table.way.forget(self._socket.fileno())
+        self._table.way.loop_rests()  # The last that it read was the end.
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()

@@ -1,10 +1,11 @@
-// Python's door to the sessions: bytes in, tuples out.
+// Python's door to the sessions (bytes in, tuples out) and to who goes first.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include "right_of_way.h"
 #include "session.h"
 
 namespace nb = nanobind;
@@ -27,6 +28,29 @@ nb::list receive(Session& session, const nb::bytes& bytes) {
          session.receive(reinterpret_cast<const uint8_t*>(bytes.c_str()), bytes.size()))
         out.append(tuple_of(event));
     return out;
+}
+
+void bind_right_of_way(nb::module_& m) {
+    nb::class_<RightOfWay>(m, "RightOfWay")
+        .def(
+            "__init__",
+            [](RightOfWay* self, double wait_s_max, double look_s, double ration_s,
+               double ration_s_max) {
+                auto ns = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
+                new (self) RightOfWay({ns(wait_s_max), ns(look_s), ns(ration_s), ns(ration_s_max)});
+            },
+            nb::kw_only(), nb::arg("wait_s_max"), nb::arg("look_s"), nb::arg("ration_s"),
+            nb::arg("ration_s_max"))
+        .def("watch", &RightOfWay::watch, nb::arg("descriptor"))
+        .def("forget", &RightOfWay::forget, nb::arg("descriptor"))
+        .def("close", &RightOfWay::close)
+        .def("search_begins", &RightOfWay::search_begins)
+        .def("search_ends", &RightOfWay::search_ends)
+        .def("loop_works", &RightOfWay::loop_works)
+        .def("loop_rests", &RightOfWay::loop_rests)
+        .def("give_way", &RightOfWay::give_way)
+        .def_prop_ro("is_wanted", &RightOfWay::is_wanted)
+        .def_prop_ro("sleeping", &RightOfWay::sleeping);
 }
 
 }  // namespace
@@ -88,4 +112,5 @@ NB_MODULE(_session, m) {
             },
             nb::arg("stream"), nb::arg("name"))
         .def("go_away", &Session::go_away);
+    weft::bind_right_of_way(m);
 }

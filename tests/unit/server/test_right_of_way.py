@@ -6,94 +6,127 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from weftdb.server import right_of_way
 from weftdb.server.right_of_way import RightOfWay
 
 LONG_S = 20.0
+SHORT_S = 0.01
+
+Make = Callable[..., RightOfWay]
 
 
 @pytest.fixture
-def way(monkeypatch: pytest.MonkeyPatch) -> Iterator[RightOfWay]:
-    monkeypatch.setattr(right_of_way, "WAIT_S_MAX", LONG_S)
-    way = RightOfWay()
-    yield way
-    way.close()
+def make() -> Iterator[Make]:
+    """Makes ways whose threads look each time, wait for ever and have no ration."""
+    made = []
+
+    def one(**times: float) -> RightOfWay:
+        usual = {"wait_s_max": LONG_S, "look_s": 0.0, "ration_s": 0.0, "ration_s_max": 0.0}
+        made.append(RightOfWay(**{**usual, **times}))
+        return made[-1]
+
+    yield one
+    for way in made:
+        way.close()
+
+
+@pytest.fixture
+def way(make: Make) -> RightOfWay:
+    return make()
 
 
 def aside(way: RightOfWay) -> threading.Thread:
     """A thread that gives way, once it sleeps."""
-    thread = threading.Thread(target=way.give_way)
+    before, thread = way.sleeping, threading.Thread(target=way.give_way)
     thread.start()
     until = time.monotonic() + LONG_S
-    while not way._sleeping and time.monotonic() < until:
+    while way.sleeping == before and time.monotonic() < until:
         time.sleep(0.001)
-    assert way._sleeping
+    assert way.sleeping == before + 1
     return thread
 
 
-def test_nobody_waits_for_a_loop_that_rests(way: RightOfWay) -> None:
+def taken_s(way: RightOfWay) -> float:
+    """How long giving way takes."""
     begun = time.monotonic()
     way.give_way()
+    return time.monotonic() - begun
+
+
+def test_nobody_waits_for_a_loop_that_rests(way: RightOfWay) -> None:
+    assert taken_s(way) < LONG_S / 2
     way.loop_works()
     way.loop_rests()
-    way.give_way()
-    assert time.monotonic() - begun < LONG_S / 2
+    assert taken_s(way) < LONG_S / 2
 
 
-def test_a_thread_sleeps_until_the_loop_rests(way: RightOfWay) -> None:
+def test_threads_sleep_until_the_loop_rests(way: RightOfWay) -> None:
     way.loop_works()
-    threads = [aside(way)]
-    assert threads[0].is_alive()
+    threads = [aside(way), aside(way)]
+    assert all(thread.is_alive() for thread in threads)
     way.loop_rests()
-    threads[0].join(LONG_S / 2)
-    assert not threads[0].is_alive()
+    for thread in threads:
+        thread.join(LONG_S / 2)
+        assert not thread.is_alive()
+    assert way.sleeping == 0
 
 
-def test_after_it_has_waited_it_works_for_a_ration(
-    way: RightOfWay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(right_of_way, "RATION_S", LONG_S)
+def rationed(way: RightOfWay, searches: int) -> None:
+    """Wait for a loop that answers so many searches, and get a ration."""
+    way.loop_works()
+    for _ in range(searches):
+        way.search_begins()
+    thread = aside(way)
+    for _ in range(searches):
+        way.search_ends()
+    way.loop_rests()
+    thread.join(LONG_S / 2)
+    assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="Linux only")
+@pytest.mark.parametrize("searches", [1, 8])
+def test_after_it_has_waited_it_works_for_a_ration(make: Make, searches: int) -> None:
+    way = make(**{"ration_s" if searches == 1 else "ration_s_max": LONG_S})
+    reading, writing = os.pipe()
+    try:
+        way.watch(reading)
+        rationed(way, searches)
+        os.write(writing, b"x")
+        assert way.is_wanted
+        assert taken_s(way) < LONG_S / 2
+        way.forget(reading)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_its_ration_ends_where_the_loop_has_come_to_a_single_search(make: Make) -> None:
+    way = make(ration_s=LONG_S)
+    rationed(way, 1)
     way.loop_works()
     thread = aside(way)
     way.loop_rests()
     thread.join(LONG_S / 2)
+    assert not thread.is_alive()
+
+
+def test_beside_several_searches_its_ration_is_its_own(make: Make) -> None:
+    way = make(ration_s_max=LONG_S)
+    rationed(way, 8)
+    way.search_begins()
+    way.search_begins()
     way.loop_works()
-    begun = time.monotonic()
-    way.give_way()
-    assert time.monotonic() - begun < LONG_S / 2
+    assert taken_s(way) < LONG_S / 2
 
 
-def test_beside_several_searches_the_ration_is_larger(
-    way: RightOfWay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(right_of_way, "WAIT_S_MAX", 0.001)
+def test_a_loop_that_never_rests_holds_nobody_up_for_ever(make: Make) -> None:
+    way = make(wait_s_max=SHORT_S)
     way.loop_works()
-    rations = []
-    for running in (1, 8, 1):
-        for _ in range(running):
-            way.search_begins()
-        way._go_on_until_s = 0.0
-        way.give_way()
-        rations.append(way._go_on_until_s - time.perf_counter())
-        for _ in range(running):
-            way.search_ends()
-    assert rations[0] <= right_of_way.RATION_S
-    assert right_of_way.RATION_S < rations[1] <= right_of_way.RATION_S_MAX
-    assert rations[2] <= right_of_way.RATION_S
-
-
-def test_a_loop_that_never_rests_holds_nobody_up_for_ever(
-    way: RightOfWay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(right_of_way, "WAIT_S_MAX", 0.01)
-    way.loop_works()
-    begun = time.monotonic()
-    way.give_way()
-    assert 0.01 <= time.monotonic() - begun < LONG_S / 2
+    assert SHORT_S <= taken_s(way) < LONG_S / 2
 
 
 def test_a_thread_sleeps_while_a_single_search_is_on_its_way(way: RightOfWay) -> None:
@@ -101,7 +134,7 @@ def test_a_thread_sleeps_while_a_single_search_is_on_its_way(way: RightOfWay) ->
     way.search_begins()
     thread = aside(way)
     way.loop_rests()
-    assert way._sleeping
+    assert way.sleeping == 1
     way.loop_works()
     way.search_ends()
     way.loop_rests()
@@ -119,25 +152,23 @@ def test_beside_several_searches_it_works_while_they_are_on_their_way(way: Right
     assert not thread.is_alive()
 
 
-def test_a_single_search_that_takes_long_holds_nobody_up_twice(
-    way: RightOfWay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(right_of_way, "WAIT_S_MAX", 0.01)
+def test_a_single_search_that_takes_long_holds_nobody_up_twice(make: Make) -> None:
+    way = make(wait_s_max=SHORT_S)
     way.search_begins()
-    way.give_way()
-    assert not way._is_wanted()
+    assert SHORT_S <= taken_s(way) < LONG_S / 2
+    assert not way.is_wanted
     way.search_ends()
     way.search_begins()
-    assert way._is_wanted()
+    assert way.is_wanted
 
 
-def test_a_thread_looks_seldom(way: RightOfWay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(right_of_way, "LOOK_S", LONG_S)
+def test_a_thread_looks_seldom(make: Make) -> None:
+    way = make(look_s=LONG_S)
+    way.search_begins()
+    way.search_begins()  # Beside several: nothing cuts what a thread has.
     way.give_way()
     way.loop_works()
-    begun = time.monotonic()
-    way.give_way()
-    assert time.monotonic() - begun < LONG_S / 2
+    assert taken_s(way) < LONG_S / 2
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="Linux only")
@@ -145,11 +176,27 @@ def test_what_can_be_read_is_work_for_the_loop(way: RightOfWay) -> None:
     reading, writing = os.pipe()
     try:
         way.watch(reading)
-        assert not way._is_wanted()
+        assert not way.is_wanted
         os.write(writing, b"x")
-        assert way._is_wanted()
+        assert way.is_wanted
         way.forget(reading)
-        assert not way._is_wanted()
+        assert not way.is_wanted
+        with pytest.raises(RuntimeError):
+            way.forget(reading)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_way_that_is_closed_looks_at_nothing(way: RightOfWay) -> None:
+    reading, writing = os.pipe()
+    try:
+        if hasattr(select, "epoll"):
+            way.watch(reading)
+        os.write(writing, b"x")
+        way.close()
+        way.close()
+        assert not way.is_wanted
     finally:
         os.close(reading)
         os.close(writing)
