@@ -17,6 +17,12 @@
                   | shard 0x05 name:utf8                -> empty; the dynamic index is a graph
                   | shard 0x06 name:utf8                -> empty; that shard is set read-only
                   | shard 0x07                          -> how far STATES is filled (state_rows.py)
+                  | shard 0x10 node:utf8                -> what is known of another replica
+                  | shard 0x11                          -> the replica has to be rebuilt
+                                                         (server/internode/replica_record.py)
+    HINTS        := 0x00000000 0x01 target sequence     -> hint (cluster/replication/hints.py)
+                  | 0x00000000 0x02 text:utf8           -> empty; a comparison that is owed
+                                                         (server/internode/hint_store.py)
     METADATA     := 0x00000000 0x01                     -> format version:u32
                   | 0x00000000 0x02                     -> next shard id:u32
                   | 0x00000000 0x03 name:utf8           -> collection row (JSON)
@@ -46,6 +52,7 @@ _pack_u32_u32 = _U32_U32.pack
 _MANIFEST, _DELTA, _BLOCK = b"\x00", b"\x01", b"\x02"
 _COUNTERS, _LIVE, _TOMBSTONE, _CLOCK = b"\x01", b"\x02", b"\x03", b"\x04"
 _UPGRADED, _READ_ONLY, _STATES_FILLED = b"\x05", b"\x06", b"\x07"
+_PEER, _REBUILDING = b"\x10", b"\x11"
 
 
 def shard_range(shard: ShardId) -> tuple[bytes, bytes]:
@@ -174,6 +181,55 @@ def state_range(shard: ShardId, first: int, end: int) -> tuple[bytes, bytes]:
     """STATES: the ids with first <= token < end; `end` may be 2**64."""
     last = _pack_u32(shard + 1) if end == 2**64 else _U32_U64.pack(shard, end)
     return _U32_U64.pack(shard, first), last
+
+
+def peer_key(shard: ShardId, node: str) -> bytes:
+    """METADATA: what is known of the replica of a shard on another node."""
+    return _pack_u32(shard) + _PEER + node.encode()
+
+
+def peer_range(shard: ShardId) -> tuple[bytes, bytes]:
+    """METADATA: all of these."""
+    return _pack_u32(shard) + _PEER, _pack_u32(shard) + _REBUILDING
+
+
+def rebuilding_key(shard: ShardId) -> bytes:
+    """METADATA: that the replica of a shard here has to be rebuilt."""
+    return _pack_u32(shard) + _REBUILDING
+
+
+_HINT = _pack_u32(NODE) + b"\x01"
+_OWED = _pack_u32(NODE) + b"\x02"
+
+
+def hint_key(place: bytes) -> bytes:
+    """HINTS: one hint, by what `hints.encode_key` made."""
+    return _HINT + place
+
+
+def hint_place(key: bytes) -> bytes:
+    """The part of a `hint_key` that it was made of."""
+    return key[len(_HINT) :]
+
+
+def hint_range() -> tuple[bytes, bytes]:
+    """HINTS: all hints."""
+    return _HINT, _OWED
+
+
+def owed_key(text: str) -> bytes:
+    """HINTS: a comparison that is owed."""
+    return _OWED + text.encode()
+
+
+def owed_text(key: bytes) -> str:
+    """The text of an `owed_key`."""
+    return key[len(_OWED) :].decode()
+
+
+def owed_range() -> tuple[bytes, bytes]:
+    """HINTS: all of these."""
+    return _OWED, _pack_u32(NODE) + b"\x03"
 
 
 FORMAT_KEY = _pack_u32(NODE) + b"\x01"

@@ -29,6 +29,7 @@ class Family(Enum):
     LENGTHS = "lengths"
     METADATA = "metadata"
     STATES = "states"
+    HINTS = "hints"
 
 
 class WriteBatch:

@@ -51,7 +51,14 @@ from weftdb.storage.log_sync import IS_SUPPORTED, LogSync
 log = logging.getLogger("weftdb.storage")
 
 _FOLDER = "rocks"
-_READ_BY_KEY = {Family.OBJECTS, Family.IDS, Family.LENGTHS, Family.METADATA, Family.STATES}
+_READ_BY_KEY = {
+    Family.OBJECTS,
+    Family.IDS,
+    Family.LENGTHS,
+    Family.METADATA,
+    Family.STATES,
+    Family.HINTS,
+}
 _BLOOM_BITS = 10
 _SHARD_PREFIX_BYTES = 4
 _LOG_FILES = 4

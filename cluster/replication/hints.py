@@ -17,6 +17,8 @@ A queue is bounded three ways, and what leaves it undelivered is counted, never 
   its deletion would bring the object back.
 - *Final*: the target says that it will never take it (the shard is gone there).
 
+A hint that cannot be stored at all, and one that is found damaged, are counted, too.
+
 The queue's numbers are in memory, at about a hundred bytes a hint; `restore` reads them from the
 keys at start. `hint_replay.py` decides when hints are sent.
 """
@@ -118,6 +120,20 @@ def decode_hint(value: bytes) -> Hint:
     return Hint(where, kept_ms, tuple(states))
 
 
+def head_of(value: bytes) -> tuple[ShardRef, int]:
+    """Shard and `kept_ms` of a hint, without a look at its states. Raises CorruptData where these
+    cannot be read; other damage is `decode_hint`'s to find."""
+    try:
+        form, kept_ms = _HEAD.unpack_from(value, _CRC.size)
+        collection, at = _sized(memoryview(value), _CRC.size + _HEAD.size, _U16)
+        shard, _ = _sized(memoryview(value), at, _U16)
+    except struct.error as error:
+        raise CorruptData(f"a hint of {len(value)} bytes ends too early") from error
+    if form != FORMAT:
+        raise CorruptData(f"a hint has format {form}, this build reads {FORMAT}")
+    return ShardRef(CollectionName(_text(collection)), ShardName(_text(shard))), kept_ms
+
+
 def _sized(body: memoryview, at: int, size: struct.Struct) -> tuple[bytes, int]:
     (length,) = size.unpack_from(body, at)
     start = at + size.size
@@ -160,6 +176,8 @@ class HintTally:
     dropped_full: int = 0
     dropped_old: int = 0
     dropped_final: int = 0
+    dropped_unstored: int = 0
+    dropped_damaged: int = 0
 
 
 @dataclass(slots=True)
@@ -177,6 +195,11 @@ class HintQueue:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def first(self) -> int:
+        """The sequence of the oldest hint, or of the next one that will be kept."""
+        return self._entries[0].sequence if self._entries else self._next
 
     @property
     def oldest_ms(self) -> int | None:
@@ -207,6 +230,15 @@ class HintQueue:
         self.size_bytes += size_bytes
         self.tally.kept += 1
         return Admission(sequence, tuple(dropped))
+
+    def withdraw(self, sequence: int) -> None:
+        """Take back what `admit` gave out last, for it could not be stored. Of several the last
+        comes first; one that was dropped since is gone already."""
+        self.tally.dropped_unstored += 1
+        if not self._entries or self._entries[-1].sequence != sequence:
+            return
+        self.size_bytes -= self._entries.pop().size_bytes
+        self.tally.kept -= 1
 
     def expire(self, now_ms: int) -> tuple[int, ...]:
         """Let go of the hints that are too old; the sequences to delete."""

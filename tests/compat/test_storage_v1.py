@@ -171,4 +171,5 @@ def test_keys() -> None:
 def test_family_names() -> None:
     assert [family.value for family in Family] == [
         "objects", "ids", "vectors", "filterable", "searchable", "lengths", "metadata", "states",
+        "hints",
     ]  # fmt: skip

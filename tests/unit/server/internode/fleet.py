@@ -15,9 +15,11 @@ from weftdb.cluster.replication.messages import Apply, Purpose, Reply, Request, 
 from weftdb.core.env import ManualClock, SystemClock
 from weftdb.core.errors import WeftError
 from weftdb.core.objects import Digest
+from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ObjectId, ShardName
 from weftdb.engine.collection import LocalCollection
-from weftdb.server.internode.messages import NO_REVISION
+from weftdb.server.internode.cluster_view import LocalReplica
+from weftdb.server.internode.messages import NO_REVISION, Moved
 from weftdb.server.internode.ports import CallFailed
 
 T = TypeVar("T")
@@ -91,6 +93,59 @@ class Fleet:
             raise CallFailed(Failure("no answer in time")) from None
         except WeftError as error:
             raise CallFailed(Failure(str(error)), error=error) from None
+
+
+class FleetView:
+    """What one node of a fleet knows of it: a `ClusterView`."""
+
+    def __init__(self, fleet: Fleet, node: NodeName) -> None:
+        self._fleet = fleet
+        self.node = node
+        self.away: set[NodeName] = set()
+        self.placed: dict[ShardRef, Sequence[NodeName]] = {SHARD: NAMES}
+        self.learned: list[Moved] = []
+
+    def schema(self, collection: CollectionName) -> Collection | None:
+        """Of the only collection."""
+        return self._fleet.nodes[self.node].collection.schema if collection == "Doc" else None
+
+    def schema_version(self, collection: CollectionName) -> int:
+        """Some number."""
+        return 7
+
+    def revision(self, collection: CollectionName) -> int:
+        """Some number."""
+        return 11
+
+    def replicas(self, shard: ShardRef) -> Sequence[NodeName]:
+        """Where the shard lies."""
+        return self.placed.get(shard, ())
+
+    def here(self) -> list[ShardRef]:
+        """What lies here."""
+        return [shard for shard, nodes in self.placed.items() if self.node in nodes]
+
+    def local(self, shard: ShardRef) -> LocalReplica | None:
+        """The only shard."""
+        return _Local(self._fleet.nodes[self.node].collection) if shard in self.here() else None
+
+    def is_away(self, node: NodeName) -> bool:
+        """As the test says."""
+        return node in self.away
+
+    def learn(self, moved: Moved) -> None:
+        """Note it."""
+        self.learned.append(moved)
+
+
+class _Local:
+    """A collection as the only shard of itself."""
+
+    def __init__(self, collection: LocalCollection) -> None:
+        self.shard_id = collection.shard.shard_id
+        self.store = collection.shard.store
+        self.replica = collection.replica
+        self.tombstones = collection.tombstones
 
 
 class KeptHints:
