@@ -18,6 +18,8 @@ from typing import Generic, Protocol, TypeVar
 
 from weftdb.cluster.replication.effects import (
     Answer,
+    AnyReply,
+    AnyRequest,
     CallNumber,
     Coordination,
     Effects,
@@ -26,7 +28,7 @@ from weftdb.cluster.replication.effects import (
     Send,
     Wake,
 )
-from weftdb.cluster.replication.messages import Apply, Purpose, Reply, Request
+from weftdb.cluster.replication.messages import Apply, Purpose
 from weftdb.core.env import Clock
 from weftdb.core.errors import Fault, WeftError
 from weftdb.server.internode.messages import NO_REVISION, Moved
@@ -67,7 +69,7 @@ class Manner:
     purpose: Purpose = Purpose.SERVE
     revision: int = NO_REVISION
     """Of the sharding state by which the replicas were chosen."""
-    request_s_max: Callable[[Request], float] | None = None
+    request_s_max: Callable[[AnyRequest], float] | None = None
     """How long a request may take, where that is less than until the deadline."""
     learn: Callable[[Moved], None] | None = None
     """Takes the newer sharding state that a replica refused with."""
@@ -83,7 +85,7 @@ class Conversation(Generic[ResultT]):
         manner: Manner,
         *,
         changed: Callable[[Conversation[ResultT]], None],
-        replied: Callable[[Request, Reply], None],
+        replied: Callable[[AnyRequest, AnyReply], None],
     ) -> None:
         """`changed` is called when the answer is given, and when all is done; `replied` sees every
         reply."""
@@ -93,7 +95,7 @@ class Conversation(Generic[ResultT]):
         self._manner = manner
         self._changed = changed
         self._replied = replied
-        self._calls: dict[CallNumber, tuple[Send, asyncio.Task[Reply]]] = {}
+        self._calls: dict[CallNumber, tuple[Send, asyncio.Task[AnyReply]]] = {}
         self._timers: set[asyncio.TimerHandle] = set()
         self._keeping: set[asyncio.Task[None]] = set()
         self._is_answering = False
@@ -151,7 +153,7 @@ class Conversation(Generic[ResultT]):
         self._calls[send.call] = (send, task)
         task.add_done_callback(partial(self._heard, send))
 
-    async def _ask(self, send: Send) -> Reply:
+    async def _ask(self, send: Send) -> AnyReply:
         deadline_s, most = self._manner.deadline_s, self._manner.request_s_max
         if most is not None:
             deadline_s = min(deadline_s, self._now() + most(send.request))
@@ -163,7 +165,7 @@ class Conversation(Generic[ResultT]):
             purpose=self._manner.purpose,
         )
 
-    def _heard(self, send: Send, task: asyncio.Task[Reply]) -> None:
+    def _heard(self, send: Send, task: asyncio.Task[AnyReply]) -> None:
         if task.cancelled():
             self._end_call(send.call, Failure("the call was given up"))
             return
@@ -182,7 +184,7 @@ class Conversation(Generic[ResultT]):
             log.error("a call to %s broke", send.to, exc_info=error)
             self._end_call(send.call, Failure(f"broke: {error!r}"))
 
-    def _end_call(self, call: CallNumber, outcome: Reply | Failure) -> None:
+    def _end_call(self, call: CallNumber, outcome: AnyReply | Failure) -> None:
         if self._calls.pop(call, None) is None:
             return
         if isinstance(outcome, Failure):
@@ -262,7 +264,7 @@ def _look(answer: asyncio.Future[ResultT]) -> None:
         answer.exception()
 
 
-def _request_bytes(request: Request) -> int:
+def _request_bytes(request: AnyRequest) -> int:
     if not isinstance(request, Apply):
         return _STATE_BYTES
     total = _STATE_BYTES * len(request.states)

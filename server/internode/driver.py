@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from weftdb.cluster.replication.effects import Coordination
-from weftdb.cluster.replication.messages import Applied, Apply, Purpose, Reply, Request
+from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Coordination
+from weftdb.cluster.replication.messages import Applied, Apply, Purpose
 from weftdb.core.errors import Closed, Overloaded
 from weftdb.core.limits import MiB
 from weftdb.server.internode.conversation import Conversation, Manner, Wiring
@@ -148,11 +148,11 @@ class Driver:
 
     def _noting_repairs(
         self, manner: Manner, kind: Kind | None
-    ) -> Callable[[Request, Reply], None]:
+    ) -> Callable[[AnyRequest, AnyReply], None]:
         """Counts the states that reads send to stale replicas."""
         is_read = kind is not None and kind.is_read and manner.purpose is Purpose.SERVE
 
-        def replied(request: Request, reply: Reply) -> None:
+        def replied(request: AnyRequest, reply: AnyReply) -> None:
             if is_read and isinstance(request, Apply) and isinstance(reply, Applied):
                 self._outcomes.reads_repaired += len(reply.newer) - len(reply.refused)
 

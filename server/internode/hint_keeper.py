@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from weftdb.cluster.replication.effects import Failure, KeepHint, Send, Wake
+from weftdb.cluster.replication.effects import AnyReply, Failure, KeepHint, Send, Wake
 from weftdb.cluster.replication.hint_replay import (
     ForgetHints,
     HintReplay,
@@ -26,7 +26,7 @@ from weftdb.cluster.replication.hint_replay import (
     ReplayEffect,
     ReplayPace,
 )
-from weftdb.cluster.replication.messages import Apply, Purpose, Reply
+from weftdb.cluster.replication.messages import Apply, Purpose
 from weftdb.core.env import Clock, Randomness
 from weftdb.core.errors import WeftError
 from weftdb.core.types import NodeName
@@ -218,7 +218,7 @@ class HintKeeper:
         else:
             self._carry_out(target, replay.on_reply(effect.call, outcome, self._now()))
 
-    async def _ask(self, effect: Send) -> Reply | Failure:
+    async def _ask(self, effect: Send) -> AnyReply | Failure:
         assert isinstance(effect.request, Apply), effect.request
         collection = effect.request.shard.collection
         # By what is known now, not by what was known when the hint was kept.

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from weftdb.cluster.membership import Failure as CallOutcome
-from weftdb.cluster.replication.effects import Failure
-from weftdb.cluster.replication.messages import Purpose, Reply, Request, ShardRef
+from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure
+from weftdb.cluster.replication.messages import Purpose, ShardRef
 from weftdb.core.errors import WeftError
 from weftdb.core.types import CollectionName, NodeName
 from weftdb.engine.replica import ShardReplica
@@ -52,12 +52,12 @@ class ReplicaCaller(Protocol):
     async def ask(
         self,
         node: NodeName,
-        request: Request,
+        request: AnyRequest,
         deadline_s: float,
         *,
         revision: int = NO_REVISION,
         purpose: Purpose = Purpose.SERVE,
-    ) -> Reply:
+    ) -> AnyReply:
         """What `node` answers until `deadline_s`. Raises CallFailed.
 
         `purpose` travels with the request, to `cluster/replication/answering.py` on the other side.
