@@ -31,6 +31,8 @@ ID_CACHE_BYTES_MAX = 64 * MiB
 
 BATCH_OBJECTS_MAX = 100_000
 GRPC_MESSAGE_BYTES_MAX = 104_858_000
+AGGREGATED_PART_BYTES_MAX = 64 * MiB
+"""Distinct values of one shard's part of an aggregation over several: some six million numbers."""
 GRPC_CALLS_MAX = 1_000
 """Calls of one connection at a time; a client keeps further ones back."""
 GRPC_HEADER_BYTES_MAX = 64 * KiB
@@ -57,6 +59,7 @@ QUERY_MAXIMUM_RESULTS = 10_000
 QUERY_HYBRID_MAXIMUM_RESULTS = 100
 QUERY_DEFAULTS_LIMIT = 10
 
+assert AGGREGATED_PART_BYTES_MAX + MiB < GRPC_MESSAGE_BYTES_MAX, "a part fits in a message"
 assert GRPC_MESSAGE_BYTES_MAX < REQUEST_BODY_BYTES_MAX, "what gRPC takes, REST takes too"
 assert SHARDS_PER_COLLECTION_MAX * 128 <= VIRTUAL_SHARDS_MAX, "the most shards get 128 parts each"
 assert QUERY_HYBRID_MAXIMUM_RESULTS <= QUERY_MAXIMUM_RESULTS

@@ -31,6 +31,11 @@ class PropertyLength:
     documents: int
     terms: int
 
+    @property
+    def mean(self) -> float:
+        """Mean number of terms, 0 without objects."""
+        return self.terms / self.documents if self.documents else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class KeywordStatistics:

@@ -20,7 +20,7 @@ from weftdb.core.query import (
 )
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, format_object_id
-from weftdb.engine.near import embed_query, resolve_near, resolve_targets
+from weftdb.engine.near import VectorReader, embed_query, resolve_near, resolve_targets
 from weftdb.engine.ranked import Ranked
 from weftdb.engine.shard import Shard
 from weftdb.engine.steps import Steps
@@ -41,7 +41,7 @@ class HybridAim:
 
 
 def resolve_hybrid(
-    hybrid: Hybrid, schema: Collection, shard: Shard, vectorizers: Vectorizers
+    hybrid: Hybrid, schema: Collection, vectors: VectorReader, vectorizers: Vectorizers
 ) -> Steps[HybridAim]:
     """Make the vector leg's query: the given one, or the embedding of the words."""
     if hybrid.mmr is not None:
@@ -54,7 +54,7 @@ def resolve_hybrid(
         return HybridAim(None, VECTOR_LEG)
     if given is not None:
         near = yield from resolve_near(
-            replace(given, targets=given.targets or targets), schema, shard, vectorizers
+            replace(given, targets=given.targets or targets), schema, vectors, vectorizers
         )
         leg = TEXT_LEG if isinstance(given, NearText) else VECTOR_LEG
         return HybridAim(near, leg)
@@ -103,13 +103,11 @@ def search_legs(
     """What each leg finds by itself, `leg_depth` docs at most: by vector, then by words."""
     legs: list[Leg] = []
     if aim.near is not None:
-        near = _within(aim.near, hybrid.vector_distance_max)
+        near = within_distance(aim.near, hybrid.vector_distance_max)
         found = yield from search_vectors(shard, near, leg_depth, allow, ef)
-        assert found.distances is not None
-        similarities = [1.0 - distance for distance in found.distances]
-        legs.append(Leg(aim.leg, hybrid.alpha, found.doc_ids, similarities, found.vector_searches))
-    if hybrid.alpha < 1 and hybrid.query:
-        words = Keyword(hybrid.query, hybrid.properties, hybrid.operator, hybrid.minimum_match)
+        legs.append(vector_leg(hybrid, aim, found))
+    words = words_of(hybrid)
+    if words is not None:
         scored = shard.text.search(
             words,
             leg_depth,
@@ -117,31 +115,55 @@ def search_legs(
             is_explained=False,
             is_ordered=is_ordered,
         )
-        assert scored.scores is not None
-        if aim.near is not None and hybrid.vector_distance_max is not None:
-            scored = scored.pick(_near_enough(shard, aim.near, scored, hybrid.vector_distance_max))
-        assert scored.scores is not None
-        legs.append(Leg(KEYWORD_LEG, 1.0 - hybrid.alpha, scored.doc_ids, scored.scores))
+        is_near = near_enough(shard, hybrid, aim, scored.doc_ids)
+        if is_near is not None:
+            scored = scored.pick([at for at, is_in in enumerate(is_near) if is_in])
+        legs.append(keyword_leg(hybrid, scored))
     return legs
 
 
-def _within(near: NearVector, distance_max: float | None) -> NearVector:
+def vector_leg(hybrid: Hybrid, aim: HybridAim, found: Ranked) -> Leg:
+    """What a search by vectors found, as the first leg."""
+    assert found.distances is not None
+    similarities = [1.0 - distance for distance in found.distances]
+    return Leg(aim.leg, hybrid.alpha, found.doc_ids, similarities, found.vector_searches)
+
+
+def keyword_leg(hybrid: Hybrid, scored: Ranked) -> Leg:
+    """What a search by words found, as the second leg."""
+    assert scored.scores is not None
+    return Leg(KEYWORD_LEG, 1.0 - hybrid.alpha, scored.doc_ids, scored.scores)
+
+
+def words_of(hybrid: Hybrid) -> Keyword | None:
+    """What the leg by words searches; None when there is no such leg."""
+    if hybrid.alpha >= 1 or not hybrid.query:
+        return None
+    return Keyword(hybrid.query, hybrid.properties, hybrid.operator, hybrid.minimum_match)
+
+
+def within_distance(near: NearVector, distance_max: float | None) -> NearVector:
+    """The leg by vectors, cut at a largest distance if there is one."""
     if distance_max is None:
         return near
     return replace(near, threshold=Threshold(distance=distance_max))
 
 
-def _near_enough(
-    shard: Shard, near: NearVector, scored: Ranked, distance_max: float
-) -> Sequence[int]:
-    """Positions of keyword hits that the vector cut-off leaves, by their exact distance."""
-    if len(near.targets) > 1:
+def near_enough(
+    shard: Shard, hybrid: Hybrid, aim: HybridAim, doc_ids: Sequence[DocId]
+) -> list[bool] | None:
+    """Whether each keyword hit lies within the largest vector distance, by its exact distance;
+    None where there is no such bound. Raises Unsupported."""
+    if aim.near is None or hybrid.vector_distance_max is None:
+        return None
+    if len(aim.near.targets) > 1:
         raise Unsupported("a largest vector distance over several targets is not supported yet")
-    target = near.targets[0]
+    target = aim.near.targets[0]
     assert target.vector is not None
-    doc_ids = np.array(scored.doc_ids, dtype=np.uint32)
-    distances = shard.vectors[target.name].distances(target.vector, doc_ids)
-    return np.flatnonzero(distances <= np.float32(distance_max)).tolist()
+    docs = np.array(doc_ids, dtype=np.uint32)
+    distances = shard.vectors[target.name].distances(target.vector, docs)
+    found: list[bool] = (distances <= np.float32(hybrid.vector_distance_max)).tolist()
+    return found
 
 
 def _explanations(shard: Shard, hybrid: Hybrid, fused: Sequence[FusedDoc]) -> list[str]:

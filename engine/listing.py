@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 from weftdb.core.query import Search
@@ -29,7 +32,41 @@ def list_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) 
     return Ranked([DocId(doc) for doc in page])
 
 
-def sort_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) -> Ranked:
+def list_by_id(
+    shard: Shard, allow: AllowList, *, after: ObjectId | None, count: int
+) -> list[tuple[ObjectId, DocId]]:
+    """The first allowed docs by ascending id, strictly after `after`.
+
+    Few docs are looked up and ordered, many are met soon in a pass over all ids: O(docs) either
+    way, and O(count x objects / docs) where that is less and ids are spread evenly.
+    """
+    docs = allow.bitmap
+    if count * shard.count <= allow.count**2:
+        start = ObjectId(bytes(16)) if after is None else after
+        found: list[tuple[ObjectId, DocId]] = []
+        met = 0
+        for object_id, doc_id in islice(shard.objects.scan_ids(start), allow.count):
+            met += 1
+            if doc_id in docs and object_id != after:
+                found.append((object_id, doc_id))
+                if len(found) == count:
+                    return found
+        if met < allow.count:
+            return found  # That was the last id.
+    doc_ids = [DocId(doc) for doc in docs]
+    pairs = zip(shard.ids.get_many(doc_ids), doc_ids, strict=True)
+    return nsmallest(count, (pair for pair in pairs if after is None or pair[0] > after))
+
+
+@dataclass(frozen=True, slots=True)
+class SortedDocs:
+    """Docs in the order of sort keys; `columns[k][i]` is the value of doc i under key k."""
+
+    doc_ids: list[DocId]
+    columns: list[list[Any]]
+
+
+def sort_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) -> SortedDocs:
     """The page of a sorted list. O(n) objects read, O(n log n) comparisons, O(n) keys held."""
     keys = sort_keys(query.sort, shard.schema)
     rows: list[tuple[ObjectId, DocId, list[Any]]] = []
@@ -42,7 +79,10 @@ def sort_docs(shard: Shard, query: Search, plan: Plan, allow: AllowList | None) 
     rows.sort(key=lambda row: row[0])
     columns = [[row[2][at] for row in rows] for at in range(len(keys))]
     order = sort_positions(keys, columns)[plan.offset : plan.offset + plan.limit]
-    return Ranked([rows[position][1] for position in order])
+    return SortedDocs(
+        [rows[position][1] for position in order],
+        [[column[position] for position in order] for column in columns],
+    )
 
 
 def _values(keys: Sequence[SortKey], stored: bytes) -> list[Any]:

@@ -90,10 +90,10 @@ def resolve_near(
     near: Near, schema: Collection, vectors: VectorReader, vectorizers: Vectorizers
 ) -> Steps[NearVector]:
     """Fill in names and query vectors. Raises as its parts do."""
-    targets = resolve_targets(schema, near.targets)
     if isinstance(near, NearVector):
-        filled = tuple(_checked(schema, target) for target in targets)
-    elif isinstance(near, NearObject):
+        return check_near(near, schema)
+    targets = resolve_targets(schema, near.targets)
+    if isinstance(near, NearObject):
         filled = tuple(_from_object(near, target, vectors) for target in targets)
     else:
         filled_list = []
@@ -102,6 +102,12 @@ def resolve_near(
             filled_list.append(replace(target, vector=vector))
         filled = tuple(filled_list)
     return NearVector(filled, near.combination, near.threshold, near.mmr)
+
+
+def check_near(near: NearVector, schema: Collection) -> NearVector:
+    """Fill in names; the vectors are there. Raises InvalidRequest, SchemaViolation."""
+    targets = resolve_targets(schema, near.targets)
+    return replace(near, targets=tuple(_checked(schema, target) for target in targets))
 
 
 def _checked(schema: Collection, target: Target) -> Target:

@@ -56,6 +56,14 @@ class Occurrences:
         return cls(item, values[order], counts[order].astype(np.int64))
 
     @property
+    def row_values(self) -> bytes:
+        """The values as `RowTally` has them, side by side."""
+        width = _OF_ROWS[self.item.data_type]
+        if self.item.data_type is DataType.NUMBER:
+            return (self.values + 0.0).astype(width).tobytes()  # -0 and 0 are one number.
+        return self.values.astype(width).tobytes()
+
+    @property
     def total(self) -> int:
         """Values, equal ones too."""
         return int(self.counts.sum())

@@ -48,10 +48,11 @@ def plan_search(query: Search, config: QueryConfig) -> Plan:
     mmr = _mmr_of(query)
     if mmr is not None:
         _check_mmr(mmr, limit)
-    return Plan(read=_kind(query), limit=limit, offset=query.offset)
+    return Plan(read=read_of(query), limit=limit, offset=query.offset)
 
 
-def _kind(query: Search) -> Read:
+def read_of(query: Search) -> Read:
+    """What kind of read a query is."""
     if query.near is not None:
         return Read.VECTOR
     if query.keyword is not None:

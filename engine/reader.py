@@ -17,20 +17,17 @@ from weftdb.core.query import Hits, Mmr, NearVector, Search
 from weftdb.core.schema import Metric
 from weftdb.engine.hybrid_search import HybridAim, resolve_hybrid, search_hybrid
 from weftdb.engine.listing import list_docs, sort_docs
+from weftdb.engine.moved import Moved, steadily
 from weftdb.engine.near import resolve_near
 from weftdb.engine.planner import Plan, Read, plan_search
 from weftdb.engine.ranked import Ranked
 from weftdb.engine.shard import Shard
-from weftdb.engine.steps import Steps, run
+from weftdb.engine.steps import Steps
 from weftdb.engine.vector_search import search_vectors
 from weftdb.index.allow_list import AllowList
 from weftdb.index.autocut import autocut
 from weftdb.index.mmr import diversify
 from weftdb.modules.ports import Vectorizers
-
-
-class _Moved(Exception):
-    """A row of the page was replaced between ranking and reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +56,19 @@ def read(shard: Shard, query: Search, vectorizers: Vectorizers) -> Steps[Hits]:
     if plan.limit == 0:
         return Hits(stored=[])
     request = _Request(shard, query, plan, near, aim)
-    try:
-        return (yield from _attempt(request))
-    except _Moved:
-        with shard.publishing:
-            return run(_attempt(request))
+    return (yield from steadily(shard, lambda: _attempt(request)))
 
 
 def _attempt(request: _Request) -> Generator[Any, Any, Hits]:
-    """One try. Raises _Moved if an object moved meanwhile."""
+    """One try. Raises Moved if an object moved meanwhile."""
     shard, query = request.shard, request.query
     allow = None if query.filter is None else shard.allow(query.filter)
     page = yield from _page(request, allow)
     if allow is not None and _may_lack(request.plan, len(page.doc_ids), allow, shard):
-        raise _Moved
+        raise Moved
     stored = shard.fetch(page.doc_ids)
     if None in stored:
-        raise _Moved
+        raise Moved
     hits = Hits(
         stored=stored,  # type: ignore[arg-type]  # None is excluded above
         distances=page.distances,
@@ -101,7 +94,7 @@ def _page(request: _Request, allow: AllowList | None) -> Steps[Ranked]:
     if plan.read in (Read.LIST, Read.CURSOR):
         return list_docs(shard, query, plan, allow)
     if plan.read is Read.SORTED:
-        return sort_docs(shard, query, plan, allow)
+        return Ranked(sort_docs(shard, query, plan, allow).doc_ids)
     ranked = yield from _rank(request, allow)
     values = ranked.distances if ranked.distances is not None else ranked.scores
     if query.autocut > 0 and values is not None:
@@ -143,7 +136,7 @@ def _diverse(shard: Shard, near: NearVector, mmr: Mmr, ranked: Ranked) -> Ranked
     doc_ids = np.array(ranked.doc_ids, dtype=np.uint32)
     rows = shard.objects.vectors(name, ranked.doc_ids)
     if any(row is None for row in rows):
-        raise _Moved
+        raise Moved
     index = shard.vectors[name]
     between = np.array([index.distances(row, doc_ids) for row in rows if row is not None])
     limit = len(doc_ids) if mmr.limit is None else mmr.limit

@@ -39,6 +39,7 @@ from weftdb.core.types import (
     format_object_id,
 )
 from weftdb.engine.change import Change
+from weftdb.engine.owned_docs import OwnedDocs
 from weftdb.engine.state_ledger import open_ledger
 from weftdb.engine.stored_vectors import StoredVectors
 from weftdb.engine.text_side import TextSide
@@ -94,6 +95,7 @@ class Shard:
         self._rows = ShardRows(rows, shard_id, self.objects.get_many)
         self.docs = DocIdTable(store, shard_id)
         self.ids = IdCache(self.objects.get_many, ID_CACHE_BYTES_MAX)
+        self.owned = OwnedDocs(self.docs, self.ids)
         self.text = TextSide(shard_id, schema, store, self.docs, self.ids, terms)
         self.vectors: dict[VectorName, VectorIndex] = {
             vector.name: self._make_index(vector) for vector in schema.vectors

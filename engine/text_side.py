@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pyroaring import BitMap
 
 from weftdb.core.env import go_on
 from weftdb.core.errors import CorruptData, WeftError
+from weftdb.core.partial import KeywordStatistics, PropertyLength
 from weftdb.core.query import Filter, Keyword
 from weftdb.core.schema import Collection
 from weftdb.core.types import ShardId
@@ -164,10 +166,12 @@ class TextSide:
         *,
         is_explained: bool,
         is_ordered: bool = True,
+        statistics: KeywordStatistics | None = None,
     ) -> Ranked:
         """The `depth` best docs by BM25; equal scores by ascending object id.
 
         Without `is_ordered` equal scores come in any order; which docs are there stays the same.
+        `statistics` of a collection with more shards than this one replace its own.
         """
         plan = self._planner.plan(keyword)
         if not plan.groups:
@@ -182,6 +186,7 @@ class TextSide:
             b=inverted.b,
             allow=allow,
             explain=is_explained,
+            statistics=statistics,
         )
         ranked = Ranked(
             found.doc_ids.tolist(),
@@ -189,6 +194,21 @@ class TextSide:
             explanations=list(found.explanations) if is_explained else None,
         )
         return self._ties_in_order(ranked, depth, is_ordered=is_ordered)
+
+    def statistics(self, keyword: Keyword, owned: BitMap | None = None) -> KeywordStatistics:
+        """What this shard contributes to the statistics of a keyword search. Of `owned` docs only,
+        if given; but lengths are those of all. Raises as `search` does."""
+        plan, docs = self._planner.plan(keyword), self._live
+        if owned is not None:
+            docs = LiveDocs(docs.live.bitmap & owned, docs.end)
+        names = {name for group in plan.groups for name, _ in group.properties}
+        lengths = {
+            name: PropertyLength(total.docs, total.terms)
+            for name, total in self._docs.lengths.items()
+            if name in names
+        }
+        frequencies = self.index.frequencies(plan, docs) if plan.groups else {}
+        return KeywordStatistics(docs.count, lengths, frequencies)
 
     def _ties_in_order(self, ranked: Ranked, depth: int, *, is_ordered: bool) -> Ranked:
         scores, count = ranked.scores, len(ranked)

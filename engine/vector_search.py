@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.partial import DistanceRange
 from weftdb.core.query import Combination, NearVector, Reach, RecallTarget, Target
 from weftdb.core.schema import Collection
 from weftdb.core.search_explanation import SearchExplanation
@@ -17,7 +18,7 @@ from weftdb.engine.ranked import Ranked
 from weftdb.engine.steps import Steps, VectorCall
 from weftdb.index.allow_list import AllowList
 from weftdb.index.ports import Neighbours, RecallBound, Tunable, VectorIndex
-from weftdb.index.targets import combine_distances
+from weftdb.index.targets import combine_distances, distance_ranges
 
 
 class VectorSpaces(Protocol):
@@ -40,8 +41,13 @@ def search_vectors(
     depth: int,
     allow: AllowList | None,
     ef: Reach,
+    ranges: Sequence[DistanceRange] | None = None,
 ) -> Steps[Ranked]:
-    """The `depth` closest docs. `near` is resolved (engine/near.py)."""
+    """The `depth` closest docs. `near` is resolved (engine/near.py).
+
+    `ranges` of a collection with more shards than this one replace its own, where several targets
+    are joined by relative score.
+    """
     if len(near.targets) == 1:
         target = near.targets[0]
         limit = distance_limit(near.threshold, shard.schema.vector_by_name[target.name])
@@ -51,7 +57,7 @@ def search_vectors(
             distances=found.distances.tolist(),
             vector_searches=_explained([found]),
         )
-    return (yield from _search_several(shard, near, depth, allow, ef))
+    return (yield from _search_several(shard, near, depth, allow, ef, ranges))
 
 
 def _call(
@@ -79,6 +85,7 @@ def _search_several(
     depth: int,
     allow: AllowList | None,
     ef: Reach,
+    ranges: Sequence[DistanceRange] | None,
 ) -> Steps[Ranked]:
     """Join the targets exactly: deepen every list until no unseen doc can be among the best.
 
@@ -89,17 +96,15 @@ def _search_several(
     if near.threshold.certainty is not None:
         limit = distance_limit(near.threshold, shard.schema.vector_by_name[near.targets[0].name])
     weights = [target.weight for target in near.targets]
-    size = max(shard.vectors[target.name].count for target in near.targets)
+    size = _size(shard, near)
     k = min(max(depth, 1), size)
     if near.combination is Combination.RELATIVE_SCORE:
         k = size  # The normalisation looks at every doc that has all vectors.
     while True:
-        lists: list[Neighbours] = []
-        for target in near.targets:
-            lists.append((yield _call(shard, target, max(k, 1), allow, ef, None)))
+        lists = yield from _lists(shard, near, k, allow, ef)
         candidates: DocIds = np.unique(np.concatenate([found.doc_ids for found in lists]))
         matrix = _distance_matrix(shard, near.targets, candidates)
-        joined = combine_distances(near.combination, matrix, weights)
+        joined = combine_distances(near.combination, matrix, weights, ranges)
         order = np.argsort(joined, kind="stable")
         order = order[~np.isnan(joined[order])]
         if k >= size or _is_final(near.combination, lists, k, joined[order], weights, depth):
@@ -114,6 +119,29 @@ def _search_several(
         distances=joined[order].astype(np.float64).tolist(),
         vector_searches=_explained(lists),
     )
+
+
+def ranges_of(
+    shard: VectorSpaces, near: NearVector, allow: AllowList | None, ef: Reach
+) -> Steps[tuple[DistanceRange, ...]]:
+    """What this shard contributes to the ranges by which distances are joined by relative score:
+    those of its docs that have all targets; empty when none has."""
+    lists = yield from _lists(shard, near, _size(shard, near), allow, ef)
+    candidates: DocIds = np.unique(np.concatenate([found.doc_ids for found in lists]))
+    return distance_ranges(_distance_matrix(shard, near.targets, candidates))
+
+
+def _size(shard: VectorSpaces, near: NearVector) -> int:
+    return max(shard.vectors[target.name].count for target in near.targets)
+
+
+def _lists(
+    shard: VectorSpaces, near: NearVector, k: int, allow: AllowList | None, ef: Reach
+) -> Steps[list[Neighbours]]:
+    lists: list[Neighbours] = []
+    for target in near.targets:
+        lists.append((yield _call(shard, target, max(k, 1), allow, ef, None)))
+    return lists
 
 
 def _explained(lists: Sequence[Neighbours]) -> tuple[SearchExplanation, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.partial import KeywordStatistics
 from weftdb.core.types import DocIds
 from weftdb.index.allow_list import AllowList
 from weftdb.index.bm25 import OPERATOR_CODES, KeywordPlan, explanation
@@ -81,18 +82,25 @@ class InvertedIndex:
         b: float,
         allow: AllowList | None = None,
         explain: bool = False,
+        statistics: KeywordStatistics | None = None,
     ) -> ScoredDocs:
         """The `k` best live, allowed docs, and those that tie with the last of them.
 
-        `mean_lengths` has the mean number of terms by property. Raises CorruptData.
+        `mean_lengths` has the mean number of terms by property. `statistics` are those of all
+        shards, and count instead of this one's. Raises CorruptData.
         """
+        documents, frequencies = live.count, None
+        if statistics is not None:
+            documents = statistics.documents
+            frequencies = [statistics.frequencies.get(place, 0) for place in _places(plan)]
+            mean_lengths = {name: each.mean for name, each in statistics.lengths.items()}
         query = self.searchable.keyword_query(_groups(plan, mean_lengths))
         has_dead = live.version != 0
         doc_ids, scores = query.search(
             k,
             k1,
             b,
-            live.count,
+            documents,
             live.end,
             OPERATOR_CODES[plan.operator],
             plan.terms_min,
@@ -100,11 +108,33 @@ class InvertedIndex:
             live.live.words() if has_dead else None,
             live.dead() if has_dead else None,
             live.version,
+            frequencies,
         )
         texts: list[str] = []
         if explain:
             texts = [explanation(plan, query.explain(int(doc_id))) for doc_id in doc_ids]
         return ScoredDocs(doc_ids, scores, texts)
+
+    def frequencies(self, plan: KeywordPlan, live: LiveDocs) -> dict[tuple[str, str], int]:
+        """How many of the live docs have each term of a plan, by property and term. Raises
+        CorruptData."""
+        query = self.searchable.keyword_query(_groups(plan, {}))
+        has_dead = live.version != 0
+        counts = query.frequencies(
+            live.end,
+            live.live.words() if has_dead else None,
+            live.dead() if has_dead else None,
+            live.version,
+        )
+        return dict(zip(_places(plan), counts, strict=True))
+
+
+def _places(plan: KeywordPlan) -> Iterator[tuple[str, str]]:
+    """Every property and term, in the order of native code."""
+    for group in plan.groups:
+        for term in group.terms:
+            for name, _ in group.properties:
+                yield name, term
 
 
 def _groups(

@@ -43,17 +43,10 @@ std::vector<KeywordGroup> groups_of(const nb::list& groups) {
     return out;
 }
 
-nb::object search(const KeywordQuery& query, size_t k, float k1, float b, uint64_t live_count,
-                  uint32_t end, int combine, uint32_t terms_min,
-                  const std::optional<WordArray>& allow, const std::optional<WordArray>& live,
-                  const std::optional<IdArray>& dead, uint32_t version) {
-    if (combine < 0 || combine > 2) throw std::invalid_argument("unknown operator");
-    if (!(k1 >= 0) || !(b >= 0 && b <= 1)) throw std::invalid_argument("k1 or b out of range");
-    KeywordSettings settings{k, k1, b, live_count, static_cast<TermOperator>(combine), terms_min};
-    DocMask allowed;
-    if (allow) allowed = {allow->data(), allow->shape(0)};
-    static const uint64_t kNothing = 0;
-    if (allow && allowed.words == nullptr) allowed.words = &kNothing;
+const uint64_t kNothing = 0;
+
+LiveDocs live_of(uint32_t end, const std::optional<WordArray>& live,
+                 const std::optional<IdArray>& dead, uint32_t version) {
     LiveDocs alive;
     alive.end = end;
     if (live && dead && version != 0) {
@@ -62,6 +55,22 @@ nb::object search(const KeywordQuery& query, size_t k, float k1, float b, uint64
         alive.dead_count = dead->shape(0);
         alive.version = version;
     }
+    return alive;
+}
+
+nb::object search(const KeywordQuery& query, size_t k, float k1, float b, uint64_t live_count,
+                  uint32_t end, int combine, uint32_t terms_min,
+                  const std::optional<WordArray>& allow, const std::optional<WordArray>& live,
+                  const std::optional<IdArray>& dead, uint32_t version,
+                  std::optional<std::vector<uint64_t>> frequencies) {
+    if (combine < 0 || combine > 2) throw std::invalid_argument("unknown operator");
+    if (!(k1 >= 0) || !(b >= 0 && b <= 1)) throw std::invalid_argument("k1 or b out of range");
+    KeywordSettings settings{k, k1, b, live_count, static_cast<TermOperator>(combine), terms_min};
+    DocMask allowed;
+    if (allow) allowed = {allow->data(), allow->shape(0)};
+    settings.frequencies = std::move(frequencies);
+    if (allow && allowed.words == nullptr) allowed.words = &kNothing;
+    LiveDocs alive = live_of(end, live, dead, version);
     ScoredDocs found;
     {
         nb::gil_scoped_release free;
@@ -73,6 +82,14 @@ nb::object search(const KeywordQuery& query, size_t k, float k1, float b, uint64
     std::copy(found.docs.begin(), found.docs.end(), docs.data());
     std::copy(found.scores.begin(), found.scores.end(), scores.data());
     return nb::make_tuple(docs.to_numpy({count}), scores.to_numpy({count}));
+}
+
+std::vector<uint64_t> frequencies(const KeywordQuery& query, uint32_t end,
+                                  const std::optional<WordArray>& live,
+                                  const std::optional<IdArray>& dead, uint32_t version) {
+    LiveDocs alive = live_of(end, live, dead, version);
+    nb::gil_scoped_release free;
+    return query.frequencies(alive);
 }
 
 nb::list explain(const KeywordQuery& query, uint32_t doc) {
@@ -104,7 +121,11 @@ void bind_bm25(nb::module_& m) {
             nb::arg("segment"), nb::arg("block"), nb::arg("bytes"))
         .def("search", &search, nb::arg("k"), nb::arg("k1"), nb::arg("b"), nb::arg("live_count"),
              nb::arg("end"), nb::arg("combine"), nb::arg("terms_min"), nb::arg("allow").none(),
-             nb::arg("live").none(), nb::arg("dead").none(), nb::arg("version"))
+             nb::arg("live").none(), nb::arg("dead").none(), nb::arg("version"),
+             nb::arg("frequencies").none() = nb::none())
+        .def("frequencies", &frequencies, nb::arg("end"), nb::arg("live").none(),
+             nb::arg("dead").none(), nb::arg("version"),
+             "Live docs with each term in each field, by group, term, field.")
         .def("explain", &explain, nb::arg("doc"),
              "(frequency, length) of each term in a doc; frequency 0 is no match.");
 }

@@ -63,6 +63,23 @@ nb::tuple counts_of(const RowTally& tally, const nb::bytes& group, size_t name) 
     return nb::make_tuple(bytes_of(joined), numpy_of(counts));
 }
 
+void take_values(RowTally& tally, size_t name, const nb::bytes& joined, size_t width,
+                 const WordArray& counts, bool group) {
+    const std::string_view values = view_of(joined);
+    const std::vector<uint64_t> occurs(counts.data(), counts.data() + counts.shape(0));
+    nb::gil_scoped_release free;
+    tally.take_values(name, values, width, occurs, group);
+}
+
+nb::object dumped(const RowTally& tally, size_t bytes_max) {
+    std::optional<std::string> out;
+    {
+        nb::gil_scoped_release free;
+        out = tally.dump(bytes_max);
+    }
+    return out ? nb::object(bytes_of(*out)) : nb::none();
+}
+
 }  // namespace
 
 void bind_row_tally(nb::module_& m) {
@@ -78,6 +95,18 @@ void bind_row_tally(nb::module_& m) {
             },
             nb::arg("names"), nb::kw_only(), nb::arg("grouped"))
         .def("add", &add_rows, nb::arg("rows"))
+        .def(
+            "take",
+            [](RowTally& self, const nb::bytes& bytes) {
+                const std::string_view tally = view_of(bytes);
+                nb::gil_scoped_release free;
+                self.take(tally);
+            },
+            nb::arg("tally"), "Count what another tally has counted.")
+        .def("take_values", &take_values, nb::arg("name"), nb::arg("joined"), nb::arg("width"),
+             nb::arg("counts"), nb::kw_only(), nb::arg("group"),
+             "Count values of one length; as groups, or of a tally without groups as values.")
+        .def("dump", &dumped, nb::arg("bytes_max"), "The tally to be taken elsewhere; None above.")
         .def("groups", &groups_of, "Each group's value and its objects, in no order.")
         .def("total", [](const RowTally& self, const nb::bytes& group,
                          size_t name) { return self.total(std::string(view_of(group)), name); })

@@ -48,6 +48,12 @@ double idf_of(uint64_t docs, uint64_t with_term) {
     return std::log(1.0 + (total - some + 0.5) / (some + 0.5));
 }
 
+uint64_t count_live(const Lookup& lookup, size_t key, const LiveDocs& live) {
+    uint64_t docs = 0;
+    for (const auto& part : lookup.parts(key)) docs += count_live(part, live);
+    return docs;
+}
+
 // One list a part of each term and field; keys lie in the lookup by group, term, field.
 std::vector<ScoredList> weigh(const std::vector<KeywordGroup>& groups, const Lookup& lookup,
                               const KeywordSettings& settings, const LiveDocs& live) {
@@ -58,8 +64,8 @@ std::vector<ScoredList> weigh(const std::vector<KeywordGroup>& groups, const Loo
         for (const KeywordTerm& term : group.terms) {
             uint64_t sum = 0, fields = 0;
             for (size_t field = 0; field < group.fields.size(); ++field) {
-                uint64_t docs = 0;
-                for (const auto& part : lookup.parts(key + field)) docs += count_live(part, live);
+                uint64_t docs = settings.frequencies ? (*settings.frequencies)[key + field]
+                                                     : count_live(lookup, key + field, live);
                 sum += docs;
                 fields += docs > 0;
             }
@@ -138,6 +144,8 @@ std::vector<std::string> KeywordQuery::keys_of(const std::vector<KeywordGroup>& 
 ScoredDocs KeywordQuery::search(const KeywordSettings& settings, const DocMask& allow,
                                 const LiveDocs& live) const {
     if (!lookup_.missing().empty()) throw std::logic_error("the lookup misses blocks");
+    if (settings.frequencies && settings.frequencies->size() != lookup_.key_count())
+        throw std::invalid_argument("there must be a frequency of every term in every field");
     if (settings.k == 0) return {};
     std::vector<ScoredList> lists = weigh(groups_, lookup_, settings, live);
     WindowMask mask{allow, live.version == 0 ? DocMask() : live.mask, live.end};
@@ -155,6 +163,13 @@ ScoredDocs KeywordQuery::search(const KeywordSettings& settings, const DocMask& 
     auto window = std::make_unique<StrictWindow>(conditions);
     walk(walked, *window, mask, top);
     return top.take();
+}
+
+std::vector<uint64_t> KeywordQuery::frequencies(const LiveDocs& live) const {
+    if (!lookup_.missing().empty()) throw std::logic_error("the lookup misses blocks");
+    std::vector<uint64_t> counts(lookup_.key_count());
+    for (size_t key = 0; key < counts.size(); ++key) counts[key] = count_live(lookup_, key, live);
+    return counts;
 }
 
 std::vector<TermMatch> KeywordQuery::explain(uint32_t doc) const {

@@ -50,6 +50,9 @@ struct KeywordSettings {
     uint64_t live_count;  // N
     TermOperator combine = TermOperator::any;
     uint32_t terms_min = 1;  // of `any`, within one field
+    // Docs with each term by group, term, field, where a collection has more shards than this one;
+    // otherwise they are counted. As many as `KeywordQuery::frequencies` gives.
+    std::optional<std::vector<uint64_t>> frequencies = std::nullopt;
 };
 
 // Docs that may be found; null words allow all. Ids past the end are not allowed.
@@ -88,6 +91,9 @@ class KeywordQuery {
     // Requires: the lookup misses nothing. Best first, equal scores by doc id.
     ScoredDocs search(const KeywordSettings& settings, const DocMask& allow,
                       const LiveDocs& live) const;
+
+    // Live docs with each term in each field, by group, term, field. Requires as `search`.
+    std::vector<uint64_t> frequencies(const LiveDocs& live) const;
 
     // The match of every term (all groups, in order) in `doc`; of several fields the last counts.
     std::vector<TermMatch> explain(uint32_t doc) const;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
+#include "postings_bytes.h"
 #include "stored_fields.h"
 
 namespace weft {
@@ -11,6 +13,20 @@ namespace {
 // storage/property_codec.py, Value and List.
 constexpr unsigned kNumber = 1, kBoolean = 3, kList = 5, kDate = 6, kUuid = 7, kInt = 8, kText = 13;
 constexpr unsigned kNumbers = 2, kBooleans = 3, kDates = 5, kUuids = 6, kInts = 7, kTexts = 8;
+
+constexpr char kVersion = 1;
+
+std::string_view read_sized(std::string_view data, size_t& at) {
+    const uint64_t size = read_varint(data, at);
+    if (size > data.size() - at) throw DamagedReply("a tally is cut off");
+    at += size;
+    return data.substr(at - size, size);
+}
+
+void append_sized(std::string& out, std::string_view bytes) {
+    append_varint(out, bytes.size());
+    out += bytes;
+}
 
 template <class T>
 std::string bytes_of(T value) {
@@ -166,6 +182,63 @@ uint64_t RowTally::total(const std::string& group, size_t name) const {
     uint64_t sum = 0;
     for (const auto& [value, count] : counts(group, name)) sum += count;
     return sum;
+}
+
+void RowTally::take(std::string_view tally) {
+    if (tally.size() < 2 || tally[0] != kVersion) throw DamagedReply("a tally of another version");
+    if ((tally[1] != 0) != is_grouped_) throw DamagedReply("a tally of another question");
+    size_t at = 2;
+    if (read_varint(tally, at) != names_.size()) throw DamagedReply("a tally of other properties");
+    for (uint64_t groups = read_varint(tally, at); groups > 0; --groups) {
+        Group& group = groups_[std::string(read_sized(tally, at))];
+        group.counts.resize(names_.size());
+        group.objects += read_varint(tally, at);
+        for (Counts& counts : group.counts) {
+            for (uint64_t values = read_varint(tally, at); values > 0; --values) {
+                std::string_view value = read_sized(tally, at);
+                counts[std::string(value)] += read_varint(tally, at);
+            }
+        }
+    }
+    if (at != tally.size()) throw DamagedReply("a tally does not end where it should");
+}
+
+void RowTally::take_values(size_t name, std::string_view joined, size_t width,
+                           const std::vector<uint64_t>& counts, bool is_group) {
+    if (width == 0 || joined.size() != width * counts.size())
+        throw std::invalid_argument("values and counts differ in number");
+    if (is_group != is_grouped_ || name >= names_.size())
+        throw std::invalid_argument("the tally counts something else");
+    for (size_t at = 0; at < counts.size(); ++at) {
+        std::string value(joined.substr(at * width, width));
+        if (!is_group) {
+            groups_.at("").counts[name][value] += counts[at];
+            continue;
+        }
+        Group& group = groups_[value];
+        group.counts.resize(names_.size());
+        group.objects += counts[at];
+    }
+}
+
+std::optional<std::string> RowTally::dump(size_t bytes_max) const {
+    std::string out{char(kVersion), char(is_grouped_)};
+    append_varint(out, names_.size());
+    append_varint(out, groups_.size());
+    for (const auto& [value, group] : groups_) {
+        append_sized(out, value);
+        append_varint(out, group.objects);
+        for (const Counts& counts : group.counts) {
+            append_varint(out, counts.size());
+            for (const auto& [one, occurs] : counts) {
+                append_sized(out, one);
+                append_varint(out, occurs);
+                if (out.size() > bytes_max) return std::nullopt;
+            }
+        }
+        if (out.size() > bytes_max) return std::nullopt;
+    }
+    return out;
 }
 
 std::vector<std::pair<std::string, uint64_t>> RowTally::top(const std::string& group, size_t name,

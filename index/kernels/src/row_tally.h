@@ -5,9 +5,18 @@
 // whole numbers as i64 (both of the machine's byte order), booleans as one byte, dates as the
 // inverted index has them (core/codec.py), so that one instant is one value. Lists count each
 // element.
+//
+// A tally goes to another node as bytes, and is added to others there:
+//
+//   tally  := version:u8 is_grouped:u8 names:varint groups:varint group*     # version 1
+//   group  := size:varint value:bytes[size] objects:varint counts[names]
+//   counts := values:varint (size:varint value:bytes[size] occurs:varint)[values]
+//
+// Numbers keep the byte order of the machine: the nodes of one cluster share it.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -30,6 +39,15 @@ class RowTally {
 
     // Throws DamagedReply; nothing of the object is counted then.
     void add(std::string_view stored);
+
+    // Counts what was counted elsewhere. Throws DamagedReply; a part may have been taken then.
+    void take(std::string_view tally);
+    // The same of values of one length, side by side, that the inverted index counted: of a
+    // property, or with `is_group` the groups and their objects.
+    void take_values(size_t name, std::string_view joined, size_t width,
+                     const std::vector<uint64_t>& counts, bool is_group);
+    // None above `bytes_max`.
+    std::optional<std::string> dump(size_t bytes_max) const;
 
     // Without groups there is one, under the empty value.
     const std::unordered_map<std::string, Group>& groups() const { return groups_; }
