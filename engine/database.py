@@ -1,29 +1,30 @@
-"""Database: what the node holds. Open, close, create, change and drop collections.
+"""Database: what the node holds. Open, close, create, change and drop collections, and shards.
 
-collection row := JSON {"format": 1, "shard": u32, "shard_name": text, "definition": {...}}
+A collection without a cluster has one shard; in a cluster it has those that the sharding state puts
+on this node, perhaps none, and its definition all the same. Rows: engine/collection_row.py.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from weftdb.core.config import Config
 from weftdb.core.definition import load_collection
 from weftdb.core.env import Env
 from weftdb.core.errors import Closed, CollectionExists, CorruptData, UnknownCollection
 from weftdb.core.schema import Collection
-from weftdb.core.types import ShardId, Version
+from weftdb.core.types import ShardId, ShardName, Version
 from weftdb.engine.admission import Admission
 from weftdb.engine.collection import LocalCollection
+from weftdb.engine.collection_row import CollectionRow, ShardEntry, read_row
 from weftdb.engine.disk_guard import DiskGuard
+from weftdb.engine.local_shard import LocalShard
 from weftdb.engine.maintenance import Chore, Maintenance
 from weftdb.engine.memory_accountant import Consumption, MemoryAccountant
 from weftdb.engine.recovery import load_vectors
@@ -41,7 +42,6 @@ log = logging.getLogger("weftdb.database")
 
 FORMAT = 1
 """Of the whole directory. A newer one is refused; an older one will be upgraded here."""
-_ROW_FORMAT = 1
 _SHARD_NAME_CHARS = 12
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -82,7 +82,8 @@ class Database:
         self._versions = VersionClock(env.clock, floor=Version(0))
         self.maintenance = Maintenance(self._chores, env)
         for _, row in store.scan(Family.METADATA, *keys.collection_range()):
-            self._open_row(_read_row(row))
+            found = read_row(row)
+            self._open(load_collection(found.definition), found.shards)
         self._remove_strays()
         self.maintenance.start()
 
@@ -99,23 +100,24 @@ class Database:
             raise UnknownCollection(name)
         return held
 
-    def create_collection(self, definition: Collection) -> LocalCollection:
-        """Add a collection. Raises CollectionExists, also for a name that differs in case only."""
+    def create_collection(
+        self, definition: Collection, shards: Sequence[ShardName] | None = None
+    ) -> LocalCollection:
+        """Add a collection: with one shard of a new name, or with those that this node holds.
+
+        Raises CollectionExists, also for a name that differs in case only.
+        """
         with self._lock:
             self._check_open()
             for name in self._collections:
                 if name.lower() == definition.name.lower():
                     raise CollectionExists(f"class name {definition.name} already exists")
             self._check_vectors(definition)
-            number = self.store.get(Family.METADATA, keys.NEXT_SHARD_KEY)
-            shard_id = 1 if number is None else struct.unpack(">I", number)[0]
-            letters = self._env.random.choices(_LETTERS, k=_SHARD_NAME_CHARS)
-            row = _row(definition, shard_id, f"{definition.name.lower()}_{''.join(letters)}")
+            names = [None] if shards is None else list(dict.fromkeys(shards))
             batch = WriteBatch()
-            batch.put(Family.METADATA, keys.NEXT_SHARD_KEY, struct.pack(">I", shard_id + 1))
-            batch.put(Family.METADATA, keys.collection_key(definition.name), _encode_row(row))
-            self.store.wait_durable(self.store.write(batch))
-            return self._open_row(row, definition)
+            entries = self._new_shards(definition, names, batch)
+            self._write_row(definition, entries, batch)
+            return self._open(definition, entries)
 
     def update_collection(self, definition: Collection) -> LocalCollection:
         """Replace a definition by a compatible one (core/definition decided that it is).
@@ -127,13 +129,12 @@ class Database:
             self._check_open()
             held = self.collection(definition.name)
             self._check_vectors(definition)
-            held.shard.check_lengths(definition)
-            needed = held.shard.build_bytes(definition)
-            batch = WriteBatch()
-            row = _row(definition, held.shard.shard_id, held.shard_name)
-            batch.put(Family.METADATA, keys.collection_key(definition.name), _encode_row(row))
+            shards = [one.shard for one in held.shards.values()]
+            for shard in shards:
+                shard.check_lengths(definition)
+            needed = sum(shard.build_bytes(definition) for shard in shards)
             with self.admission.memory.grant(needed) if needed else nullcontext():
-                self.store.wait_durable(self.store.write(batch))
+                self._write_row(definition, _entries(held), WriteBatch())
                 held.reconfigure(definition)
             return held
 
@@ -141,18 +142,64 @@ class Database:
         """Drop a collection and its data; False if there was none."""
         with self._lock:
             self._check_open()
-            held = self._collections.pop(name, None)
+            held = self._collections.get(name)
             if held is None:
                 return False
-            shard_id = held.shard.shard_id
-            start, end = keys.shard_range(shard_id)
+            numbers = [shard.number for shard in held.shards.values()]
             batch = WriteBatch()
             batch.delete(Family.METADATA, keys.collection_key(name))
-            for family in Family:
-                batch.delete_range(family, start, end)
+            _delete_shards(numbers, batch)
+            known = self._collections
+            # First, so that no background work finds it closed.
+            self._collections = {key: one for key, one in known.items() if one is not held}
             held.retire()
-            self.store.wait_durable(self.store.write(batch))
-            shutil.rmtree(self._directory(shard_id), ignore_errors=True)
+            try:
+                self.store.wait_durable(self.store.write(batch))
+            except BaseException:
+                self._collections = known  # To be dropped again.
+                raise
+            self._remove_derived(numbers)
+            return True
+
+    def add_shard(self, collection: str, name: ShardName) -> LocalShard:
+        """Open a new, empty shard of a collection, or the one that is there already.
+
+        Raises UnknownCollection.
+        """
+        with self._lock:
+            self._check_open()
+            held = self.collection(collection)
+            known = held.shards.get(name)
+            if known is not None:
+                return known
+            batch = WriteBatch()
+            (entry,) = self._new_shards(held.schema, [name], batch)
+            self._write_row(held.schema, [*_entries(held), entry], batch)
+            shard = self._open_shard(held.schema, entry)
+            held.add(shard)
+            return shard
+
+    def drop_shard(self, collection: str, name: ShardName) -> bool:
+        """Drop a shard and its data from this node; False if there was none.
+
+        The shard refuses everything before its data goes. Raises UnknownCollection.
+        """
+        with self._lock:
+            self._check_open()
+            held = self.collection(collection)
+            shard = held.shards.get(name)
+            if shard is None:
+                return False
+            batch = WriteBatch()
+            _delete_shards([shard.number], batch)
+            held.remove(name)  # First, so that no background work finds it closed.
+            shard.retire()
+            try:
+                self._write_row(held.schema, _entries(held), batch)
+            except BaseException:
+                held.add(shard)  # To be dropped again.
+                raise
+            self._remove_derived([shard.number])
             return True
 
     def close(self) -> None:
@@ -190,37 +237,59 @@ class Database:
                 f"up to {FORMAT}); open it with that release"
             )
 
-    def _open_row(
-        self, row: Mapping[str, Any], definition: Collection | None = None
-    ) -> LocalCollection:
-        schema = definition or load_collection(row["definition"])
-        shard_id = ShardId(row["shard"])
-        newest = self.store.get(Family.METADATA, keys.clock_key(shard_id))
+    def _new_shards(
+        self, definition: Collection, names: Sequence[ShardName | None], batch: WriteBatch
+    ) -> list[ShardEntry]:
+        """Number new shards; `batch` takes the counter. None is called as its files are."""
+        stored = self.store.get(Family.METADATA, keys.NEXT_SHARD_KEY)
+        number = 1 if stored is None else struct.unpack(">I", stored)[0]
+        entries = []
+        for at, name in enumerate(names):
+            letters = "".join(self._env.random.choices(_LETTERS, k=_SHARD_NAME_CHARS))
+            files = f"{definition.name.lower()}_{letters}"
+            entries.append(ShardEntry(ShardId(number + at), name or ShardName(files), files))
+        if entries:
+            packed = struct.pack(">I", number + len(entries))
+            batch.put(Family.METADATA, keys.NEXT_SHARD_KEY, packed)
+        return entries
+
+    def _write_row(
+        self, definition: Collection, shards: Sequence[ShardEntry], batch: WriteBatch
+    ) -> None:
+        """Write the row of a collection with what is in `batch`, and wait until it is durable."""
+        row = CollectionRow(shards, definition.definition)
+        batch.put(Family.METADATA, keys.collection_key(definition.name), row.encoded())
+        self.store.wait_durable(self.store.write(batch))
+
+    def _open(self, schema: Collection, shards: Sequence[ShardEntry]) -> LocalCollection:
+        held = LocalCollection(schema, [self._open_shard(schema, entry) for entry in shards])
+        self._collections = {**self._collections, schema.name: held}
+        return held
+
+    def _open_shard(self, schema: Collection, entry: ShardEntry) -> LocalShard:
+        newest = self.store.get(Family.METADATA, keys.clock_key(entry.number))
         if newest is not None:
             self._versions.observe(decode_version(newest))
         shard = Shard(
-            shard_id,
+            entry.number,
             schema,
             self.store,
-            self._directory(shard_id),
-            name=row["shard_name"],
+            self._directory(entry.number),
+            name=entry.files,
             config=self.config,
             terms=self.terms,
             rows=self.rows,
         )
         load_vectors(shard)
-        writer = ShardWriter(shard, self._versions, self._env.give_way)
-        held = LocalCollection(
+        return LocalShard(
+            entry.name,
             shard,
-            writer,
-            shard_name=row["shard_name"],
+            ShardWriter(shard, self._versions, self._env.give_way),
             vectorizers=self._vectorizers,
             wake=self.maintenance.signal,
             admission=self.admission,
             env=self._env,
         )
-        self._collections = {**self._collections, schema.name: held}
-        return held
 
     def _directory(self, shard_id: ShardId) -> Path:
         return self._derived / f"shard-{shard_id}"
@@ -229,13 +298,21 @@ class Database:
         """Remove derived files of shards that were dropped just before a crash."""
         if not self._derived.exists():
             return
-        known = {self._directory(held.shard.shard_id) for held in self._collections.values()}
+        known = {
+            self._directory(shard.number)
+            for held in self._collections.values()
+            for shard in held.shards.values()
+        }
         for directory in self._derived.iterdir():
             if directory not in known:
                 shutil.rmtree(directory, ignore_errors=True)
 
+    def _remove_derived(self, numbers: Iterable[ShardId]) -> None:
+        for number in numbers:
+            shutil.rmtree(self._directory(number), ignore_errors=True)
+
     def _consumption(self) -> Consumption:
-        held = list(self._collections.values())
+        held = [one.figures for one in self._collections.values()]
         store = {} if self._closed else self.store.metrics()
         parts = {
             "vectors": sum(one.vector_bytes for one in held),
@@ -252,24 +329,23 @@ class Database:
         return [chore for one in held for chore in one.chores]
 
 
-def _row(definition: Collection, shard: int, shard_name: str) -> dict[str, Any]:
-    return {
-        "format": _ROW_FORMAT,
-        "shard": shard,
-        "shard_name": shard_name,
-        "definition": definition.definition,
-    }
+def _entries(held: LocalCollection) -> list[ShardEntry]:
+    """What the row of a collection says of its shards."""
+    return [
+        ShardEntry(shard.number, shard.name, shard.shard.name) for shard in held.shards.values()
+    ]
 
 
-def _encode_row(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _read_row(value: bytes) -> Mapping[str, Any]:
-    try:
-        row: Mapping[str, Any] = json.loads(value)
-    except ValueError as error:
-        raise CorruptData(f"a collection row cannot be read: {error}") from error
-    if row.get("format") != _ROW_FORMAT:
-        raise CorruptData(f"a collection row has format {row.get('format')}, not {_ROW_FORMAT}")
-    return row
+def _delete_shards(numbers: Iterable[ShardId], batch: WriteBatch) -> None:
+    """Delete everything of some shards; one range for neighbours, as the shards of one collection
+    mostly are."""
+    runs: list[tuple[ShardId, ShardId]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][1] + 1 == number:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    for first, last in runs:
+        start, end = keys.shard_range(first)[0], keys.shard_range(last)[1]
+        for family in Family:
+            batch.delete_range(family, start, end)

@@ -1,7 +1,7 @@
-"""ShardStatus: which shards of a collection somebody has set read-only; outlives restarts.
+"""ShardStatus: whether somebody has set a shard read-only; outlives restarts.
 
-A collection has one shard here, whatever number it reports, but each reported one has a status. The
-rows lie among those of the shard: a collection that is dropped takes them along.
+Without a cluster a collection has one shard here, whatever number it reports, and each name that it
+reports has a status. The rows lie among those of the shard: one that is dropped takes them along.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
 
 
 class ShardStatus:
-    """Of one collection. Thread-safe; readers take no lock."""
+    """Of one shard. Thread-safe; readers take no lock."""
 
     def __init__(self, store: KeyValueStore, shard: ShardId) -> None:
         """Read what was set."""

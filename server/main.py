@@ -246,20 +246,20 @@ def _open(settings: ServerSettings, way: RightOfWay) -> Node:
 def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
     recalls = [
         RecallFigures(vector, found.target, found.achieved, found.ef)
-        for vector, found in local.recalls(_RECALL_K).items()
+        for vector, found in local.figures.recalls(_RECALL_K).items()
     ]
-    queues = local.queues
+    figures = local.figures
     return CollectionFigures(
         name,
-        local.shard.count,
-        queues.pending,
-        queues.oldest_s(),
-        queues.slowed_s,
+        figures.objects,
+        figures.pending,
+        figures.oldest_pending_s,
+        figures.slowed_s,
         recalls,
-        local.graph_upkeep,
-        len(queues.faults()),
-        local.quantizers,
-        local.tombstones,
+        figures.graph_upkeep,
+        len(figures.link_faults),
+        figures.quantizers,
+        figures.tombstones,
     )
 
 

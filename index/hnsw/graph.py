@@ -108,8 +108,12 @@ class HnswIndex(NativeIndex[_native.VectorIndex]):
         return self._settings.target_recall > 0 and self._settings.ef <= 0
 
     def tune(self, now_s: float) -> bool:
-        """Measure recall for a while, if it is time; tell whether there was anything to do."""
-        return self._tuner.step(now_s)
+        """Measure recall for a while, if it is time; tell whether there was anything to do. Raises
+        Closed."""
+        try:
+            return self._tuner.step(now_s)
+        except _native.ClosedError as error:
+            raise translated(error) from error
 
     def recall(self, k: int, target: float | None = None) -> RecallReport | None:
         """Where searches for `k` results stand; None where neither `target` nor the settings ask

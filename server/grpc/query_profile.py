@@ -36,15 +36,20 @@ def query_profile(local: LocalCollection, query: Search, hits: Hits, took_s: flo
     if query.near is not None or query.hybrid is not None:
         details |= dict(_recalls(local, query))
     profiled = search_pb2.QueryProfile.SearchProfile(details=details)
-    shard = search_pb2.QueryProfile.ShardProfile(name=local.shard_name, searches={kind: profiled})
+    shard = search_pb2.QueryProfile.ShardProfile(name=_name(local), searches={kind: profiled})
     profile = search_pb2.QueryProfile(shards=[shard])
     return search_pb2.SearchReply(query_profile=profile).SerializeToString()
+
+
+def _name(local: LocalCollection) -> str:
+    """Of the shard; of several that answered together, of their collection."""
+    return next(iter(local.shards)) if len(local.shards) == 1 else local.schema.name
 
 
 def _recalls(local: LocalCollection, query: Search) -> Iterator[tuple[str, str]]:
     k = (query.limit or 0) + query.offset or 1
     target = query.ef.recall if isinstance(query.ef, RecallTarget) else None
-    for name, found in local.recalls(k, target).items():
+    for name, found in local.figures.recalls(k, target).items():
         of_vector = f"_{name}" if name else ""
         yield f"target_recall{of_vector}", f"{found.target:g}"
         yield f"tuned_ef{of_vector}", str(found.ef)

@@ -66,7 +66,7 @@ async def update_shard(request: Request, name: str, shard: str) -> Response:
     if status not in SHARD_STATES:
         raise InvalidRequest(f"{status}: invalid storage status")
     is_read_only = status == "READONLY"
-    await run_in_threadpool(local.status.set_read_only, shard, is_read_only=is_read_only)
+    await run_in_threadpool(local.set_read_only, shard, is_read_only=is_read_only)
     return json_reply({"status": status})
 
 
@@ -106,7 +106,9 @@ def shard_names(local: LocalCollection) -> list[str]:
     """
     if local.schema.multi_tenant:
         return []
-    first = local.shard_name
+    if len(local.shards) != 1:
+        return list(local.shards)
+    (first,) = local.shards
     return [first, *(f"{first}_{number}" for number in range(1, local.schema.shard_count))]
 
 
@@ -139,7 +141,7 @@ async def _nodes(request: Request, collections: list[Collection]) -> Response:
 def _node_status(context: RestContext) -> str:
     """UNHEALTHY while vectors get no links because linking failed: searches become slower."""
     locals_ = [context.catalogue.local(schema.name) for schema in context.catalogue.all()]
-    return "UNHEALTHY" if any(local.queues.faults() for local in locals_) else "HEALTHY"
+    return "UNHEALTHY" if any(local.figures.link_faults for local in locals_) else "HEALTHY"
 
 
 def _batch_stats(context: RestContext) -> dict[str, int]:
@@ -155,8 +157,8 @@ def _shards(
     for schema in collections:
         local = context.catalogue.local(schema.name)
         queues = dict(_in_first(local, local.pending))
-        is_compressed = any(report.code_bytes for report in local.quantizers.values())
-        for name, count in _in_first(local, local.count() if queues else 0):
+        is_compressed = any(report.code_bytes for report in local.figures.quantizers.values())
+        for name, count in _in_first(local, local.figures.objects):
             if wanted in ("", name):
                 out.append(
                     {
@@ -179,7 +181,7 @@ def _shards(
 
 
 def _is_read_only(context: RestContext, local: LocalCollection, shard: str) -> bool:
-    return shard in local.status.read_only or bool(context.database.admission.disk.refusal)
+    return shard in local.read_only or bool(context.database.admission.disk.refusal)
 
 
 def _indexing_status(queue: int, *, is_readonly: bool) -> str:

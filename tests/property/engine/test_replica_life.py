@@ -212,7 +212,7 @@ class ReplicaLife(RuleBasedStateMachine):
         assert [one and Digest(one.version, one.is_deleted) for one in states] == wanted
         deleted = sum(held.is_deleted for held in self.known.values())
         assert self.docs.count() == len(self.known) - deleted
-        assert self.docs.tombstones == deleted
+        assert self.docs.figures.tombstones == deleted
 
     def teardown(self) -> None:
         if hasattr(self, "docs"):

@@ -97,7 +97,7 @@ class Node:
             "tree": [replica.tree_nodes(level, range(1 << level)) for level in range(5)],
             "leaves": leaves,
             "count": self.docs.count(),
-            "tombstones": self.docs.tombstones,
+            "tombstones": self.docs.figures.tombstones,
             "words": {word: self.words(word) for word in WORDS},
             "near": self.near(),
             "small": self.docs.count(SMALL),

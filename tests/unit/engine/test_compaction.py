@@ -201,12 +201,12 @@ def test_a_large_one_of_a_collection_waits_and_then_runs(
     memory = database.admission.memory
     budget, memory.budget_bytes = memory.budget_bytes, 1
     chore.run_if_due()
-    assert docs.graph_upkeep.waiting == 1
+    assert docs.figures.graph_upkeep.waiting == 1
     assert index.deleted == 1_500
     memory.budget_bytes = budget
     monkeypatch.setattr(chore, "_rest_until_s", 0.0)
     chore.run_if_due()
     assert docs.wait_indexed(60)
-    assert replace(docs.graph_upkeep, log_bytes=0) == GraphUpkeep(0, 1, 0, 0)
+    assert replace(docs.figures.graph_upkeep, log_bytes=0) == GraphUpkeep(0, 1, 0, 0)
     near = NearVector((Target(UNNAMED, rows[2_000]),))
     assert stored_id(docs.search(Search("Doc", near=near, limit=1)).stored[0]) == uid(2_000)

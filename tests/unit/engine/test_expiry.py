@@ -155,7 +155,7 @@ def test_a_renewed_object_is_not_deleted_by_an_old_match(node: Node) -> None:
     renewed = put(local, 1, "2001-01-01T00:00:00Z")
     matched = frozenset(local.shard.allow(_any_date()).bitmap)
     put(local, 1, "2150-01-01T00:00:00Z")
-    deleted, _ = local._writer.delete([renewed], only=matched)
+    deleted, _ = local.only._writer.delete([renewed], only=matched)
     assert deleted == [False]
     assert local.exists(renewed)
 

@@ -181,7 +181,7 @@ def guarded(
             DiskGuard(tmp_path, ResourcesConfig(), clock, machine.look),
             clock,
         )
-        monkeypatch.setattr(docs, "_admission", admission)
+        monkeypatch.setattr(docs.only, "_admission", admission)
         return docs
 
     return guard

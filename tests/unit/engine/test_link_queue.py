@@ -112,8 +112,8 @@ def test_collections_wait_before_they_write(docs: LocalCollection) -> None:
     queues = LinkQueues(
         lambda: cast("Any", {UNNAMED: index}), IndexConfig(tail_wait_s_max=0.01), ManualClock()
     )
-    docs.queues = queues
+    docs.only.queues = queues
     docs.put([draft(1, vector=[1.0, 2.0]), draft(2)])
     assert docs.count() == 2
     assert queues.slowed_s > 0
-    assert docs.pending == 20_000
+    assert docs.only.queues.pending == 20_000

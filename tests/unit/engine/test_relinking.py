@@ -90,7 +90,7 @@ def test_writers_do_not_wait_for_links_that_are_not_made(
     queues = LinkQueues(
         lambda: cast("Any", {UNNAMED: index}), IndexConfig(tail_wait_s_max=0.01), clock
     )
-    docs.queues = queues
+    docs.only.queues = queues
     docs.put([draft(1, vector=[1.0, 2.0]), draft(2)])
     assert queues.slowed_s == 0
     assert queues.faults() == {UNNAMED: "out of memory"}

@@ -196,10 +196,10 @@ def test_a_build_without_room_is_refused_and_changes_nothing(
 
 
 def test_the_queue_follows_the_indexes(still: Database, skipped: LocalCollection) -> None:
-    assert skipped.queues.pending == 0
+    assert skipped.pending == 0
     switch(still, skipped, skip=False)
-    assert skipped.queues.pending == 2_000, "all that is to be carried over"
+    assert skipped.pending == 2_000, "all that is to be carried over"
     while isinstance(skipped.shard.vectors[UNNAMED], BuildingIndex):
         still.maintenance.run_once()
     assert skipped.wait_indexed(30)
-    assert skipped.queues.pending == 0
+    assert skipped.pending == 0

@@ -48,18 +48,18 @@ def test_a_collection_measures_itself(database: Database, clock: ManualClock) ->
     rows = np.random.default_rng(1).standard_normal((COUNT, DIM)).astype(np.float32)
     docs.put([ObjectDraft(uid(n), {}, {UNNAMED: row}) for n, row in enumerate(rows)])
     assert docs.wait_indexed(60)
-    assert docs.recalls(10)[UNNAMED].queries == 0
+    assert docs.figures.recalls(10)[UNNAMED].queries == 0
     for row in rows[:64] + np.float32(0.3):
         docs.search(Search("Doc", near=NearVector((Target(UNNAMED, row),)), limit=10))
     until = time.monotonic() + 60
-    while docs.recalls(10)[UNNAMED].queries < 64:
+    while docs.figures.recalls(10)[UNNAMED].queries < 64:
         clock.advance(60_000)
         for chore in docs.chores:
             if chore.name.startswith("recall of"):
                 chore.run_if_due()
         time.sleep(0.002)
         assert time.monotonic() < until
-    report = docs.recalls(10)[UNNAMED]
+    report = docs.figures.recalls(10)[UNNAMED]
     assert report.achieved is not None
     assert report.achieved >= 0.9
     assert (report.k, report.target) == (10, 0.9)
@@ -82,15 +82,15 @@ def test_a_single_search_may_ask(database: Database, clock: ManualClock) -> None
     for row in rows[:64] + np.float32(0.3):
         search(row)
     until = time.monotonic() + 60
-    while docs.recalls(10, 0.98)[UNNAMED].queries < 64:
+    while docs.figures.recalls(10, 0.98)[UNNAMED].queries < 64:
         clock.advance(60_000)
         for chore in docs.chores:
             if chore.name.startswith("recall of"):
                 chore.run_if_due()
         time.sleep(0.002)
         assert time.monotonic() < until
-    assert search(rows[0]) == docs.recalls(10, 0.98)[UNNAMED].ef > 20
-    assert docs.recalls(10) == {}
+    assert search(rows[0]) == docs.figures.recalls(10, 0.98)[UNNAMED].ef > 20
+    assert docs.figures.recalls(10) == {}
 
 
 def test_a_search_over_multi_vectors_may_ask() -> None:

@@ -38,7 +38,7 @@ def test_a_single_replica_keeps_no_states(database: Database, store: PowerStore)
     assert apply([state(uid(1), version(4))]) == [version(5)]
     assert docs.replica.digests([uid(1), uid(2)]) == [Digest(version(5)), None]
     assert apply([deletion(uid(1), version(7))]) == [None]
-    assert (docs.count(), docs.tombstones) == (0, 0)
+    assert (docs.count(), docs.figures.tombstones) == (0, 0)
     assert list(store.scan(Family.STATES, b"", b"\xff" * 40)) == []
     with pytest.raises(Unsupported, match="not replicated"):
         docs.replica.tree_nodes(0, [0])
@@ -74,11 +74,11 @@ def test_the_factor_is_raised_and_lowered_online(
     given = [one for one in docs.replica.states([uid(n) for n in range(52)]) if one]
     twin.replica.apply(given)
     assert twin.replica.tree_nodes(0, [0]) == root
-    assert (docs.count(), docs.tombstones) == (48, 2)
+    assert (docs.count(), docs.figures.tombstones) == (48, 2)
 
     database.update_collection(single)
     assert list(store.scan(Family.STATES, b"", b"\xff" * 40)) == []
-    assert docs.tombstones == 0
+    assert docs.figures.tombstones == 0
     assert docs.replica.digests([uid(2)]) == [None]
     docs = replicated_from(database, docs)
     while run(docs, "states"):

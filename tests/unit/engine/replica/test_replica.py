@@ -91,20 +91,20 @@ def test_the_greater_version_wins(docs: LocalCollection) -> None:
     assert found_by(docs, "second") == [uid(1)]
     assert apply([deletion(uid(1), version(5, 0, 9))]) == [version(5, 1)]
     assert apply([deletion(uid(1), version(6))]) == [None]
-    assert (docs.count(), docs.tombstones) == (0, 1)
+    assert (docs.count(), docs.figures.tombstones) == (0, 1)
     assert apply([state(uid(1), version(5, 2), "risen")]) == [version(6)]
     assert docs.get(uid(1)) is None
     assert docs.replica.digests([uid(1)]) == [Digest(version(6), is_deleted=True)]
     assert described(docs.replica.states([uid(1)])) == described([deletion(uid(1), version(6))])
     assert apply([state(uid(1), version(7), "again")]) == [None]
-    assert (docs.count(), docs.tombstones) == (1, 0)
+    assert (docs.count(), docs.figures.tombstones) == (1, 0)
 
 
 def test_a_deletion_of_what_never_came_is_remembered(docs: LocalCollection) -> None:
     assert docs.replica.apply([deletion(uid(1), version(5))]) == [None]
     assert docs.replica.apply([state(uid(1), version(4))]) == [version(5)]
     assert docs.replica.apply([deletion(uid(1), version(9))]) == [None]
-    assert (docs.count(), docs.tombstones) == (0, 1)
+    assert (docs.count(), docs.figures.tombstones) == (0, 1)
     assert docs.replica.digests([uid(1)]) == [Digest(version(9), is_deleted=True)]
 
 
@@ -175,7 +175,7 @@ def test_writes_of_the_node_go_on_above_what_came(docs: LocalCollection) -> None
     assert gone.is_deleted
     assert gone.version > held.version
     docs.put([draft(1, "ours again", [1, 2])])
-    assert docs.tombstones == 0
+    assert docs.figures.tombstones == 0
 
 
 def test_versions_that_came_outlive_a_restart(
@@ -251,7 +251,7 @@ def test_the_tree_is_the_same_derived_and_kept_up(
     database.close()
     again = open_node(tmp_path, store).collection("Doc")
     assert again.replica.tree_nodes(4, range(16)) == leaves
-    assert again.tombstones == docs.tombstones == 9
+    assert again.figures.tombstones == docs.figures.tombstones == 9
 
 
 def test_the_tree_is_derived_while_writes_go_on(docs: LocalCollection) -> None:
@@ -284,7 +284,7 @@ def test_trees_and_leaves_that_are_not_there_are_refused(docs: LocalCollection) 
 
 
 def test_a_shard_that_is_read_only_takes_nothing(docs: LocalCollection) -> None:
-    docs.status.set_read_only("x", is_read_only=True)
+    docs.set_read_only("x", is_read_only=True)
     with pytest.raises(ReadOnly):
         docs.replica.apply([state(uid(1), version(1))])
     assert docs.replica.digests([uid(1)]) == [None]
@@ -370,6 +370,6 @@ def test_a_replica_over_a_directory(tmp_path: Path) -> None:
         roots.append(docs.replica.tree_nodes(4, range(16)))
         ids = [one for leaf in range(16) for one in docs.replica.leaf(leaf, None, 500).ids]
         assert sorted(ids) == [uid(n) for n in range(300)]
-        assert docs.tombstones == 43
+        assert docs.figures.tombstones == 43
         node.close()
     assert roots[0] == roots[1]

@@ -37,16 +37,16 @@ def test_deletions_are_forgotten_after_the_grace(
     docs.delete([uid(n) for n in range(30, 40)])
     clock.advance(GRACE_MS // 2)
     docs.delete([uid(n) for n in range(40, 50)])
-    assert docs.tombstones == 20
+    assert docs.figures.tombstones == 20
     assert not sweep(docs)
     clock.advance(GRACE_MS // 2 + 1)
     assert sweep(docs)
-    assert docs.tombstones == 10
+    assert docs.figures.tombstones == 10
     assert docs.replica.digests([uid(30)]) == [None]
     assert docs.replica.digests([uid(40)]) != [None]
     clock.advance(GRACE_MS)
     assert sweep(docs)
-    assert docs.tombstones == 0
+    assert docs.figures.tombstones == 0
     assert docs.replica.tree_nodes(0, [0]) == kept
     assert rows_of(store, Family.STATES) == docs.count() == 30
     assert not sweep(docs)
@@ -85,9 +85,9 @@ def test_a_cluster_says_what_may_be_forgotten(docs: LocalCollection, clock: Manu
     docs.replica.forgotten_ms = lambda: version(4).time_ms
     clock.advance(10 * GRACE_MS)
     assert docs.replica.forget_deletions() == 4
-    assert docs.tombstones == 6
+    assert docs.figures.tombstones == 6
     assert docs.replica.apply([deletion(uid(n), version(n)) for n in (3, 4)]) == [None, None]
-    assert docs.tombstones == 6
+    assert docs.figures.tombstones == 6
     docs.replica.forgotten_ms = lambda: 0
     assert not sweep(docs)
 
@@ -113,8 +113,8 @@ def test_old_deletions_are_counted_after_a_restart(
     docs.replica.apply([deletion(uid(n), version(n)) for n in range(2_500)])
     database.close()
     again = open_node(tmp_path, store, clock).collection("Doc")
-    assert again.tombstones == 2_500
+    assert again.figures.tombstones == 2_500
     clock.advance(GRACE_MS + 2_000)
     assert sweep(again)
-    assert again.tombstones == 2_500 - 2_000
+    assert again.figures.tombstones == 2_500 - 2_000
     assert rows_of(store, Family.STATES) == 500

@@ -27,8 +27,12 @@ class Explained:
 
 @dataclass(frozen=True)
 class Shards:
-    shard_name: str = "north"
     reports: Mapping[str, RecallReport] = field(default_factory=dict)
+    shards: tuple[str, ...] = ("north",)
+
+    @property
+    def figures(self) -> Shards:
+        return self
 
     def recalls(self, k: int, target: float | None) -> Mapping[str, RecallReport]:
         assert (k, target) == (25, None)
