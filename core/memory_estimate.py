@@ -7,9 +7,9 @@ What is counted, for `count` vectors of `dim` dimensions (index/kernels/src/grap
     codes        one code a vector where a quantizer is on, and what decodes them
     links        layer 0: `maxConnections` words a vector; layers above: half of that for one vector
                  in maxConnections / 2 on average. None below `LINK_MIN` vectors and in a flat index
-    bookkeeping  doc id, level, flags, and the way from doc id to place; for filters a sketch of two
-                 bits a dimension, its first bits once more and five words, where there are links
-                 and no codes
+    bookkeeping  doc id, level, flags, and the way from doc id to place; for filters a sketch of
+                 three bits a dimension and one scale, to half lines, its first bits and scale once
+                 more and a word, where there are links and no codes
 
 Of multi-vectors, for `count` matrices of `rows` rows: the rows; and, from 1,024 matrices on, a
 graph over one encoding a matrix (MUVERA; eight-bit codes where no quantizer is set) or over all
@@ -190,7 +190,10 @@ def sketch_bytes(count: int, dim: int, metric: Metric) -> int:
     is_sketched = count >= SKETCHED_MIN and metric in SKETCHED_METRICS
     if not is_sketched or not SKETCH_DIMENSIONS_MIN <= dim <= SKETCH_DIMENSIONS_MAX:
         return 0
-    return 3 * _rounded(dim, 64) // 8 + 5 * _WORD_BYTES
+    words = _rounded(dim, 64) // 64
+    by_run = 8 * words + 2 * _WORD_BYTES
+    by_slot = 8 * _rounded(3 * words + 1, 4)
+    return by_run + by_slot + _WORD_BYTES
 
 
 def code_bytes(quantizer: Quantizer, dim: int) -> int:

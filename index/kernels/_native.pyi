@@ -55,6 +55,9 @@ def promises_of(
     distances: NDArray[np.float32],
     simd: str,
 ) -> NDArray[np.float32]: ...
+def promises_passing(
+    promises: NDArray[np.float32], least: float, simd: str
+) -> tuple[list[int], list[int], list[float]]: ...
 def plan_search(
     *,
     is_filtered: bool,

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <limits>
@@ -57,6 +58,23 @@ nb::object promises_of(const std::string& metric, const FloatRow& mean, const Fl
     return out.to_numpy({3, count});
 }
 
+// What passes a bar: places told, and numbers moved to the front.
+nb::tuple passing(const FloatRow& promises, float least, const std::string& simd) {
+    constexpr size_t kSpare = 16;
+    const size_t count = promises.shape(0);
+    const SketchSums& sums = sketch_sums_for(simd_named(simd));
+    std::vector<uint32_t> places(count + kSpare);
+    places.resize(sums.not_below(promises.data(), count, least, places.data()));
+    std::vector<float> left(promises.data(), promises.data() + count);
+    std::vector<uint32_t> numbers(count + kSpare);
+    left.resize(count + kSpare);
+    for (size_t at = 0; at < count; ++at) numbers[at] = uint32_t(at);
+    const size_t kept = sums.drop_below(left.data(), numbers.data(), count, least);
+    numbers.resize(kept);
+    left.resize(kept);
+    return nb::make_tuple(places, numbers, left);
+}
+
 }  // namespace
 
 void bind_sketches(nb::module_& m) {
@@ -64,6 +82,9 @@ void bind_sketches(nb::module_& m) {
           nb::arg("query"), nb::arg("distances"), nb::arg("simd"),
           "float32[3, rows]: coarse promises, fine promises, and what has to be promised for each "
           "of the distances.");
+    m.def("promises_passing", &passing, nb::arg("promises"), nb::arg("least"), nb::arg("simd"),
+          "The places of promises not below `least`; the same, and those promises, moved to the "
+          "front.");
 }
 
 }  // namespace weft

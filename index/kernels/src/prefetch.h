@@ -13,6 +13,15 @@ inline void prefetch_line(const void* address) {
 #endif
 }
 
+// Into the second cache, which has many more lines under way than the first.
+inline void prefetch_far_line(const void* address) {
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(address, 0, 2);
+#else
+    (void)address;
+#endif
+}
+
 // The lines of a vector of `length` floats: the first kilobyte, after which the hardware has seen
 // the stream. They go to the second cache: the rows of one step of a walk fill the first, and its
 // few slots for lines under way make the walk wait (a third of a search, measured at 256 floats).

@@ -22,7 +22,8 @@ size_t run(const uint8_t* tables, size_t words, const uint8_t* run, SketchPromis
                              promise, mask, least, first, numbers, promises);
 }
 
-const SketchSums kPortable = {run, detail::picked_portable, detail::not_below_portable};
+const SketchSums kPortable = {run, detail::picked_portable, detail::not_below_portable,
+                              detail::drop_below_portable};
 
 }  // namespace
 

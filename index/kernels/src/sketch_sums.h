@@ -7,7 +7,8 @@
 // at the set bits come to, less the least they can come to.
 //
 //   run   = words * 8 lines of 64 bytes, 64 factors, 64 bases (float32)
-//   row   = signs, sizes (`words` words each), one word for the scale
+//   row   = the three bits of each number, the sign first (`words` words for each), one word for
+//           the scale, zeros up to a half line
 //
 // Rows meet the steps of a question, whole numbers from -7 to 7, as four planes of bits in two's
 // complement. Every instruction set gives the same.
@@ -20,8 +21,9 @@
 
 namespace weft {
 
-constexpr size_t kSketchRun = 64;  // rows of a run, bits of its mask
-constexpr size_t kSketchPlanes = 4;
+constexpr size_t kSketchRun = 64;             // rows of a run, bits of its mask
+constexpr size_t kSketchBits = 3;             // of a number
+constexpr size_t kSketchPlanes = 4;           // of a step
 constexpr int32_t kSketchStepMax = 7;         // eight tables' numbers fit a byte
 constexpr uint32_t kSketchWordsMax = 128;     // and all of them two bytes
 constexpr size_t kSketchLines = 8;            // a word
@@ -47,6 +49,11 @@ constexpr size_t sketch_run_bytes(size_t words) {
     return sketch_lines_bytes(words) + 2 * kSketchRun * sizeof(float);
 }
 
+// Words of a row: half lines, so that the rows of the usual lengths lie on as few lines as can be.
+constexpr size_t sketch_row_words(size_t words) {
+    return (kSketchBits * words + 1 + 3) / 4 * 4;
+}
+
 // Where in a line the byte of a row is.
 constexpr size_t sketch_place(size_t row) {
     return 2 * (row % (kSketchRun / 2)) + row / (kSketchRun / 2);
@@ -57,12 +64,15 @@ struct SketchSums {
     // promise `least`; how many. Both outputs have room for 16 more.
     size_t (*run)(const uint8_t* tables, size_t words, const uint8_t* run, SketchPromise promise,
                   uint64_t mask, float least, uint32_t first, uint32_t* numbers, float* promises);
-    // Twice the steps at the set signs of each row and once those at its set sizes. `planes` has
-    // kSketchPlanes * words.
+    // The steps times the numbers of each row: those at the first bits count four times, at the
+    // second ones twice, at the last ones once. `planes` has kSketchPlanes * words.
     void (*picked)(const uint64_t* planes, size_t words, const uint64_t* const* rows, size_t count,
                    float* sums);
     // The places of promises not below `least`; how many. `places` has room for 16 more.
     size_t (*not_below)(const float* promises, size_t count, float least, uint32_t* places);
+    // Moves promises that are not below `least` to the front, and their numbers with them; how
+    // many. Both have room for 16 more.
+    size_t (*drop_below)(float* promises, uint32_t* numbers, size_t count, float least);
 };
 
 const SketchSums& sketch_sums_for(Simd simd);

@@ -42,7 +42,18 @@ inline size_t not_below_portable(const float* promises, size_t count, float leas
     return kept;
 }
 
-// The steps at the set bits of a row's signs, or of its sizes. Always inlined, because then it
+inline size_t drop_below_portable(float* promises, uint32_t* numbers, size_t count, float least) {
+    size_t kept = 0;
+    for (size_t at = 0; at < count; ++at) {
+        const float promise = promises[at];
+        promises[kept] = promise;
+        numbers[kept] = numbers[at];
+        kept += promise >= least ? 1 : 0;
+    }
+    return kept;
+}
+
+// The steps at the set bits of one plane of a row. Always inlined, because then it
 // counts with the instructions of whoever calls it.
 #if defined(__GNUC__) || defined(__clang__)
 __attribute__((always_inline))
@@ -55,11 +66,20 @@ inline int32_t steps_at(const uint64_t* planes, size_t words, const uint64_t* bi
     return sums[0] + 2 * sums[1] + 4 * sums[2] - 8 * sums[3];
 }
 
+#if defined(__GNUC__) || defined(__clang__)
+__attribute__((always_inline))
+#endif
+inline int32_t sum_of_row(const uint64_t* planes, size_t words, const uint64_t* row) {
+    int32_t sum = 0;
+    for (size_t bit = 0; bit < kSketchBits; ++bit)
+        sum = 2 * sum + steps_at(planes, words, row + bit * words);
+    return sum;
+}
+
 inline void picked_portable(const uint64_t* planes, size_t words, const uint64_t* const* rows,
                             size_t count, float* sums) {
     for (size_t row = 0; row < count; ++row)
-        sums[row] = float(2 * steps_at(planes, words, rows[row]) +
-                          steps_at(planes, words, rows[row] + words));
+        sums[row] = float(sum_of_row(planes, words, rows[row]));
 }
 
 }  // namespace weft::detail

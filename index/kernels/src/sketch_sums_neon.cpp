@@ -44,7 +44,7 @@ size_t run_neon(const uint8_t* tables, size_t words, const uint8_t* run, SketchP
                      first, numbers, promises);
 }
 
-const SketchSums kNeon = {run_neon, picked_portable, not_below_portable};
+const SketchSums kNeon = {run_neon, picked_portable, not_below_portable, drop_below_portable};
 
 }  // namespace
 

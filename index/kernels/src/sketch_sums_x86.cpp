@@ -137,19 +137,15 @@ WEFT_AVX2 size_t run_avx2(const uint8_t* tables, size_t words, const uint8_t* ru
 
 constexpr size_t kGroup = 8;  // rows whose sums become one vector
 
-// p0 + 2 p1 + 4 p2 - 8 p3 in each word, twice that where `twice` is one.
+// The steps at the bits of each word, times two to `weight`.
 WEFT_AVX512 WEFT_INLINE __m512i counted(__m512i bits, const __m512i planes[kSketchPlanes],
-                                        __m512i twice) {
+                                        __m512i weight) {
     __m512i ones[kSketchPlanes];
     for (size_t plane = 0; plane < kSketchPlanes; ++plane)
         ones[plane] = _mm512_popcnt_epi64(_mm512_and_si512(bits, planes[plane]));
     __m512i low = _mm512_add_epi64(ones[0], _mm512_slli_epi64(ones[1], 1));
     __m512i high = _mm512_sub_epi64(ones[2], _mm512_slli_epi64(ones[3], 1));
-    return _mm512_sllv_epi64(_mm512_add_epi64(low, _mm512_slli_epi64(high, 2)), twice);
-}
-
-WEFT_AVX512 WEFT_INLINE __m128i load_two(const uint64_t* row) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(row));
+    return _mm512_sllv_epi64(_mm512_add_epi64(low, _mm512_slli_epi64(high, 2)), weight);
 }
 
 WEFT_AVX512 WEFT_INLINE __m256i load_four(const uint64_t* row) {
@@ -167,65 +163,74 @@ WEFT_AVX512 WEFT_INLINE __m512i add_lanes(__m512i left, __m512i right) {
                             _mm512_shuffle_i64x2(left, right, _MM_SHUFFLE(3, 1, 3, 1)));
 }
 
-// Eight rows of one word for signs and one for sizes, four rows in a vector.
-WEFT_AVX512 WEFT_INLINE __m512i sums_of_one(const uint64_t* const* rows, const __m512i* planes) {
-    const __m512i twice = _mm512_setr_epi64(1, 0, 1, 0, 1, 0, 1, 0);
-    __m512i parts[2];
-    for (size_t half = 0; half < 2; ++half) {
-        const uint64_t* const* four = rows + half * 4;
-        __m512i bits = _mm512_castsi128_si512(load_two(four[0]));
-        bits = _mm512_inserti64x2(bits, load_two(four[1]), 1);
-        bits = _mm512_inserti64x2(bits, load_two(four[2]), 2);
-        bits = _mm512_inserti64x2(bits, load_two(four[3]), 3);
-        parts[half] = counted(bits, planes, twice);
-    }
-    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7),
-                                    add_neighbours(parts[0], parts[1]));
-}
-
-// Eight rows of two words each, two rows in a vector.
-WEFT_AVX512 WEFT_INLINE __m512i sums_of_two(const uint64_t* const* rows, const __m512i* planes) {
-    const __m512i twice = _mm512_setr_epi64(1, 1, 0, 0, 1, 1, 0, 0);
-    __m512i parts[4];
-    for (size_t pair = 0; pair < 4; ++pair) {
-        __m512i bits = _mm512_castsi256_si512(load_four(rows[2 * pair]));
-        bits = _mm512_inserti64x4(bits, load_four(rows[2 * pair + 1]), 1);
-        parts[pair] = counted(bits, planes, twice);
-    }
-    __m512i sums =
-        add_lanes(add_neighbours(parts[0], parts[1]), add_neighbours(parts[2], parts[3]));
-    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 1, 3, 4, 6, 5, 7), sums);
-}
-
-// Eight rows of four words each, a row in a vector.
-WEFT_AVX512 WEFT_INLINE __m512i sums_of_four(const uint64_t* const* rows, const __m512i* planes) {
-    const __m512i twice = _mm512_setr_epi64(1, 1, 1, 1, 0, 0, 0, 0);
-    __m512i parts[8];
-    for (size_t row = 0; row < 8; ++row)
-        parts[row] = counted(_mm512_loadu_si512(rows[row]), planes, twice);
+// The sums of eight vectors, in order.
+WEFT_AVX512 WEFT_INLINE __m512i sums_of_eight(const __m512i* parts) {
     __m512i low = add_lanes(add_neighbours(parts[0], parts[1]), add_neighbours(parts[2], parts[3]));
     __m512i high =
         add_lanes(add_neighbours(parts[4], parts[5]), add_neighbours(parts[6], parts[7]));
     return add_lanes(low, high);
 }
 
+// Eight rows of one word a bit, two rows in a vector. Planes are zero at the scale.
+WEFT_AVX512 WEFT_INLINE __m512i sums_of_one(const uint64_t* const* rows, const __m512i* planes) {
+    const __m512i weights = _mm512_setr_epi64(2, 1, 0, 0, 2, 1, 0, 0);
+    __m512i parts[4];
+    for (size_t pair = 0; pair < 4; ++pair) {
+        __m512i bits = _mm512_castsi256_si512(load_four(rows[2 * pair]));
+        bits = _mm512_inserti64x4(bits, load_four(rows[2 * pair + 1]), 1);
+        parts[pair] = counted(bits, planes, weights);
+    }
+    __m512i sums =
+        add_lanes(add_neighbours(parts[0], parts[1]), add_neighbours(parts[2], parts[3]));
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 1, 3, 4, 6, 5, 7), sums);
+}
+
+// Eight rows of two words a bit, a row in a vector. Planes are zero at the scale.
+WEFT_AVX512 WEFT_INLINE __m512i sums_of_two(const uint64_t* const* rows, const __m512i* planes) {
+    const __m512i weights = _mm512_setr_epi64(2, 2, 1, 1, 0, 0, 0, 0);
+    __m512i parts[kGroup];
+    for (size_t row = 0; row < kGroup; ++row)
+        parts[row] = counted(_mm512_loadu_si512(rows[row]), planes, weights);
+    return sums_of_eight(parts);
+}
+
+// Eight rows of four words a bit, a row in a vector and a half.
+WEFT_AVX512 WEFT_INLINE __m512i sums_of_four(const uint64_t* const* rows, const __m512i* planes) {
+    const __m512i weights = _mm512_setr_epi64(2, 2, 2, 2, 1, 1, 1, 1);
+    __m512i parts[kGroup];
+    for (size_t row = 0; row < kGroup; ++row) {
+        __m512i last = _mm512_zextsi256_si512(load_four(rows[row] + 8));
+        parts[row] = _mm512_add_epi64(counted(_mm512_loadu_si512(rows[row]), planes, weights),
+                                      counted(last, planes, _mm512_setzero_si512()));
+    }
+    return sums_of_eight(parts);
+}
+
 // One row of any number of words.
 WEFT_AVX512 WEFT_INLINE float sum_of_many(const uint64_t* planes, size_t words,
                                           const uint64_t* row) {
-    const __m512i once = _mm512_setzero_si512();
-    const __m512i twice = _mm512_set1_epi64(1);
     __m512i sum = _mm512_setzero_si512();
     for (size_t at = 0; at < words; at += 8) {
         __mmask8 mask = words - at >= 8 ? __mmask8(0xFF) : __mmask8((1u << (words - at)) - 1u);
         __m512i loaded[kSketchPlanes];
         for (size_t plane = 0; plane < kSketchPlanes; ++plane)
             loaded[plane] = _mm512_maskz_loadu_epi64(mask, planes + plane * words + at);
-        __m512i signs = _mm512_maskz_loadu_epi64(mask, row + at);
-        __m512i sizes = _mm512_maskz_loadu_epi64(mask, row + words + at);
-        sum = _mm512_add_epi64(sum, counted(signs, loaded, twice));
-        sum = _mm512_add_epi64(sum, counted(sizes, loaded, once));
+        for (size_t bit = 0; bit < kSketchBits; ++bit) {
+            const __m512i weight = _mm512_set1_epi64((long long)(kSketchBits - 1 - bit));
+            __m512i bits = _mm512_maskz_loadu_epi64(mask, row + bit * words + at);
+            sum = _mm512_add_epi64(sum, counted(bits, loaded, weight));
+        }
     }
     return float(_mm512_reduce_add_epi64(sum));
+}
+
+// The steps' plane once for each bit of a row; zero behind the last one that fits.
+WEFT_AVX512 WEFT_INLINE __m512i load_plane(const uint64_t* plane, size_t words) {
+    const __m512i at = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m512i place = _mm512_and_si512(at, _mm512_set1_epi64((long long)(words - 1)));
+    const auto used = __mmask8(words == 1 ? 0x77 : words == 2 ? 0x3F : 0xFF);
+    const __m512i loaded = _mm512_maskz_loadu_epi64(__mmask8((1u << words) - 1u), plane);
+    return _mm512_maskz_permutexvar_epi64(used, place, loaded);
 }
 
 WEFT_AVX512 void picked_avx512(const uint64_t* planes, size_t words, const uint64_t* const* rows,
@@ -233,12 +238,8 @@ WEFT_AVX512 void picked_avx512(const uint64_t* planes, size_t words, const uint6
     size_t done = 0;
     if (words == 1 || words == 2 || words == 4) {
         __m512i loaded[kSketchPlanes];
-        for (size_t plane = 0; plane < kSketchPlanes; ++plane) {
-            const uint64_t* from = planes + plane * words;
-            loaded[plane] = words == 1   ? _mm512_set1_epi64((long long)(*from))
-                            : words == 2 ? _mm512_broadcast_i64x2(load_two(from))
-                                         : _mm512_broadcast_i64x4(load_four(from));
-        }
+        for (size_t plane = 0; plane < kSketchPlanes; ++plane)
+            loaded[plane] = load_plane(planes + plane * words, words);
         for (; done + kGroup <= count; done += kGroup) {
             __m512i group = words == 1   ? sums_of_one(rows + done, loaded)
                             : words == 2 ? sums_of_two(rows + done, loaded)
@@ -252,8 +253,7 @@ WEFT_AVX512 void picked_avx512(const uint64_t* planes, size_t words, const uint6
 WEFT_AVX2 void picked_avx2(const uint64_t* planes, size_t words, const uint64_t* const* rows,
                            size_t count, float* sums) {
     for (size_t row = 0; row < count; ++row)
-        sums[row] = float(2 * steps_at(planes, words, rows[row]) +
-                          steps_at(planes, words, rows[row] + words));
+        sums[row] = float(sum_of_row(planes, words, rows[row]));
 }
 
 // --- promises -----------------------------------------------------------------------------------
@@ -276,8 +276,26 @@ WEFT_AVX512 size_t not_below_avx512(const float* promises, size_t count, float l
     return kept;
 }
 
-const SketchSums kAvx512 = {run_avx512, picked_avx512, not_below_avx512};
-const SketchSums kAvx2 = {run_avx2, picked_avx2, not_below_portable};
+// In place: what is stored lies before what was loaded, or just there.
+WEFT_AVX512 size_t drop_below_avx512(float* promises, uint32_t* numbers, size_t count,
+                                     float least) {
+    const __m512 bar = _mm512_set1_ps(least);
+    size_t kept = 0;
+    for (size_t at = 0; at < count; at += 16) {
+        const size_t rest = count - at;
+        const __mmask16 inside = rest >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << rest) - 1u);
+        const __m512 value = _mm512_maskz_loadu_ps(inside, promises + at);
+        const __m512i number = _mm512_maskz_loadu_epi32(inside, numbers + at);
+        const __mmask16 good = _mm512_mask_cmp_ps_mask(inside, value, bar, _CMP_GE_OQ);
+        _mm512_storeu_ps(promises + kept, _mm512_maskz_compress_ps(good, value));
+        _mm512_storeu_si512(numbers + kept, _mm512_maskz_compress_epi32(good, number));
+        kept += size_t(_mm_popcnt_u32(good));
+    }
+    return kept;
+}
+
+const SketchSums kAvx512 = {run_avx512, picked_avx512, not_below_avx512, drop_below_avx512};
+const SketchSums kAvx2 = {run_avx2, picked_avx2, not_below_portable, drop_below_portable};
 
 }  // namespace
 

@@ -117,13 +117,7 @@ void SketchedScan::raise() {
     measure_wanted();
     least_ = bar();
     sketches_.tighten(scratch_.sketch_question, least_);
-    const size_t left =
-        sketches_.not_below(scratch_.promises.data(), count_, least_, scratch_.places.data());
-    for (size_t at = 0; at < left; ++at) {
-        scratch_.seen[at] = scratch_.seen[scratch_.places[at]];
-        scratch_.promises[at] = scratch_.promises[scratch_.places[at]];
-    }
-    count_ = left;
+    count_ = sketches_.drop_below(scratch_.promises.data(), scratch_.seen.data(), count_, least_);
 }
 
 // Measures whatever of the kept slots may be among the nearest. By parts: the bar rises meanwhile.
@@ -131,12 +125,10 @@ void SketchedScan::settle() {
     raise();
     const size_t kept = count_;
     for (size_t begin = 0; begin < kept; begin += kPart) {
-        const float least = bar();
-        const size_t end = std::min(begin + kPart, kept);
-        scratch_.tried.clear();
-        for (size_t at = begin; at < end; ++at)
-            if (scratch_.promises[at] >= least) scratch_.tried.push_back(scratch_.seen[at]);
-        look_closer(scratch_.tried.data(), scratch_.tried.size());
+        uint32_t* slots = scratch_.seen.data() + begin;
+        const size_t left = sketches_.drop_below(scratch_.promises.data() + begin, slots,
+                                                 std::min(kPart, kept - begin), bar());
+        look_closer(slots, left);
     }
     for (size_t begin = 0; begin < closer_; begin += kPart)
         look_closer(scratch_.closer.data() + begin, std::min(kPart, closer_ - begin));

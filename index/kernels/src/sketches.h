@@ -1,9 +1,9 @@
-// Sketches: two bits a dimension of every vector of a graph, to look through many in little time.
+// Sketches: three bits a dimension of every vector of a graph, to look through many in little time.
 //
 // After RaBitQ (Gao & Long 2024, arXiv 2405.12497; more bits: arXiv 2409.09913). A vector less the
-// mean of all is turned at random; what is kept of it is the sign of each position, and whether the
-// position is a large or a small one of its sign. The product with a query is estimated from the
-// signs alone (coarse) or from both (fine), without bias over the turns and with an error that is
+// mean of all is turned at random; what is kept of it is the sign of each position, and which of
+// four sizes of its sign it has. The product with a query is estimated from the signs alone
+// (coarse) or from all bits (fine), without bias over the turns and with an error that is
 // known: it falls with the square root of the dimensions. A *promise* is the estimate and some
 // such errors more, so that what a vector promises it hardly ever surpasses. Whoever searches
 // measures what promises enough.
@@ -82,6 +82,10 @@ class Sketches {
     // The places of promises that are not below `least`.
     size_t not_below(const float* promises, size_t count, float least, uint32_t* places) const {
         return sums_->not_below(promises, count, least, places);
+    }
+    // Drops the slots that promise less than `least`; how many are left.
+    size_t drop_below(float* promises, uint32_t* slots, size_t count, float least) const {
+        return sums_->drop_below(promises, slots, count, least);
     }
     // What is promised at least by what is nearer than `distance`.
     float bar_of(const SketchQuestion& question, float distance) const;

@@ -77,6 +77,19 @@ def test_any_mean_does_and_the_true_one_does_best() -> None:
 
 
 @pytest.mark.parametrize("simd", SIMDS)
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 500])
+def test_what_is_below_the_bar_is_dropped(simd: str, count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count).astype(np.float32)
+    values[::7] = np.nan  # Measured already.
+    values[3::11] = 0.25
+    expected = np.flatnonzero(values >= 0.25).tolist()
+    places, numbers, left = _native.promises_passing(values, 0.25, simd)
+    assert places == expected
+    assert numbers == expected
+    assert left == values[expected].tolist()
+
+
+@pytest.mark.parametrize("simd", SIMDS)
 def test_rows_too_large_for_sums_promise_everything(simd: str) -> None:
     rows, query = material(128, "dot")
     rows[5] *= np.float32(1e20)
