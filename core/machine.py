@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from shutil import disk_usage
 
+LARGE_BLOCK_BYTES = 1 << 20
+_MMAP_THRESHOLD = -3
+"""`M_MMAP_THRESHOLD` of malloc.h."""
 _NO_LIMIT = 2**60
 """Version 1 writes a number near 2^63 where there is no limit."""
 _V1_FILE = "memory.limit_in_bytes"
@@ -63,6 +66,17 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def map_large_blocks() -> bool:
+    """Make the allocator map every block of `LARGE_BLOCK_BYTES` and more by itself, and unmap it
+    when it is freed; whether it does. GNU's raises that size to the largest that it has seen freed:
+    large blocks come to lie among small ones, which then hold their memory. For a process of our
+    own: a library has no say in another's."""
+    if not sys.platform.startswith("linux"):
+        return False
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    return option is not None and option(_MMAP_THRESHOLD, LARGE_BLOCK_BYTES) == 1
 
 
 def _physical_bytes() -> int | None:

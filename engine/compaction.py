@@ -5,7 +5,8 @@ An index compacts itself when a seventh of its slots is deleted (index/kernels/s
 `cleanupIntervalSeconds` makes it look for less, so that an index at rest does not stay with it. A
 large compaction copies much, so it begins here, once the guards of memory and disk have room for
 the copy. Where they have none it waits: deleted vectors keep their slots, which is slower and
-larger, but never wrong. Deleting more makes the copy smaller.
+larger, but never wrong. Deleting more makes the copy smaller. After it the allocator is told to
+return what was freed.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class CompactionChore:
         self._looked_at_s = env.clock.monotonic_s()
         self._rest_until_s = float("-inf")
         self._warned_s = float("-inf")
+        self._returned = 0
+        """Compactions after which memory was given back."""
         self.is_waiting = False
 
     @property
@@ -83,6 +86,7 @@ class CompactionChore:
         now_s = self._env.clock.monotonic_s()
         if not isinstance(index, Compactable) or now_s < self._rest_until_s:
             return False
+        self._give_back(index)
         share = self._share(now_s)
         try:
             memory, disk = index.compaction_room(share)
@@ -106,6 +110,11 @@ class CompactionChore:
 
     def finish(self) -> None:
         """Leave deleted vectors to the next start."""
+
+    def _give_back(self, index: Compactable) -> None:
+        if index.compactions > self._returned:
+            self._returned = index.compactions
+            self._admission.memory.give_back()
 
     def _share(self, now_s: float) -> float:
         """The share of deleted slots that is worth a compaction now."""

@@ -136,6 +136,10 @@ class MemoryAccountant:
             )
         self._warn(in_use)
 
+    def give_back(self) -> None:
+        """Let the allocator return freed memory: much was freed just now."""
+        self._give_back()
+
     def _could_give_back(self) -> bool:
         """Ask the allocator for freed memory before a write is refused, once in `GIVE_BACK_S`."""
         now_s = self._clock.monotonic_s()

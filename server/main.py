@@ -30,6 +30,7 @@ from weftdb import __version__
 from weftdb.core.config import read_environment
 from weftdb.core.env import Env
 from weftdb.core.errors import Fault, StoreHeld
+from weftdb.core.machine import map_large_blocks
 from weftdb.engine.admission import Admission
 from weftdb.engine.assembly import Engine, open_engine
 from weftdb.engine.collection import LocalCollection
@@ -161,6 +162,7 @@ def serve(settings: ServerSettings) -> int:
     Raises StoreHeld, Fault (the data), OSError (an address).
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    map_large_blocks()
     way = RightOfWay()
     listener = _listen(settings.http.host, settings.http.port)
     with contextlib.closing(listener):

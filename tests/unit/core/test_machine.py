@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,25 @@ def test_a_disk_as_df_shows_it(tmp_path: Path) -> None:
 
 def test_memory_can_be_given_back() -> None:
     give_back_memory()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of GNU's allocator")
+def test_large_blocks_are_mapped_and_freed_by_themselves() -> None:
+    """In a process of its own: the setting stays."""
+    script = """
+import ctypes, numpy
+from weftdb.core.machine import LARGE_BLOCK_BYTES, map_large_blocks
+class Info(ctypes.Structure):
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+assert map_large_blocks()
+numpy.ones(8 * LARGE_BLOCK_BYTES, numpy.uint8)  # Freed: GNU's would serve such from the heap now.
+held = [numpy.ones(2 * LARGE_BLOCK_BYTES, numpy.uint8) for _ in range(3)]
+print(libc.mallinfo2().hblks)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert int(said.stdout) >= 3

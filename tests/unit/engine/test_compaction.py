@@ -71,13 +71,17 @@ class Machine:
 
     clock: ManualClock = field(default_factory=ManualClock)
     used: int = 0
+    gave_back: int = 0
     disk: DiskUse = field(default_factory=lambda: DiskUse(50 * MiB, 50 * MiB))
+
+    def give_back(self) -> None:
+        self.gave_back += 1
 
     def admission(self) -> Admission:
         config = ResourcesConfig(memory_budget_bytes=100 * MiB)
         memory = MemoryAccountant(
             config, self.clock, lambda: Consumption({}),
-            used=lambda: self.used, limit=lambda: None, give_back=lambda: None,
+            used=lambda: self.used, limit=lambda: None, give_back=self.give_back,
         )  # fmt: skip
         disk = DiskGuard(Path(), config, self.clock, lambda _path: self.disk)
         return Admission(memory, disk, self.clock)
@@ -104,6 +108,20 @@ def test_it_looks_for_little_when_the_interval_has_passed(interval_s: int, looks
     chore.run_if_due()
     assert graph.asked.count(CLEANED_SHARE) == looks
     assert graph.asked.count(DELETED_SHARE_MAX) == 3 - looks
+
+
+def test_what_a_compaction_freed_is_given_back_once() -> None:
+    graph, machine = Graph((0, 0), compactions=0), Machine()
+    chore = chore_of(graph, machine)
+    chore.run_if_due()
+    assert machine.gave_back == 0
+    graph.compactions = 1
+    for _ in range(2):
+        chore.run_if_due()
+        assert machine.gave_back == 1
+    graph.compactions = 3
+    chore.run_if_due()
+    assert machine.gave_back == 2
 
 
 def test_other_kinds_of_indexes_and_closed_ones_are_left_alone() -> None:
