@@ -130,7 +130,8 @@ class Follower:
     def _listen(self, watch: Watch) -> None:
         """Take in what the watch tells next. Raises Compacted, Closed."""
         try:
-            found = watch.next(PATIENCE_S)
+            # While the store is away, its return is what is waited for.
+            found = watch.next(PATIENCE_S if self._is_current else PAUSE_S)
         except MetadataUnavailable as error:
             self._lost(error)
             return

@@ -181,9 +181,9 @@ class StoredMetadata:
                 first = bisect_right(self._history, watch.after, key=_revision_of)
                 found = [each for each in self._history[first:] if watch.sees(each)]
                 watch.after = max(watch.after, self._revision)
-                if found or left_s <= 0:
-                    return found
                 now = self._clock.monotonic_s()
+                if found or left_s <= 0 or now >= until:
+                    return found
                 ends = min((held.ends_s for held in self._leases.values()), default=until)
                 pause_s = max(0.0, min(left_s, ends - now))
                 if self._turn.wait(pause_s):
