@@ -40,7 +40,7 @@ class LocalCollection:
     def __init__(self, schema: Collection, shards: Sequence[LocalShard]) -> None:
         """Serve open shards."""
         self._schema = schema
-        self._shards = {shard.name: shard for shard in shards}
+        self._hold({shard.name: shard for shard in shards})
         self._retired = threading.Event()
         self.figures = ShardSums(lambda: [shard.figures for shard in self._shards.values()])
 
@@ -58,14 +58,13 @@ class LocalCollection:
     def only(self) -> LocalShard:
         """The shard that a collection without a router has. Raises where there is another number of
         shards: ShardLoading for none, Unsupported for several."""
-        shards = self._shards
-        if len(shards) == 1:
-            return next(iter(shards.values()))
+        if self._only is not None:
+            return self._only
         self._check()
-        if not shards:
+        if not self._shards:
             raise ShardLoading(f"this node holds no shard of {self.schema.name}")
         raise Unsupported(
-            f"this node holds {len(shards)} shards of {self.schema.name}: one has to be named"
+            f"this node holds {len(self._shards)} shards of {self.schema.name}: one has to be named"
         )
 
     @property
@@ -199,11 +198,11 @@ class LocalCollection:
     def add(self, shard: LocalShard) -> None:
         """Take a shard in. Requires: nobody else changes the shards."""
         assert shard.name not in self._shards, shard.name
-        self._shards = {**self._shards, shard.name: shard}
+        self._hold({**self._shards, shard.name: shard})
 
     def remove(self, name: ShardName) -> None:
         """Let go of a shard that was retired. Requires: nobody else changes the shards."""
-        self._shards = {key: shard for key, shard in self._shards.items() if key != name}
+        self._hold({key: shard for key, shard in self._shards.items() if key != name})
 
     def retire(self) -> None:
         """Refuse everything from now on: the collection is being dropped. Twice is fine."""
@@ -216,6 +215,10 @@ class LocalCollection:
         for shard in self._shards.values():
             shard.close()
         self._retired.set()
+
+    def _hold(self, shards: Mapping[ShardName, LocalShard]) -> None:
+        self._shards = shards
+        self._only = next(iter(shards.values())) if len(shards) == 1 else None
 
     def _of(self, tenant: str) -> LocalShard:
         """The shard that has what is asked for. Raises UnknownTenant, Closed, and as `only`."""
