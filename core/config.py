@@ -126,6 +126,9 @@ class ReplicationConfig:
     tombstone_grace_s: float = 604_800.0
     """How long deletions are remembered. A node that was away for longer must be emptied before it
     takes part again; every hint must have been played back, and every shard compared, by then."""
+    clock_ahead_s_max: float = 3_600.0
+    """How far the version of a state that another node sends may be ahead of this node's clock;
+    more is refused. Above the difference that clocks may have (`Grace.skew_ms`)."""
     factor_min: int = 1
     """REPLICATION_MINIMUM_FACTOR: collections with fewer replicas are refused."""
     factor_max: int = 0

@@ -5,6 +5,7 @@ The server and the library both open a data directory here, so that both open th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from weftdb.engine.catalogue import Catalogue
 from weftdb.engine.database import Database
 from weftdb.modules.ports import Vectorizers
 from weftdb.modules.registry import Registry
+from weftdb.storage.kv import KeyValueStore
 from weftdb.storage.rocks import RocksStore
 
 
@@ -33,14 +35,22 @@ class Engine:
         self.database.close()
 
 
+def _alone(_store: KeyValueStore) -> int:
+    return 0
+
+
 def open_engine(
     path: Path,
     config: Config | None = None,
     *,
     env: Env | None = None,
     vectorizers: Vectorizers | None = None,
+    enter: Callable[[KeyValueStore], int] = _alone,
 ) -> Engine:
     """Open (or make) the data directory `path`.
+
+    `enter` is called once this process holds the directory and before anything else is read: a node
+    of a cluster takes its place and answers its number in versions (`Database`).
 
     Raises StoreHeld naming the holder, CorruptData, DiskFull.
     """
@@ -50,7 +60,10 @@ def open_engine(
     with ExitStack() as on_failure:
         # Whatever stops the recovery, the next attempt must find the directory free.
         on_failure.callback(store.close)
-        database = Database(path, store, config=config, vectorizers=vectorizers, env=env)
+        writer = enter(store)
+        database = Database(
+            path, store, config=config, vectorizers=vectorizers, env=env, writer=writer
+        )
         on_failure.pop_all()
     catalogue = Catalogue(database, config.schema, vectorizers, env)
     return Engine(database, catalogue, vectorizers, config, env)

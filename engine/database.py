@@ -57,10 +57,13 @@ class Database:
         config: Config,
         vectorizers: Vectorizers,
         env: Env,
+        writer: int = 0,
     ) -> None:
         """Open: read the schema, recover every shard, rebuild derived files that are missing.
 
-        `path` gets the derived files; `store` holds the data. Raises CorruptData.
+        `path` gets the derived files; `store` holds the data. `writer` stands for this life of a
+        node of a cluster in the versions that it makes (`storage.versions.writer_number`). Raises
+        CorruptData.
         """
         self._derived = path / "derived"
         self.config = config
@@ -79,7 +82,13 @@ class Database:
         )
         check_node(config.index)
         self._check_format()
-        self._versions = VersionClock(env.clock, floor=Version(0))
+        self.versions = VersionClock(
+            env.clock,
+            node=writer,
+            floor=Version(0),
+            ahead_ms_max=int(config.replication.clock_ahead_s_max * 1000),
+        )
+        """Stamps what is written here; above everything that is stored here."""
         self.maintenance = Maintenance(self._chores, env)
         for _, row in store.scan(Family.METADATA, *keys.collection_range()):
             found = read_row(row)
@@ -269,7 +278,7 @@ class Database:
     def _open_shard(self, schema: Collection, entry: ShardEntry) -> LocalShard:
         newest = self.store.get(Family.METADATA, keys.clock_key(entry.number))
         if newest is not None:
-            self._versions.observe(decode_version(newest))
+            self.versions.resume(decode_version(newest))
         shard = Shard(
             entry.number,
             schema,
@@ -284,7 +293,7 @@ class Database:
         return LocalShard(
             entry.name,
             shard,
-            ShardWriter(shard, self._versions, self._env.give_way),
+            ShardWriter(shard, self.versions, self._env.give_way),
             vectorizers=self._vectorizers,
             wake=self.maintenance.signal,
             admission=self.admission,

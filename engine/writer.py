@@ -145,8 +145,6 @@ class ShardWriter:
         Deletions older than `forgotten_ms` (wall clock) of what is not here are not remembered.
         """
         with self._turn:
-            for state in states:
-                self._versions.observe(state.version)
             messages, refusals = self._checked(states)
             choice = StateChoice(states, refusals)
             is_replicated = self._shard.ledger is not None
@@ -194,10 +192,11 @@ class ShardWriter:
     def _checked(
         self, states: Sequence[ObjectState]
     ) -> tuple[list[bytes], dict[int, RequestError]]:
-        """The encoded properties of states, and which ones the schema does not allow."""
+        """The encoded properties of states, and which ones schema or clock do not allow."""
         messages, refusals = [b""] * len(states), {}
         for at, state in enumerate(states):
             try:
+                self._versions.observe(state.version)
                 _check_names(self._shard.schema, state)
                 messages[at] = encoded_properties(state.properties, self._encoder)
             except RequestError as error:

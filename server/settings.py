@@ -209,6 +209,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("modules.validate_urls", values.FLAG, "MODULES_VALIDATE_BASE_URL"),
     Setting("modules.threads", values.whole(1, 256)),
     Setting("replication.tombstone_grace_s", values.duration(60.0)),
+    Setting("replication.clock_ahead_s_max", values.duration(600.0)),
     Setting("replication.factor_min", values.whole(1), "REPLICATION_MINIMUM_FACTOR"),
     Setting("replication.factor_max", values.whole(0), "REPLICATION_MAXIMUM_FACTOR"),
     Setting("cluster.metadata", values.choice(KINDS, empty=True), "CLUSTER_METADATA"),

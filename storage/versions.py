@@ -9,7 +9,7 @@ import struct
 import threading
 
 from weftdb.core.env import Clock
-from weftdb.core.errors import CorruptData
+from weftdb.core.errors import CorruptData, InvalidRequest
 from weftdb.core.types import Version
 
 VERSION_BYTES = 16
@@ -53,11 +53,18 @@ class VersionClock:
 
     `floor` is the newest version known to be stored: after a restart with the wall clock set back,
     versions go on above it.
+
+    Versions of other nodes may be ahead of this node's wall clock, for clocks differ, but not by
+    more than `ahead_ms_max` (None: no bound). One node whose clock is a year ahead would otherwise
+    take every other clock along, for good.
     """
 
-    def __init__(self, clock: Clock, *, node: int = 0, floor: Version) -> None:
+    def __init__(
+        self, clock: Clock, *, node: int = 0, floor: Version, ahead_ms_max: int | None = None
+    ) -> None:
         self._clock = clock
         self._node = node
+        self._ahead_ms_max = ahead_ms_max
         self._lock = threading.Lock()
         self._last = (floor.time_ms, floor.counter)
 
@@ -72,6 +79,22 @@ class VersionClock:
             return Version(now[0], now[1], self._node)
 
     def observe(self, version: Version) -> None:
-        """Go on above `version`, which another node made."""
+        """Go on above `version`, which another node made. Raises InvalidRequest where that is too
+        far ahead."""
+        stamp = (version.time_ms, version.counter)
+        if stamp <= self._last:
+            return
+        if self._ahead_ms_max is not None:
+            ahead_ms = version.time_ms - self._clock.now_ms()
+            if ahead_ms > self._ahead_ms_max:
+                raise InvalidRequest(
+                    f"a version is {ahead_ms / 1000:.0f} s ahead of this node's clock, more than "
+                    f"the {self._ahead_ms_max / 1000:.0f} s of replication.clock_ahead_s_max: "
+                    "look after the clocks of both nodes"
+                )
+        self.resume(version)
+
+    def resume(self, version: Version) -> None:
+        """Go on above `version`, which this node has stored."""
         with self._lock:
             self._last = max(self._last, (version.time_ms, version.counter))

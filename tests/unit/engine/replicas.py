@@ -59,14 +59,19 @@ class PowerStore(MemoryStore):
 
 
 def open_node(
-    path: Path, store: KeyValueStore, clock: ManualClock | None = None, **replication: Any
+    path: Path,
+    store: KeyValueStore,
+    clock: ManualClock | None = None,
+    *,
+    writer: int = 0,
+    **replication: Any,
 ) -> Database:
     """A database whose chores run when the test says so."""
     grace = {"tombstone_grace_s": GRACE_S, **replication}
     config = Config()
     config = Config(replication=type(config.replication)(**grace))
     env = Env(clock or ManualClock(), seed=1)
-    database = Database(path, store, config=config, vectorizers=Registry(), env=env)
+    database = Database(path, store, config=config, vectorizers=Registry(), env=env, writer=writer)
     database.maintenance.stop()
     return database
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weftdb.core.env import ManualClock
+from weftdb.core.errors import InvalidRequest
 from weftdb.core.types import Version
 from weftdb.storage.versions import (
     LIFE_BITS,
@@ -37,3 +38,21 @@ def test_a_new_life_does_not_repeat_a_stamp_that_its_store_never_saw() -> None:
     assert (before.time_ms, before.counter) == (after.time_ms, after.counter)
     assert before != after
     assert decode_version(encode_version(after)) == after
+
+
+def test_a_version_far_ahead_takes_no_clock_along() -> None:
+    clock = ManualClock(1_000_000)
+    versions = VersionClock(clock, floor=Version(0), ahead_ms_max=3_600_000)
+    versions.observe(Version(4_600_000, 3))
+    assert versions.next() == Version(4_600_000, 4)
+    with pytest.raises(
+        InvalidRequest, match=r"3601 s ahead of this node's clock, more than the 3600"
+    ):
+        versions.observe(Version(4_601_000))
+    assert versions.next() == Version(4_600_000, 5)
+    clock.advance(1_000)
+    versions.observe(Version(4_601_000))
+    assert versions.next() == Version(4_601_000, 1)
+    versions.resume(Version(9_000_000))
+    assert versions.next() == Version(9_000_000, 1), "what is stored here counts, however far ahead"
+    versions.observe(Version(8_000_000))

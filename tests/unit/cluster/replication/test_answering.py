@@ -86,7 +86,7 @@ def test_tree_and_leaves(replica: ShardReplica) -> None:
 
 def test_what_others_took_already_passes_a_read_only_shard(tmp_path: Path) -> None:
     docs = replicated(open_node(tmp_path, PowerStore()))
-    docs.status.set_read_only("x", is_read_only=True)
+    docs.set_read_only("x", is_read_only=True)
     request = Apply(SHARD, 1, (state(uid(1), version(1)),))
     with pytest.raises(ReadOnly):
         answer(docs.replica, request)
