@@ -117,7 +117,7 @@ docs: setup  ## build the documentation into site/, warnings are errors
 	@$(BIN)/mkdocs build --strict
 
 proto: setup  ## write the Python twins of proto/*/*.proto, and the client's copy of them
-	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. weftdb/proto/v1/*.proto weftdb/proto/etcd/*.proto
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. weftdb/proto/v1/*.proto weftdb/proto/etcd/*.proto weftdb/proto/internode/*.proto
 	@$(BIN)/python clients/python/copy_proto.py
 
 clean:  ## remove what was built (not .venv)

@@ -40,6 +40,16 @@ REQUEST_BODY_BYTES_MAX = 128 * MiB
 FILTER_DEPTH_MAX = 64
 """Nesting of and/or/not; deeper filters are refused before they are walked."""
 
+INTERNODE_MESSAGE_BYTES_MAX = 160 * MiB
+"""Between nodes. Only one very large object makes a message larger than some megabytes."""
+INTERNODE_OBJECT_BYTES_MAX = 144 * MiB
+"""A larger one, with its vectors, could not be told to other replicas, so none takes it. Any body
+fits (REQUEST_BODY_BYTES_MAX) but one that is full of short numbers, which are 8 bytes each here."""
+INTERNODE_APPLY_BYTES = 4 * MiB
+"""States in one message, unless one alone is larger: more are sent in several messages."""
+INTERNODE_REPLY_BYTES = 8 * MiB
+"""States in one answer, unless one alone is larger: the others are asked for again."""
+
 ETCD_REQUEST_BYTES_MAX = 1_572_864
 """`--max-request-bytes` of etcd, where nobody set it: 1.5 MiB."""
 ETCD_TRANSACTION_PARTS_MAX = 128
@@ -61,6 +71,10 @@ QUERY_DEFAULTS_LIMIT = 10
 
 assert AGGREGATED_PART_BYTES_MAX + MiB < GRPC_MESSAGE_BYTES_MAX, "a part fits in a message"
 assert GRPC_MESSAGE_BYTES_MAX < REQUEST_BODY_BYTES_MAX, "what gRPC takes, REST takes too"
+assert (
+    max(INTERNODE_APPLY_BYTES, INTERNODE_REPLY_BYTES) + INTERNODE_OBJECT_BYTES_MAX + MiB
+    < INTERNODE_MESSAGE_BYTES_MAX
+), "the object that goes over the bound of a message fits in"
 assert SHARDS_PER_COLLECTION_MAX * 128 <= VIRTUAL_SHARDS_MAX, "the most shards get 128 parts each"
 assert QUERY_HYBRID_MAXIMUM_RESULTS <= QUERY_MAXIMUM_RESULTS
 assert METADATA_CHANGES_MAX < ETCD_TRANSACTION_PARTS_MAX, "there is room for the client's own part"

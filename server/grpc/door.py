@@ -41,6 +41,8 @@ class DoorSettings:
     message_bytes_max: int
     certificate: Path | None = None
     key: Path | None = None
+    authority: Path | None = None
+    """Only callers whose certificate it signed are let in; None: whoever comes."""
 
 
 class Door:
@@ -114,6 +116,9 @@ def _context(settings: DoorSettings) -> ssl.SSLContext | None:
     if settings.certificate is None or settings.key is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if settings.authority is not None:
+        context.load_verify_locations(settings.authority)
+        context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(settings.certificate, settings.key)
     context.set_alpn_protocols(["h2"])
     return context

@@ -17,7 +17,7 @@ from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure
 from weftdb.cluster.replication.messages import Purpose, ShardRef
 from weftdb.core.errors import WeftError
 from weftdb.core.types import CollectionName, NodeName
-from weftdb.engine.replica import ShardReplica
+from weftdb.engine.local_shard import LocalShard
 from weftdb.server.internode.messages import (
     NO_REVISION,
     AskFacts,
@@ -45,6 +45,13 @@ class CallFailed(Exception):
         self.moved = moved
         """The newer sharding state by which it has to be asked."""
 
+    @property
+    def code(self) -> str:
+        """A word for metrics."""
+        if self.moved is not None:
+            return "Moved"
+        return "Refused" if self.error is None else type(self.error).__name__
+
 
 class ReplicaCaller(Protocol):
     """Asks replicas; this node's own like every other."""
@@ -67,7 +74,7 @@ class ReplicaCaller(Protocol):
         an older one learns first. `NO_REVISION` leaves that out, which suits only those who write
         nothing (decision 28, rule 3).
 
-        Properties of states should be `EncodedProperties`: those are copied.
+        Requires: the properties of states are `EncodedProperties`, or empty.
         """
         ...
 
@@ -104,12 +111,17 @@ class LocalShards(Protocol):
     """What is held and known on this node. `wait_for_...` run in the event loop, the rest in any
     thread; none of them blocks for long."""
 
-    def replica(self, shard: ShardRef) -> ShardReplica:
-        """The open replica of a shard.
+    def local(self, shard: ShardRef) -> LocalShard:
+        """The open shard.
 
         Raises UnknownCollection or UnknownTenant where the shard is gone for good, ShardLoading
-        where it is being made ready, Unavailable while it is rebuilt.
+        where it is being made ready.
         """
+        ...
+
+    def is_rebuilding(self, shard: ShardRef) -> bool:
+        """Whether the replica was emptied and is not rebuilt yet: it takes states, but what it
+        says counts in comparisons only."""
         ...
 
     def sharding(self, collection: CollectionName) -> Moved | None:

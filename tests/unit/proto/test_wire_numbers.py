@@ -120,7 +120,7 @@ def test_names_never_collide_with_a_client_in_the_same_process() -> None:
         assert file.DESCRIPTOR.name.startswith("weftdb/proto/v1/")
 
 
-@pytest.mark.parametrize("folder", ["v1", "etcd"])
+@pytest.mark.parametrize("folder", ["v1", "etcd", "internode"])
 def test_python_twins_are_as_the_compiler_writes_them(tmp_path: Path, folder: str) -> None:
     pytest.importorskip("grpc_tools", reason="grpcio-tools writes the twins")
     sources = sorted(
