@@ -18,8 +18,7 @@
                   | shard 0x06 name:utf8                -> empty; that shard is set read-only
                   | shard 0x07                          -> how far STATES is filled (state_rows.py)
                   | shard 0x10 node:utf8                -> what is known of another replica
-                  | shard 0x11                          -> the replica has to be rebuilt
-                                                         (server/internode/replica_record.py)
+                                                         (server/internode/replica_records.py)
     HINTS        := 0x00000000 0x01 target sequence     -> hint (cluster/replication/hints.py)
                   | 0x00000000 0x02 text:utf8           -> empty; a comparison that is owed
                                                          (server/internode/hint_store.py)
@@ -31,6 +30,8 @@
                   | 0x00000000 0x06 key:utf8            -> empty; that record is bound to a lease
                   | 0x00000000 0x10                     -> node of a cluster (JSON)
                   | 0x00000000 0x11 name:utf8           -> which collection of that name this is
+                  | 0x00000000 0x20 text:utf8           -> how a replica here is rebuilt (the same file)
+                  | 0x00000000 0x21                     -> until when this node is known to have run
 
 Shard 0 is the node itself; real shards count from 1 and their numbers are never used again.
 """
@@ -52,7 +53,7 @@ _pack_u32_u32 = _U32_U32.pack
 _MANIFEST, _DELTA, _BLOCK = b"\x00", b"\x01", b"\x02"
 _COUNTERS, _LIVE, _TOMBSTONE, _CLOCK = b"\x01", b"\x02", b"\x03", b"\x04"
 _UPGRADED, _READ_ONLY, _STATES_FILLED = b"\x05", b"\x06", b"\x07"
-_PEER, _REBUILDING = b"\x10", b"\x11"
+_PEER, _AFTER_PEERS = b"\x10", b"\x11"
 
 
 def shard_range(shard: ShardId) -> tuple[bytes, bytes]:
@@ -190,12 +191,12 @@ def peer_key(shard: ShardId, node: str) -> bytes:
 
 def peer_range(shard: ShardId) -> tuple[bytes, bytes]:
     """METADATA: all of these."""
-    return _pack_u32(shard) + _PEER, _pack_u32(shard) + _REBUILDING
+    return _pack_u32(shard) + _PEER, _pack_u32(shard) + _AFTER_PEERS
 
 
-def rebuilding_key(shard: ShardId) -> bytes:
-    """METADATA: that the replica of a shard here has to be rebuilt."""
-    return _pack_u32(shard) + _REBUILDING
+def peer_name(key: bytes) -> str:
+    """The node in a `peer_key`."""
+    return key[5:].decode()
 
 
 _HINT = _pack_u32(NODE) + b"\x01"
@@ -290,3 +291,24 @@ def incarnation_name(key: bytes) -> str:
 def incarnation_range() -> tuple[bytes, bytes]:
     """METADATA: all of these."""
     return _INCARNATION, _pack_u32(NODE) + b"\x12"
+
+
+_STANDING = _pack_u32(NODE) + b"\x20"
+ALIVE_KEY = _pack_u32(NODE) + b"\x21"
+"""METADATA: until when a process of this node is known to have run."""
+
+
+def standing_key(text: str) -> bytes:
+    """METADATA: how far the rebuilding of a replica here is. Not among the rows of its shard, for
+    it outlives them."""
+    return _STANDING + text.encode()
+
+
+def standing_text(key: bytes) -> str:
+    """The text of a `standing_key`."""
+    return key[len(_STANDING) :].decode()
+
+
+def standing_range() -> tuple[bytes, bytes]:
+    """METADATA: all of these."""
+    return _STANDING, ALIVE_KEY

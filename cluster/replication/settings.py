@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from weftdb.cluster.replication.anti_entropy import AntiEntropyPace
 from weftdb.cluster.replication.differences import Rules
+from weftdb.cluster.replication.effects import AnyRequest
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.merkle import ExchangeBounds
+from weftdb.cluster.replication.messages import Apply, ReadStates
 from weftdb.core.definition.async_replication import AsyncReplication, parse_async_replication
 from weftdb.core.definition.json_fields import Fields
 from weftdb.core.schema import Collection
@@ -56,6 +58,12 @@ class ReplicationSettings:
     def exchange_s_max(self) -> float:
         """How long an exchange may take: to find what differs, and to send it."""
         return self.comparing.pre_propagation_timeout_s + self.comparing.propagation_timeout_s
+
+    def request_s_max(self, request: AnyRequest) -> float:
+        """How long one request of an exchange may take."""
+        if isinstance(request, Apply | ReadStates):
+            return self.comparing.propagation_timeout_s
+        return self.comparing.diff_timeout_s
 
     def rules(self, now_ms: int, *, forgotten_before_ms: int) -> Rules:
         """Which differences an exchange that begins at `now_ms` (wall clock) acts upon."""

@@ -1,4 +1,7 @@
-"""ClusterView: what hints and repairs have to know of the cluster, as this node knows it now."""
+"""ClusterView: what hints and repairs have to know of the cluster, as this node knows it now.
+
+The wiring of a node implements it (`engine/local_shard.py` is a `LocalReplica`).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from weftdb.server.internode.messages import Moved
 
 
 class LocalReplica(Protocol):
-    """One shard on this node (`engine/local_shard.py` is one)."""
+    """One shard on this node."""
 
     @property
-    def shard_id(self) -> ShardId:
+    def number(self) -> ShardId:
         """Under which its keys lie."""
         ...
 
@@ -25,14 +28,9 @@ class LocalReplica(Protocol):
         """What answers for it."""
         ...
 
-    @property
-    def tombstones(self) -> int:
-        """Deletions that are remembered."""
-        ...
-
 
 class ClusterView(Protocol):
-    """All of it is in memory and quick; any thread."""
+    """Any thread. All of it is in memory and quick, but for `empty`."""
 
     @property
     def node(self) -> NodeName:
@@ -62,6 +60,17 @@ class ClusterView(Protocol):
 
     def local(self, shard: ShardRef) -> LocalReplica | None:
         """A shard on this node; None where it is not, or not yet, open."""
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything lies here that should, by what is agreed: false until the shards of
+        this node have been opened, and made where they were not there."""
+        ...
+
+    def empty(self, shard: ShardRef) -> None:
+        """Drop what lies here of a shard, and begin it anew with nothing. Blocks; any thread.
+        Durable when it returns; a crash on the way leaves it as it was, or empty."""
         ...
 
     def is_away(self, node: NodeName) -> bool:

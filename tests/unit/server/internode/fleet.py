@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import Any, TypeVar
 
 from tests.unit.engine.replicas import PowerStore, open_node, replicated
 from weftdb.cluster.replication.answering import answer
-from weftdb.cluster.replication.effects import Failure, KeepHint
+from weftdb.cluster.replication.effects import AnyRequest, Failure, KeepHint
 from weftdb.cluster.replication.messages import Apply, Purpose, Reply, Request, ShardRef
-from weftdb.core.env import ManualClock, SystemClock
+from weftdb.core.env import ManualClock
 from weftdb.core.errors import WeftError
 from weftdb.core.objects import Digest
 from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ObjectId, ShardName
 from weftdb.engine.collection import LocalCollection
+from weftdb.engine.database import Database
 from weftdb.server.internode.cluster_view import LocalReplica
-from weftdb.server.internode.messages import NO_REVISION, Moved
+from weftdb.server.internode.messages import NO_REVISION, Moved, Noted, Tell
 from weftdb.server.internode.ports import CallFailed
+from weftdb.server.internode.standings import Standings
 
 T = TypeVar("T")
 
@@ -30,11 +33,24 @@ SOON_S = 20.0
 """By then everything has happened, on a loaded machine."""
 
 
+class FleetClock(ManualClock):
+    """The wall clock moves when it is told to, the monotonic one by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(1_700_000_100_000)
+
+    def monotonic_s(self) -> float:
+        """Real seconds."""
+        return time.monotonic()
+
+
 @dataclass
 class FleetNode:
     """One engine, and what befalls it."""
 
-    collection: LocalCollection
+    name: NodeName
+    database: Database
+    standings: Standings | None = None
     is_down: bool = False
     holds: asyncio.Event | None = None
     """Requests wait for it, once it is there."""
@@ -42,6 +58,26 @@ class FleetNode:
     heard: list[tuple[Request, Purpose]] = field(default_factory=list)
     gate: Callable[[Request, Purpose], None] | None = None
     """May raise what the node's own rules raise."""
+
+    @property
+    def collection(self) -> LocalCollection:
+        """The only one."""
+        return self.database.collection("Doc")
+
+    @property
+    def root(self) -> bytes:
+        """Of its hash tree."""
+        return self.collection.replica.tree_nodes(0, [0])[0]
+
+    def check(self, request: AnyRequest, purpose: Purpose) -> bool:
+        """Whether what is answered counts. Raises as a node does that does not vouch."""
+        if self.standings is None:
+            return True
+        self.standings.check(SHARD)
+        counts = purpose is Purpose.COMPARE or not self.standings.is_rebuilding(SHARD)
+        if not counts and not isinstance(request, Apply):
+            raise CallFailed(Failure("it is being rebuilt"))
+        return counts
 
     def digests(self, ids: Sequence[ObjectId]) -> list[Digest | None]:
         """What is held."""
@@ -55,13 +91,37 @@ class FleetNode:
 class Fleet:
     """Nodes by name; a `ReplicaCaller`."""
 
-    def __init__(self, path: Path, clock: ManualClock | None = None) -> None:
-        self.clock = SystemClock()
+    def __init__(self, path: Path, **changes: Any) -> None:
+        """`changes` are made to the definition of the collection."""
+        self.clock = FleetClock()
+        self.path = path
         self.nodes: dict[NodeName, FleetNode] = {}
+        self.told: list[tuple[NodeName, Tell]] = []
         for name in NAMES:
             (path / name).mkdir()
-            database = open_node(path / name, PowerStore(), clock)
-            self.nodes[name] = FleetNode(replicated(database))
+            database = open_node(path / name, PowerStore(), self.clock)
+            replicated(database, **changes)
+            self.nodes[name] = FleetNode(name, database)
+
+    def roots(self) -> list[bytes]:
+        """Of all nodes."""
+        return [node.root for node in self.nodes.values()]
+
+    async def tell(self, node: NodeName, tell: Tell, deadline_s: float) -> Noted:
+        """Of a `NodeCaller`; the sender is not known here, and is `n1`."""
+        return await self.tell_from(NAMES[0], node, tell)
+
+    async def tell_from(self, sender: NodeName, node: NodeName, tell: Tell) -> Noted:
+        """Tell one of them."""
+        asked = self.nodes[node]
+        if asked.is_down:
+            raise CallFailed(Failure("connection refused"))
+        assert asked.standings is not None
+        self.told.append((node, tell))
+        try:
+            return await asyncio.to_thread(asked.standings.note, sender, tell)
+        except WeftError as error:
+            raise CallFailed(Failure(str(error)), error=error) from None
 
     def __getitem__(self, name: str) -> FleetNode:
         return self.nodes[NodeName(name)]
@@ -88,7 +148,12 @@ class Fleet:
                     raise CallFailed(Failure("connection refused"))
                 if asked.gate is not None:
                     asked.gate(request, purpose)
-                return await asyncio.to_thread(answer, asked.collection.replica, request, purpose)
+                counts = asked.check(request, purpose)
+                replica = asked.collection.replica
+                reply = await asyncio.to_thread(answer, replica, request, purpose)
+                if not counts:
+                    raise CallFailed(Failure("it is being rebuilt"))
+                return reply
         except TimeoutError:
             raise CallFailed(Failure("no answer in time")) from None
         except WeftError as error:
@@ -127,7 +192,19 @@ class FleetView:
 
     def local(self, shard: ShardRef) -> LocalReplica | None:
         """The only shard."""
-        return _Local(self._fleet.nodes[self.node].collection) if shard in self.here() else None
+        return self._fleet.nodes[self.node].collection.only if shard in self.here() else None
+
+    @property
+    def is_complete(self) -> bool:
+        """The only shard is there."""
+        return True
+
+    def empty(self, shard: ShardRef) -> None:
+        """Begin it anew."""
+        node = self._fleet.nodes[self.node]
+        name = node.collection.only.name
+        node.database.drop_shard("Doc", name)
+        node.database.add_shard("Doc", name)
 
     def is_away(self, node: NodeName) -> bool:
         """As the test says."""
@@ -136,16 +213,6 @@ class FleetView:
     def learn(self, moved: Moved) -> None:
         """Note it."""
         self.learned.append(moved)
-
-
-class _Local:
-    """A collection as the only shard of itself."""
-
-    def __init__(self, collection: LocalCollection) -> None:
-        self.shard_id = collection.shard.shard_id
-        self.store = collection.shard.store
-        self.replica = collection.replica
-        self.tombstones = collection.tombstones
 
 
 class KeptHints:

@@ -1,0 +1,173 @@
+"""Comparer: compares two replicas of a shard now, as the collection's settings have it.
+
+Any node may compare any two, for both sides are asked through messages; mostly one of them is here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from weftdb.cluster.replication.effects import Failure
+from weftdb.cluster.replication.merge import DeletionStrategy
+from weftdb.cluster.replication.merkle import Exchange, Exchanged, ExchangeOrder
+from weftdb.cluster.replication.messages import Purpose, ReadTree, ShardRef, TreeNodes
+from weftdb.cluster.replication.settings import ReplicationSettings
+from weftdb.core.env import Clock
+from weftdb.core.errors import WeftError
+from weftdb.core.schema import Collection
+from weftdb.core.types import CollectionName, NodeName
+from weftdb.server.internode.cluster_view import ClusterView
+from weftdb.server.internode.conversation import Manner
+from weftdb.server.internode.driver import Driver
+from weftdb.server.internode.ports import CallFailed, ReplicaCaller
+
+REBUILD_OBJECTS_MAX = 50_000
+"""Moved by one comparison of a replica that is rebuilt; the next goes on where it stopped."""
+_FAR_MS = 1 << 47
+"""After every state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison came to. `until_ms`: all states before it were compared, if complete."""
+
+    outcome: Exchanged
+    until_ms: int
+
+
+@dataclass(slots=True)
+class ComparisonTally:
+    """Counts since the start. Written in the event loop, read anywhere."""
+
+    ended: Counter[str] = field(default_factory=Counter)
+    """By outcome: `equal`, `repaired`, `partly` (more is left), `failed`."""
+    objects_repaired: int = 0
+    """States that a side took."""
+    unresolved: int = 0
+    """Conflicts that NoAutomatedResolution left alone, each time they were seen."""
+
+    def note(self, outcome: Exchanged) -> None:
+        """Count one."""
+        self.objects_repaired += outcome.sent
+        self.unresolved += outcome.unresolved
+        if outcome.failure is not None:
+            self.ended["failed"] += 1
+        elif not outcome.is_complete:
+            self.ended["partly"] += 1
+        else:
+            self.ended["repaired" if outcome.sent else "equal"] += 1
+
+
+class Comparer:
+    """Of one node. Lives in one event loop."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        caller: ReplicaCaller,
+        view: ClusterView,
+        clock: Clock,
+        *,
+        grace_ms: int,
+        settings: Callable[[ShardRef], ReplicationSettings | None] | None = None,
+    ) -> None:
+        """`settings` of a shard's collection; by default what its definition says."""
+        self._driver = driver
+        self._caller = caller
+        self._view = view
+        self._clock = clock
+        self._grace_ms = grace_ms
+        self._settings = settings or self._defined
+        self._known: dict[CollectionName, tuple[Collection, ReplicationSettings]] = {}
+        """By collection, what its present definition says."""
+        self.tally = ComparisonTally()
+
+    def settings(self, shard: ShardRef) -> ReplicationSettings | None:
+        """Of the shard's collection; None of one that is not known here."""
+        return self._settings(shard)
+
+    async def compare(
+        self,
+        shard: ShardRef,
+        left: NodeName,
+        right: NodeName,
+        *,
+        is_full: bool = False,
+        newest_wins: bool = False,
+    ) -> Comparison:
+        """Compare two replicas and send each what it lacks; failures are in the outcome.
+
+        `is_full`: also what is being written just now, and much at a time. `newest_wins`: under
+        every deletion strategy, for a replica that is rebuilt has no side in conflicts.
+        """
+        schema, settings = self._view.schema(shard.collection), self._settings(shard)
+        if schema is None or settings is None:
+            return self._failed(f"collection {shard.collection} is not known here")
+        now_ms, now_s = self._clock.now_ms(), self._clock.monotonic_s()
+        rules = settings.rules(now_ms, forgotten_before_ms=now_ms - self._grace_ms)
+        until_ms, bounds = rules.settled_before_ms, settings.bounds
+        if newest_wins:
+            rules = replace(rules, strategy=DeletionStrategy.TIME_BASED_RESOLUTION)
+        if is_full:
+            rules = replace(rules, settled_before_ms=_FAR_MS)
+            bounds = replace(
+                bounds, differences_max=max(bounds.differences_max, REBUILD_OBJECTS_MAX)
+            )
+        deadline_s = now_s + settings.exchange_s_max
+        order = ExchangeOrder(
+            shard=shard,
+            schema_version=self._view.schema_version(shard.collection),
+            left=left,
+            right=right,
+            height=schema.hash_tree_height,
+            rules=rules,
+            deadline_s=deadline_s,
+            bounds=bounds,
+        )
+        manner = Manner(
+            deadline_s,
+            Purpose.COMPARE,
+            self._view.revision(shard.collection),
+            request_s_max=settings.request_s_max,
+            learn=self._view.learn,
+        )
+        try:
+            outcome = await self._driver.run(Exchange(order), manner)
+        except WeftError as error:
+            return self._failed(str(error))
+        self.tally.note(outcome)
+        return Comparison(outcome, until_ms)
+
+    async def root(self, shard: ShardRef, node: NodeName) -> bytes:
+        """The digest of everything that the replica on `node` holds. Raises CallFailed."""
+        settings = self._settings(shard)
+        patience_s = 10.0 if settings is None else settings.comparing.diff_timeout_s
+        reply = await self._caller.ask(
+            node,
+            ReadTree(shard, self._view.schema_version(shard.collection), 0, (0,)),
+            self._clock.monotonic_s() + patience_s,
+            revision=self._view.revision(shard.collection),
+            purpose=Purpose.COMPARE,
+        )
+        if not isinstance(reply, TreeNodes) or len(reply.hashes) != 1:
+            raise CallFailed(Failure(f"{node} answered out of protocol"))
+        return reply.hashes[0]
+
+    def _defined(self, shard: ShardRef) -> ReplicationSettings | None:
+        schema = self._view.schema(shard.collection)
+        if schema is None:
+            return None
+        known, settings = self._known.get(shard.collection, (None, None))
+        if known is not schema or settings is None:
+            settings = ReplicationSettings.of(schema)
+            self._known[shard.collection] = (schema, settings)
+        return settings
+
+    def _failed(self, reason: str) -> Comparison:
+        outcome = Exchanged(
+            is_complete=False, found=0, sent=0, young=0, unresolved=0, leaves=0, failure=reason
+        )
+        self.tally.note(outcome)
+        return Comparison(outcome, 0)
