@@ -89,6 +89,7 @@ class Database:
             ahead_ms_max=int(config.replication.clock_ahead_s_max * 1000),
         )
         """Stamps what is written here; above everything that is stored here."""
+        self._in_cluster = writer != 0
         self.maintenance = Maintenance(self._chores, env)
         for _, row in store.scan(Family.METADATA, *keys.collection_range()):
             found = read_row(row)
@@ -298,6 +299,7 @@ class Database:
             wake=self.maintenance.signal,
             admission=self.admission,
             env=self._env,
+            in_cluster=self._in_cluster,
         )
 
     def _directory(self, shard_id: ShardId) -> Path:

@@ -2,7 +2,8 @@
 
 A chore looks every `ttl_sweep_interval_s`; a collection that hides expired objects also looks
 before each of its searches, so that no search finds one. An object that is renewed between the look
-and the delete stays: a delete by filter only takes the version that it matched.
+and the delete stays: only the state that matched is deleted. Where the collection is replicated,
+each replica looks for itself, and its deletions win against that state only (engine/writer.py).
 """
 
 from __future__ import annotations
@@ -20,17 +21,8 @@ from weftdb.core.schema import Collection, ObjectTtl
 log = logging.getLogger("weftdb.expiry")
 
 
-class Matches(Protocol):
-    """How many objects a delete took."""
-
-    @property
-    def deleted(self) -> int:
-        """Objects that are gone now."""
-        ...
-
-
 class Expiring(Protocol):
-    """The collection, as far as expiry needs it."""
+    """A shard, as far as expiry needs it."""
 
     @property
     def schema(self) -> Collection:
@@ -41,8 +33,8 @@ class Expiring(Protocol):
         """Objects that match."""
         ...
 
-    def delete_where(self, condition: Filter) -> Matches:
-        """Delete what matches."""
+    def expire(self, condition: Filter) -> int:
+        """Delete what matches, and no later state of it: how many objects."""
         ...
 
 
@@ -54,10 +46,10 @@ def expired(ttl: ObjectTtl, now_ms: int) -> Filter:
 
 
 class ExpiryChore:
-    """Keeps one collection free of expired objects. `interval_s` 0 is off."""
+    """Keeps one shard free of expired objects. `interval_s` 0 is off."""
 
-    def __init__(self, collection: Expiring, env: Env, interval_s: float) -> None:
-        self._collection = collection
+    def __init__(self, shard: Expiring, env: Env, interval_s: float) -> None:
+        self._shard = shard
         self._env = env
         self._interval_s = interval_s
         self._swept_at_s = env.clock.monotonic_s()
@@ -65,12 +57,12 @@ class ExpiryChore:
     @property
     def name(self) -> str:
         """What the log calls it."""
-        return f"expiry of {self._collection.schema.name}"
+        return f"expiry of {self._shard.schema.name}"
 
     @property
     def hides(self) -> bool:
         """Whether reads may not see expired objects."""
-        ttl = self._collection.schema.ttl
+        ttl = self._shard.schema.ttl
         return self._interval_s > 0 and ttl is not None and ttl.filter_expired
 
     def run_if_due(self) -> bool:
@@ -83,14 +75,14 @@ class ExpiryChore:
 
     def sweep(self) -> int:
         """Delete what has expired by now; the number of objects."""
-        ttl = self._collection.schema.ttl
+        ttl = self._shard.schema.ttl
         if ttl is None or self._interval_s <= 0:
             return 0
         condition = expired(ttl, self._env.clock.now_ms())
-        if self._collection.count(condition) == 0:
+        if self._shard.count(condition) == 0:
             return 0
         try:
-            deleted = self._collection.delete_where(condition).deleted
+            deleted = self._shard.expire(condition)
         except ReadOnly:
             return 0  # The shard is held as it is, with what has expired.
         log.info("%s: %d objects deleted", self.name, deleted)

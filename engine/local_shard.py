@@ -7,7 +7,7 @@ a request belongs here (tenant, token) has been decided by who calls.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -70,9 +70,10 @@ class LocalShard:
         wake: Callable[[], None],
         admission: Admission,
         env: Env,
+        in_cluster: bool = False,
     ) -> None:
         """Serve an open shard, which all nodes call `name`; `wake` tells the maintenance that
-        something was written."""
+        something was written. In a cluster no deletion is forgotten until it says so."""
         self.name = name
         self.shard = shard
         self._writer = writer
@@ -92,6 +93,7 @@ class LocalShard:
             admission=admission,
             clock=env.clock,
             wake=wake,
+            in_cluster=in_cluster,
         )
         self.chores: Sequence[Chore] = self._made_chores(())
         self.figures = ShardFigures(shard, self.queues, lambda: self.chores)
@@ -174,20 +176,34 @@ class LocalShard:
             self.check()
         else:
             self._check_write()
-        matches = [DocId(doc) for doc in self.shard.allow(condition).bitmap]
         ids: list[ObjectId] = []
         deleted = 0
-        for start in range(0, len(matches), DELETE_DOCS_PER_BATCH):
-            docs = matches[start : start + DELETE_DOCS_PER_BATCH]
-            rows = self.shard.objects.get_many(docs)
-            chunk = [stored_id(value) for value in rows if value is not None]
+        for chunk, docs in self._matches(condition):
             ids.extend(chunk)
             if not dry_run:
                 # An object that was written since is another version, which nobody matched.
-                outcome, ticket = self._writer.delete(chunk, only=frozenset(docs))
+                outcome, ticket = self._writer.delete(chunk, only=docs)
                 self._settle(ticket)
                 deleted += sum(outcome)
         return DeleteReport(matches=len(ids), deleted=deleted, ids=tuple(ids))
+
+    def expire(self, condition: Filter) -> int:
+        """Delete every object that the filter matches, and no later state of them: how many. Raises
+        ReadOnly."""
+        self._check_write()
+        deleted = 0
+        for chunk, docs in self._matches(condition):
+            count, ticket = self._writer.expire(chunk, only=docs)
+            self._settle(ticket)
+            deleted += count
+        return deleted
+
+    def _matches(self, condition: Filter) -> Iterator[tuple[list[ObjectId], frozenset[DocId]]]:
+        matches = [DocId(doc) for doc in self.shard.allow(condition).bitmap]
+        for start in range(0, len(matches), DELETE_DOCS_PER_BATCH):
+            docs = matches[start : start + DELETE_DOCS_PER_BATCH]
+            rows = self.shard.objects.get_many(docs)
+            yield [stored_id(value) for value in rows if value is not None], frozenset(docs)
 
     # Reads.
 

@@ -62,6 +62,7 @@ class ShardReplica:
         admission: Admission,
         clock: Clock,
         wake: Callable[[], None],
+        in_cluster: bool = False,
     ) -> None:
         """`wake` tells the maintenance that something was written."""
         self._shard = shard
@@ -71,9 +72,9 @@ class ShardReplica:
         self._admission = admission
         self._clock = clock
         self._wake = wake
-        self.forgotten_ms: Callable[[], int] = self._past_grace_ms
-        """Deletions before this wall-clock time need not be remembered. By the grace alone, until a
-        cluster says what is true of all replicas (cluster/replication/tombstones.py)."""
+        self.forgotten_ms: Callable[[], int] = _never if in_cluster else self._past_grace_ms
+        """Deletions before this wall-clock time need not be remembered. A cluster sets it to what
+        is true of all replicas (cluster/replication/tombstones.py); without one the grace says."""
 
     @property
     def tree_height(self) -> int:
@@ -199,6 +200,10 @@ class ShardReplica:
                 if value is not None:
                     found[doc][name] = decode_vector(value)
         return found
+
+
+def _never() -> int:
+    return 0
 
 
 def _state(row: bytes, vectors: dict[VectorName, NDArray[np.float32]]) -> ObjectState:

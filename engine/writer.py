@@ -38,7 +38,12 @@ from weftdb.storage.kv import Family, KeyValueStore, Ticket
 from weftdb.storage.object_codec import stored_times
 from weftdb.storage.property_codec import PropertyEncoder
 from weftdb.storage.state_codec import encoded_properties
-from weftdb.storage.versions import VersionClock, decode_version, encode_version
+from weftdb.storage.versions import (
+    VersionClock,
+    decode_version,
+    encode_version,
+    version_above,
+)
 
 DELETE_DOCS_PER_BATCH = 10_000
 """Bounds the memory of one batch of a delete by filter."""
@@ -120,12 +125,7 @@ class ShardWriter:
         With `only`, an object whose present doc is another one stays.
         """
         with self._turn:
-            docs = self._shard.objects.doc_ids_of(ids)
-            present = {
-                i: doc
-                for i, doc in zip(ids, docs, strict=True)
-                if doc is not None and (only is None or doc in only)
-            }
+            present = self._present(ids, only)
             if not present:
                 return [False] * len(ids), None
             version, change = self._versions.next(), Change()
@@ -134,6 +134,42 @@ class ShardWriter:
             first = {ids[at]: at for at in reversed(range(len(ids)))}
             deleted = [i in present and first[i] == at for at, i in enumerate(ids)]
             return deleted, self._commit(change, version, dict.fromkeys(present, digest))
+
+    def expire(
+        self, ids: Sequence[ObjectId], *, only: frozenset[DocId]
+    ) -> tuple[int, Ticket | None]:
+        """Delete objects whose present doc is one of `only`, and no later state of them: how many.
+
+        Every replica expires by itself, and one that missed a renewal must not undo it elsewhere.
+        So the deletion is not stamped now: its version is just above what it ends, on all of them.
+        """
+        with self._turn:
+            present = self._present(ids, only)
+            if not present:
+                return 0, None
+            if self._shard.ledger is None:
+                return len(present), self.delete(list(present), only=only)[1]
+            held = dict(zip(present, self._shard.digests(list(present)), strict=True))
+            states = {
+                i: Digest(version_above(one.version), is_deleted=True)
+                for i, one in held.items()
+                if one is not None and not one.is_deleted
+            }
+            assert len(states) == len(present), "an object of a replicated shard has no state"
+            change = Change()
+            stage_deletions(self._shard, change, present)
+            newest = max(digest.version for digest in states.values())
+            return len(present), self._commit(change, newest, states, held)
+
+    def _present(
+        self, ids: Sequence[ObjectId], only: frozenset[DocId] | None
+    ) -> dict[ObjectId, DocId]:
+        docs = self._shard.objects.doc_ids_of(ids)
+        return {
+            i: doc
+            for i, doc in zip(ids, docs, strict=True)
+            if doc is not None and (only is None or doc in only)
+        }
 
     def apply(
         self, states: Sequence[ObjectState], *, forgotten_ms: int

@@ -16,6 +16,8 @@ VERSION_BYTES = 16
 NODE_BITS = 31
 LIFE_BITS = 32
 """Together one less than the field has: the highest bit is the cluster's (`RESOLVED_BIT`)."""
+RESOLVED_BIT = 1 << 63
+"""In `Version.node`: of a deletion that no node stamped; it is made of what it ends."""
 _LAYOUT = struct.Struct(">QQ")
 _COUNTER_MAX = 0xFFFF
 _TIME_MS_MAX = 2**48 - 1
@@ -34,6 +36,13 @@ def decode_version(value: bytes) -> Version:
         raise CorruptData(f"a version has {len(value)} bytes, not {VERSION_BYTES}")
     stamp, node = _LAYOUT.unpack(value)
     return Version(stamp >> 16, stamp & _COUNTER_MAX, node)
+
+
+def version_above(version: Version) -> Version:
+    """The version of a deletion that ends this state and no later one: above it, below what any
+    node stamps in a later tick, and the same on every node that makes it. Requires: a stamp."""
+    assert version.node < RESOLVED_BIT, f"a node's number has the top bit: {version}"
+    return Version(version.time_ms, version.counter, version.node | RESOLVED_BIT)
 
 
 def writer_number(node: int, life: int) -> int:

@@ -28,15 +28,13 @@ else would ever bring such replicas together, its deletions are never forgotten 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from weftdb.cluster.replication.messages import Digest
 from weftdb.core.objects import ObjectState
-from weftdb.core.types import ObjectId, Version
-
-RESOLVED_BIT = 1 << 63
-"""In `Version.node`: a deletion that DeleteOnConflict made."""
+from weftdb.core.types import ObjectId
+from weftdb.storage.versions import version_above
 
 
 class DeletionStrategy(Enum):
@@ -95,6 +93,4 @@ def deletion_state(object_id: ObjectId, digest: Digest) -> ObjectState:
 
 
 def _deletion_above(digest: Digest) -> Digest:
-    version: Version = digest.version
-    assert version.node < RESOLVED_BIT, f"a node's number has the top bit: {version}"
-    return Digest(replace(version, node=version.node | RESOLVED_BIT), is_deleted=True)
+    return Digest(version_above(digest.version), is_deleted=True)

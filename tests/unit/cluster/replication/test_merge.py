@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from weftdb.cluster.replication.merge import (
-    RESOLVED_BIT,
     DeletionStrategy,
     deletion_state,
     digest_of,
@@ -17,6 +16,7 @@ from weftdb.cluster.replication.messages import Digest
 from weftdb.core.definition.layout import DELETION_STRATEGIES
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import ObjectId, Version
+from weftdb.storage.versions import RESOLVED_BIT
 
 TIME, DELETE, NONE = (
     DeletionStrategy.TIME_BASED_RESOLUTION,
