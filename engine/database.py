@@ -228,6 +228,15 @@ class Database:
         if self._closed:
             raise Closed("the database is closed")
 
+    def check(self, definition: Collection) -> None:
+        """Raise SchemaViolation for a definition that this node could not serve: with its engine, or
+        with the vectors that it holds of a collection of that name."""
+        self._check_vectors(definition)
+        held = self._collections.get(definition.name)
+        if held is not None:
+            for shard in held.shards.values():
+                shard.shard.check_lengths(definition)
+
     def _check_vectors(self, definition: Collection) -> None:
         """Raise SchemaViolation for vectors that the node's engine cannot serve."""
         for vector in definition.vectors:

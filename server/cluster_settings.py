@@ -63,6 +63,9 @@ class ClusterSettings:
     of Kubernetes."""
     secret: str = ""
     """Every node knows it, and answers nobody who does not."""
+    network_trusted: bool = True
+    """Nobody else can reach the ports for other nodes, so that neither secret nor certificates are
+    asked for. As in the reference, this is the default, and the log says so."""
     authority: Path | None = None
     certificate: Path | None = None
     key: Path | None = None

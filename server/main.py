@@ -2,7 +2,8 @@
 implementations.
 
 Exit status: 0 stopped as asked; 1 a bug; 2 bad settings or arguments; 3 another process holds the
-data directory; 4 an address cannot be used; 5 the data cannot be opened.
+data directory; 4 an address cannot be used; 5 the data cannot be opened; 6 the cluster cannot be
+joined.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,11 +31,12 @@ from starlette.responses import Response
 from weftdb import __version__
 from weftdb.core.config import read_environment
 from weftdb.core.env import Env
-from weftdb.core.errors import Fault, StoreHeld
+from weftdb.core.errors import Fault, StoreHeld, WeftError
 from weftdb.core.machine import map_large_blocks
 from weftdb.engine.admission import Admission
 from weftdb.engine.assembly import Engine, open_engine
 from weftdb.engine.collection import LocalCollection
+from weftdb.server.agreement.entry import check_alone
 from weftdb.server.cli.commands import add_commands
 from weftdb.server.grpc.door import Door, DoorSettings
 from weftdb.server.grpc.service import Service
@@ -51,6 +54,12 @@ from weftdb.server.rest.context import RestContext
 from weftdb.server.right_of_way import RightOfWay
 from weftdb.server.search_driver import SearchDriver
 from weftdb.server.settings import BadSettings, ServerSettings, load_settings
+from weftdb.storage.kv import KeyValueStore
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from weftdb.server.cluster_node import ClusterNode, JoiningNode
 
 log = logging.getLogger("weftdb.server")
 
@@ -86,6 +95,7 @@ class Exit(IntEnum):
     HELD = 3
     ADDRESS = 4
     DATA = 5
+    CLUSTER = 6
 
 
 _FLAGS = {
@@ -125,8 +135,6 @@ def _serve(chosen: argparse.Namespace) -> int:
     if not __debug__:
         return _fail(Exit.USAGE, "python -O removes checks that WeftDB relies on; run without it")
     settings = loaded.settings
-    if settings.in_cluster.is_cluster:
-        return _fail(Exit.USAGE, "this build serves one node; its settings name others")
     start_logging(settings.log)
     for note in loaded.notes:
         log.warning("%s", note)
@@ -140,6 +148,8 @@ def _serve(chosen: argparse.Namespace) -> int:
         return _fail(Exit.ADDRESS, str(error))
     except Fault as error:
         return _fail(Exit.DATA, str(error))
+    except WeftError as error:
+        return _fail(Exit.CLUSTER, str(error))
 
 
 def _fail(status: Exit, text: str) -> int:
@@ -154,26 +164,25 @@ class Node:
     engine: Engine
     metrics: Metrics
     way: RightOfWay
+    cluster: ClusterNode | None = None
+    """Where settings name one."""
 
 
 def serve(settings: ServerSettings) -> int:
     """Open the data, serve until SIGTERM or SIGINT, close.
 
-    Raises StoreHeld, Fault (the data), OSError (an address).
+    Raises StoreHeld, Fault (the data), OSError (an address), other WeftErrors (the cluster).
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     map_large_blocks()
     way = RightOfWay()
     listener = _listen(settings.http.host, settings.http.port)
-    with contextlib.closing(listener):
-        node = _open(settings, way)
+    with contextlib.closing(listener), contextlib.ExitStack() as opened:
+        opened.callback(way.close)
+        node = _open(settings, way, opened)
         _keep_what_is_loaded()
-        try:
-            with asyncio.Runner(loop_factory=_new_loop) as runner:
-                runner.run(_run(settings, node, listener))
-        finally:
-            node.engine.close()
-            way.close()
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(_run(settings, node, listener))
     log.info("stopped")
     return Exit.OK
 
@@ -230,8 +239,19 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _open(settings: ServerSettings, way: RightOfWay) -> Node:
-    engine = open_engine(settings.data, settings.engine, env=Env(give_way=way.give_way))
+def _open(settings: ServerSettings, way: RightOfWay, opened: contextlib.ExitStack) -> Node:
+    """Open the engine, and join the cluster; `opened` closes what this has opened."""
+    env = Env(give_way=way.give_way)
+    joining = _joining(settings, env)
+    if joining is not None:
+        opened.callback(joining.close)
+    enter = _enter_alone if joining is None else joining.enter
+    engine = open_engine(settings.data, settings.engine, env=env, enter=enter)
+    opened.callback(engine.close)
+    cluster = None if joining is None else joining.join(engine)
+    if cluster is not None:
+        opened.callback(cluster.close)
+        cluster.start()
     database, metrics = engine.database, Metrics(__version__)
 
     def collections() -> Iterator[CollectionFigures]:
@@ -242,7 +262,30 @@ def _open(settings: ServerSettings, way: RightOfWay) -> Node:
     metrics.watch(
         Figures(collections, database.store.metrics, lambda: _resources(database.admission))
     )
-    return Node(engine, metrics, way)
+    return Node(engine, metrics, way, cluster)
+
+
+def _joining(settings: ServerSettings, env: Env) -> JoiningNode | None:
+    """The node on its way into the cluster that the settings name, if they name one."""
+    if not settings.in_cluster.is_cluster:
+        return None
+    # What a cluster needs (etcd's client, gRPC's runtime) is no weight of a single node's.
+    from weftdb.server.cluster_node import JoiningNode
+
+    # Waiting for the others may take long, and process 1 of a container ignores what it does not
+    # handle. The loop takes the signals over.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_opening)
+    return JoiningNode(settings.in_cluster, settings.data, env)
+
+
+def _stop_opening(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _enter_alone(directory: KeyValueStore) -> int:
+    check_alone(directory)
+    return 0
 
 
 def _collection_figures(name: str, local: LocalCollection) -> CollectionFigures:
@@ -322,7 +365,8 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
         )
         app = make_app(_rest_context(settings, node, is_ready))
         rest = _RestServer(_uvicorn_config(app, node.metrics, settings))
-        await _serve_until(stop, settings, door, [(rest, listener), *_scrape(node, settings)])
+        async with node.cluster.running(stop) if node.cluster else contextlib.nullcontext():
+            await _serve_until(stop, settings, door, [(rest, listener), *_scrape(node, settings)])
 
 
 async def _serve_until(

@@ -229,6 +229,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cluster.in_localhost", values.FLAG, "CLUSTER_IN_LOCALHOST"),
     Setting("cluster.domain", values.TEXT),
     Setting("cluster.secret", values.TEXT, "CLUSTER_BASIC_AUTH_PASSWORD"),
+    Setting("cluster.network_trusted", values.FLAG),
     Setting("cluster.authority", values.OPTIONAL_PATH),
     Setting("cluster.certificate", values.OPTIONAL_PATH),
     Setting("cluster.key", values.OPTIONAL_PATH),

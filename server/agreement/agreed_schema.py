@@ -29,7 +29,12 @@ from weftdb.cluster.metadata.store import (
     Transaction,
 )
 from weftdb.cluster.placement import check_factor, place_new
-from weftdb.cluster.sharding import PlacedShard, ShardingState, encode_sharding
+from weftdb.cluster.sharding import (
+    PlacedShard,
+    ShardingState,
+    decode_sharding,
+    encode_sharding,
+)
 from weftdb.core.config import ReplicationConfig
 from weftdb.core.env import Clock
 from weftdb.core.errors import (
@@ -107,6 +112,8 @@ class AgreedSchema:
         self._clock = clock
         self._random = randomness
         self._blind_until_s = float("-inf")
+        self._learned: dict[CollectionName, tuple[ShardingState, Revision]] = {}
+        """Sharding states that other nodes told, until the follower has them, too."""
 
     # --- SchemaKeeper ----------------------------------------------------------------------------
 
@@ -219,9 +226,37 @@ class AgreedSchema:
         applied = self._applier.applied(name)
         return 0 if applied is None else applied.agreed.revision
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that is agreed is made here."""
+        return self._applier.is_complete
+
+    def definition(self, name: CollectionName) -> Collection | None:
+        """The definition that this node goes by."""
+        applied = self._applier.applied(name)
+        return None if applied is None else applied.schema
+
+    def learn(self, moved: Moved) -> None:
+        """Take a newer sharding state from a node that refused by it: the metadata may be out of
+        reach here. Raises CorruptData."""
+        known = self.sharding(moved.collection)
+        if known is not None and moved.revision > known[1]:
+            state = decode_sharding(moved.state, collection=moved.collection)
+            self._learned[moved.collection] = (state, Revision(moved.revision))
+
     def sharding(self, name: CollectionName) -> tuple[ShardingState, Revision] | None:
         """The newest sharding state that this node has heard of, with its revision; None of a
         collection that is not here, or has tenants."""
+        found = self._followed_sharding(name)
+        learned = self._learned.get(name)
+        if learned is None or found is None:
+            return found
+        if learned[1] > found[1]:
+            return learned
+        self._learned.pop(name, None)
+        return found
+
+    def _followed_sharding(self, name: CollectionName) -> tuple[ShardingState, Revision] | None:
         applied = self._applier.applied(name)
         if applied is None or applied.agreed.sharding is None:
             return None

@@ -111,6 +111,7 @@ class SchemaApplier:
         self._applied: dict[CollectionName, Applied] = {}
         self._faults: dict[CollectionName, WeftError] = {}
         self._waiters: set[_Waiter] = set()
+        self._is_started = False
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="weft-schema", daemon=True)
 
@@ -129,6 +130,8 @@ class SchemaApplier:
         known = {*self._holder.names(), *self._incarnations.names()}
         # What was dropped while this node was away is told by nobody.
         self._look_at(dict.fromkeys(known, self._follower.revision))
+        with self._turn:
+            self._is_started = True
         self._thread.start()
         with self._turn:
             return self._turn.wait_for(lambda: not self._due, timeout_s)
@@ -156,6 +159,12 @@ class SchemaApplier:
         """What is known of a collection, be it applied or not. Raises CorruptData."""
         assert self._follower is not None
         return read_agreed(self._follower, self._keys, name)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that was heard of is made; False before the first start, too."""
+        with self._turn:
+            return self._is_started and not self._due
 
     def faults(self) -> Mapping[CollectionName, WeftError]:
         """Why collections are not as agreed."""

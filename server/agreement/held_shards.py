@@ -1,0 +1,66 @@
+"""HeldShards: the shards of this node, for requests of other nodes (`internode.LocalShards`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from weftdb.cluster.replication.messages import ShardRef
+from weftdb.core.errors import ShardLoading, UnknownCollection
+from weftdb.core.types import CollectionName, NodeName
+from weftdb.engine.database import Database
+from weftdb.engine.local_shard import LocalShard
+from weftdb.server.agreement.agreed_schema import AgreedSchema
+from weftdb.server.agreement.node_view import open_shard
+from weftdb.server.internode.messages import Moved
+
+
+def _never(_shard: ShardRef) -> bool:
+    return False
+
+
+class HeldShards:
+    """Thread-safe; nothing here waits but `wait_for_...`, in an event loop."""
+
+    def __init__(self, own: NodeName, schema: AgreedSchema, database: Database) -> None:
+        self._own = own
+        self._schema = schema
+        self._database = database
+        self.rebuilding: Callable[[ShardRef], bool] = _never
+        """Whether a replica was emptied and is not rebuilt yet; whoever rebuilds them sets it."""
+
+    def local(self, shard: ShardRef) -> LocalShard:
+        """The open shard. Raises UnknownCollection where it is gone for good, ShardLoading where it
+        is being made ready."""
+        found = open_shard(self._database, shard)
+        if found is not None:
+            return found
+        known = self._schema.sharding(shard.collection)
+        placed = None if known is None else known[0].shard(shard.shard)
+        where = f"shard {shard.shard} of {shard.collection} on {self._own}"
+        if placed is not None and self._own in placed.holders:
+            raise ShardLoading(f"{where} is being made")
+        raise UnknownCollection(f"{shard.collection} ({where})")
+
+    def is_rebuilding(self, shard: ShardRef) -> bool:
+        """Whether the replica was emptied and is not rebuilt yet."""
+        return self.rebuilding(shard)
+
+    def sharding(self, collection: CollectionName) -> Moved | None:
+        """The newest sharding state known here; None without one."""
+        return self._schema.moved(collection)
+
+    def schema_version(self, collection: CollectionName) -> int:
+        """Of the definition that this node goes by; 0 for a collection that it does not know."""
+        return self._schema.schema_version(collection)
+
+    async def wait_for_schema(
+        self, collection: CollectionName, version: int, deadline_s: float
+    ) -> bool:
+        """Wait until this node goes by that version or a newer one. Raises UnknownCollection."""
+        return await self._schema.wait_for_schema(collection, version, deadline_s)
+
+    async def wait_for_sharding(
+        self, collection: CollectionName, revision: int, deadline_s: float
+    ) -> bool:
+        """The same for the sharding state."""
+        return await self._schema.wait_for_sharding(collection, revision, deadline_s)

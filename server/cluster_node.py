@@ -1,0 +1,202 @@
+"""ClusterNode: one node of a cluster, put together from its parts, for one life of its process.
+
+    directory held → metadata open (own etcd) → number and life taken → engine open
+      → metadata followed, database as agreed → others are answered → this node says it is there
+
+and back in the reverse order; the own etcd stops last. `JoiningNode` goes the first line of the
+way, because a node needs its number before its engine is opened. Only `server/main.py` imports
+this file, and only where settings name a cluster: one node does not pay for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from weftdb.cluster.metadata.store import Revision
+from weftdb.core.env import Env
+from weftdb.core.errors import Fault, MetadataUnavailable, Unsupported
+from weftdb.core.types import CollectionName, NodeName
+from weftdb.engine.assembly import Engine
+from weftdb.engine.collection import LocalCollection
+from weftdb.engine.serving import ServedCollection
+from weftdb.server.agreement.address import node_record, told_address
+from weftdb.server.agreement.agreed_schema import AgreedSchema, SchemaStores
+from weftdb.server.agreement.applier import SchemaApplier
+from weftdb.server.agreement.entry import Entered, enter
+from weftdb.server.agreement.held_shards import HeldShards
+from weftdb.server.agreement.holding import DatabaseHolder
+from weftdb.server.agreement.incarnations import Incarnations
+from weftdb.server.agreement.metadata import AgreedMetadata, open_metadata
+from weftdb.server.agreement.node_view import NodeView
+from weftdb.server.agreement.peers import Peers
+from weftdb.server.cluster_settings import MANAGED, NodeInCluster
+from weftdb.server.etcd.member_plan import ask_at
+from weftdb.server.follower import Follower
+from weftdb.server.presence import Presence
+from weftdb.storage.kv import KeyValueStore
+from weftdb.storage.versions import LIFE_BITS, writer_number
+
+log = logging.getLogger("weftdb.cluster")
+
+APPLIED_S_MAX = 60.0
+"""How long a start waits for its database to be as agreed; what takes longer goes on beside."""
+
+
+class JoiningNode:
+    """A node on its way into its cluster: until its engine is open."""
+
+    def __init__(self, settings: NodeInCluster, data: Path, env: Env) -> None:
+        self._settings = settings
+        self._data = data
+        self._env = env
+        self._random = random.SystemRandom()
+        self._metadata: AgreedMetadata | None = None
+        self._entered: Entered | None = None
+
+    def enter(self, directory: KeyValueStore) -> int:
+        """What `open_engine` calls once the directory is held: open the metadata, take the next
+        life; return what stands for it in versions. Raises WeftError."""
+        self._metadata = open_metadata(
+            self._settings, self._data, self._env.clock, random.Random(self._random.random())
+        )
+        self._entered = enter(
+            self._metadata.store,
+            self._metadata.keys,
+            directory,
+            self._settings.node,
+            zone=self._settings.cluster.zone,
+            randomness=self._random,
+        )
+        return writer_number(self._entered.number, self._random.getrandbits(LIFE_BITS))
+
+    def join(self, engine: Engine) -> ClusterNode:
+        """The node, around its open engine."""
+        assert self._metadata is not None, "the engine was opened with `enter`"
+        assert self._entered is not None
+        return ClusterNode(self._settings, self._data, engine, self._metadata, self._entered)
+
+    def close(self) -> None:
+        """Let go of the metadata, and stop the own etcd. After the engine is closed."""
+        if self._metadata is not None:
+            self._metadata.close()
+
+
+class ClusterNode:
+    """One node. `start` and `close` in the main thread, `running` in the loop between them."""
+
+    def __init__(
+        self,
+        settings: NodeInCluster,
+        data: Path,
+        engine: Engine,
+        metadata: AgreedMetadata,
+        entered: Entered,
+    ) -> None:
+        self.name: NodeName = settings.node
+        self.settings = settings
+        self.engine = engine
+        self.metadata = metadata
+        self.entered = entered
+        self._is_superseded = False
+        self._end: Callable[[], None] = self._note_superseded
+        clock, keys, store = engine.env.clock, metadata.keys, metadata.store
+        self.peers = Peers(
+            self.name, entered.generation, keys, clock, on_superseded=lambda: self._end()
+        )
+        holder = DatabaseHolder(engine.database)
+        incarnations = Incarnations(engine.database.store)
+        self.applier = SchemaApplier(self.name, keys, holder, incarnations, clock)
+        followed = Follower(store, keys.schema, self.applier.hear)
+        self.applier.attach(followed)
+        self._followers = (
+            Follower(store, keys.members, self.peers.hear_members),
+            Follower(store, keys.nodes, self.peers.hear_nodes),
+            followed,
+        )
+        self.schema = AgreedSchema(
+            SchemaStores(keys, store, metadata.reads, followed),
+            self.applier,
+            holder,
+            self.peers,
+            engine.config.replication,
+            clock=clock,
+            randomness=random.SystemRandom(),
+        )
+        self.view = NodeView(self.schema, engine.database, self.peers)
+        self.shards = HeldShards(self.name, self.schema, engine.database)
+        address = told_address(settings, self._asked())
+        self._presence = Presence(
+            store, keys.node(self.name), node_record(address, entered.generation, data)
+        )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the metadata is heard: what this node knows is the newest."""
+        return all(follower.is_current for follower in self._followers)
+
+    def start(self) -> None:
+        """Follow the metadata, and make the database as agreed. Raises MetadataUnavailable, Fault.
+
+        Until a router is there (`Catalogue.serve`), objects are refused: they would stay on the
+        node that took them.
+        """
+        for follower in self._followers:
+            follower.start()
+        for follower in self._followers:
+            if not follower.wait_for(Revision(0), self.settings.cluster.bootstrap_timeout_s):
+                raise MetadataUnavailable(f"the metadata of node {self.name} cannot be listed")
+        self.peers.start()
+        if not self.applier.start(APPLIED_S_MAX):
+            log.warning("the database is not all as agreed yet; the log says what is tried again")
+        self._check_life()
+        catalogue = self.engine.catalogue
+        catalogue.keeper = self.schema
+        catalogue.serve = self._serve_nothing
+
+    @contextlib.asynccontextmanager
+    async def running(self, stop: asyncio.Event) -> AsyncIterator[None]:
+        """Be there for other nodes while the doors are open. `stop` is set when another process
+        has taken this node's name."""
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            loop.call_soon_threadsafe(stop.set)
+
+        self._end = end
+        self._check_life()
+        await asyncio.to_thread(self._presence.start)
+        try:
+            yield
+        finally:
+            self._end = self._note_superseded
+            await asyncio.to_thread(self._presence.close)
+
+    def close(self) -> None:
+        """Stop following. Before the engine is closed; the metadata is closed after it."""
+        for follower in self._followers:
+            follower.close()
+        self.applier.close()
+        self.peers.close()
+
+    def _asked(self) -> tuple[str, ...]:
+        """host:port of others, to find out by which way they are reached."""
+        settings = self.settings
+        if settings.kind != MANAGED:
+            return settings.etcd.addresses
+        return ask_at(settings.cluster.member(self.name))[::-1]
+
+    def _note_superseded(self) -> None:
+        self._is_superseded = True
+
+    def _check_life(self) -> None:
+        if self._is_superseded:
+            raise Fault(f"another process runs as node {self.name}: names must differ")
+
+    def _serve_nothing(self, local: LocalCollection) -> ServedCollection:
+        name = CollectionName(local.schema.name)
+        raise Unsupported(f"objects of {name} cannot be reached: this build has no router yet")

@@ -1,0 +1,94 @@
+"""ClusterTrio: three real servers on this machine, written as for the reference server.
+
+Each is a `weftdb serve` with an etcd of its own; tests may kill and restart them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.etcd_process import etcd_binary
+from tests.etcd_trio import pairs
+from tests.server_process import ServerProcess, free_ports
+
+NAMES = ("n1", "n2", "n3")
+START_S_MAX = 120.0
+SOON_S = 30.0
+
+
+class ClusterTrio:
+    """Nodes n1, n2 and n3 below `folder`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        names: tuple[str, ...] = NAMES,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        etcd_binary()
+        self.names = names
+        raft = dict(zip(names, pairs(len(names)), strict=True))
+        data = dict(zip(names, free_ports(len(names)), strict=True))
+        self.servers = {
+            name: ServerProcess(
+                folder / name,
+                {
+                    "CLUSTER_HOSTNAME": name,
+                    "CLUSTER_IN_LOCALHOST": "true",
+                    "CLUSTER_DATA_BIND_PORT": str(data[name]),
+                    "RAFT_PORT": str(raft[name]),
+                    "RAFT_INTERNAL_RPC_PORT": str(raft[name] + 1),
+                    "RAFT_JOIN": ",".join(f"{each}:{raft[each]}" for each in names),
+                    "RAFT_BOOTSTRAP_EXPECT": str(len(names)),
+                    "RAFT_BOOTSTRAP_TIMEOUT": str(int(START_S_MAX)),
+                    "CLUSTER_JOIN": names[0],
+                    **(extra or {}),
+                },
+                timeout_s=START_S_MAX,
+            )
+            for name in names
+        }
+
+    def start(self, *names: str) -> None:
+        """Start nodes (all of them where none is named) at the same time; wait until ready."""
+        chosen = names or self.names
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            list(pool.map(lambda name: self.servers[name].start(), chosen))
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one server; the kernel ends its etcd with it."""
+        self.servers[name].kill()
+
+    def close(self) -> None:
+        """End what runs."""
+        for server in self.servers.values():
+            server.kill()
+
+    def ask(self, name: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status and JSON of a request of REST to one node."""
+        url = f"http://127.0.0.1:{self.servers[name].http_port}/v1{path}"
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, data=data, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            return error.code, json.loads(text) if text else None
+
+
+def eventually(holds: Callable[[], object], within_s: float = SOON_S) -> None:
+    """Wait until something holds."""
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, "it did not come to be"
+        time.sleep(0.1)
