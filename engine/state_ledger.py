@@ -6,19 +6,22 @@ for, while writes go on, so a shard that nobody compares costs no memory for it.
 
 A shard that becomes replicated with objects in it gets their rows from `fill`, a slice at a time
 between two writes; until it `is_filled` there is no tree, and what has no row yet is looked up in
-the objects.
+the objects. Where a row cannot be read, all are made anew so: objects and tombstone rows say the
+same once more.
 
 Concurrency: `stage`, `publish`, `fill`, `forget` come from the shard's writer; reads from anyone.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
-from weftdb.core.errors import ShardLoading
+from weftdb.core.errors import CorruptData, ShardLoading
 from weftdb.core.hashing import Token
 from weftdb.core.objects import Digest
 from weftdb.core.schema import Collection
@@ -28,6 +31,8 @@ from weftdb.storage.kv import KeyValueStore, Ticket, WriteBatch
 from weftdb.storage.object_codec import stored_id, stored_version
 from weftdb.storage.objects import ObjectStore
 from weftdb.storage.state_rows import ALL_FILLED, StateRows, state_item, tokens_of
+
+log = logging.getLogger("weftdb.replication")
 
 FILL_DOCS = 1_000
 """Objects of one slice: a writer waits for about five milliseconds."""
@@ -52,11 +57,13 @@ class StateLedger:
     ) -> None:
         """Open; `next_doc_id` 0 says that there are no objects to make rows of."""
         self._store = store
+        self._shard = shard
         self._objects = ObjectStore(store, shard)
         self._rows = StateRows(store, shard)
         self.height = height
         self._tree: HashTree | None = None
         self._is_derived = False
+        self._is_damaged = False
         self._deriving = threading.Lock()
         filled = self._rows.filled_to()
         if filled is None:
@@ -93,7 +100,8 @@ class StateLedger:
         ids, change = list(incoming), StateChange()
         at = tokens_of(ids)
         if known is None:
-            held = self._rows.get_many(ids, at)
+            with self._noticing():
+                held = self._rows.get_many(ids, at)
         else:
             # Without a row, while the ledger is not filled, is an object: no tree counts it yet.
             held = [known[object_id] for object_id in ids]
@@ -115,7 +123,9 @@ class StateLedger:
     ) -> StateChange:
         """Put the end of those deletions of `ids` into `batch` that are older than `before_ms`."""
         change, at = StateChange(), tokens_of(ids)
-        for place, object_id, held in zip(at, ids, self._rows.get_many(ids, at), strict=True):
+        with self._noticing():
+            found = self._rows.get_many(ids, at)
+        for place, object_id, held in zip(at, ids, found, strict=True):
             if held is not None and held.is_deleted and held.version.time_ms < before_ms:
                 self._rows.forget(batch, place, object_id)
                 change.at.append(place)
@@ -130,7 +140,10 @@ class StateLedger:
             self._tree.toggle(change.at, change.items)
 
     def fill(self) -> Ticket | None:
-        """Make the rows of the next objects; None when all have theirs. Requires: nobody writes."""
+        """Make the rows of the next objects; None when all have theirs. Requires: nobody writes.
+        Raises CorruptData where rows are made anew, but tombstone rows cannot be read either."""
+        if self._is_damaged:
+            return self._begin_anew()
         if self.is_filled:
             return None
         chunk = next(self._objects.scan_rows(self._filled, LAST_DOC), None)
@@ -150,15 +163,44 @@ class StateLedger:
         self._filled = filled
         return ticket
 
+    def _begin_anew(self) -> Ticket:
+        """Remove all rows, make those of deletions, and have `fill` make the others."""
+        batch = WriteBatch()
+        self._rows.clear_states(batch)
+        deletions = list(self._rows.tombstones())
+        for place, (object_id, version) in zip(
+            tokens_of([object_id for object_id, _ in deletions]), deletions, strict=True
+        ):
+            self._rows.put(batch, place, object_id, Digest(version, is_deleted=True))
+        self._rows.mark_filled(batch, DocId(0))
+        with self._deriving:
+            ticket = self._store.write(batch)
+            self._filled = DocId(0)
+            self._tree, self._is_derived = None, False
+            self._is_damaged = False
+        log.warning("shard %d: the states are gathered anew", self._shard)
+        return ticket
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Have the rows made anew when one cannot be read; until then who reads it is refused."""
+        try:
+            yield
+        except CorruptData:
+            self._is_damaged = True
+            raise
+
     # Reading.
 
     def digests(self, ids: Sequence[ObjectId]) -> list[Digest | None]:
         """What is held of each id; None for what the shard never knew."""
         if self.is_filled:
-            return self._rows.get_many(ids)
+            with self._noticing():
+                return self._rows.get_many(ids)
         # Objects first: one that goes meanwhile leaves the row of its deletion.
         versions = self._objects.versions_of(ids)
-        held = self._rows.get_many(ids)
+        with self._noticing():
+            held = self._rows.get_many(ids)
         return [
             row if row is not None or version is None else Digest(version)
             for row, version in zip(held, versions, strict=True)
@@ -174,17 +216,17 @@ class StateLedger:
         The first call derives it from all rows. `publishing` is the shard's: it is held for a
         moment, so that every write is either in the rows that are read or counted as it is made.
         """
-        if not self.is_filled:
-            raise ShardLoading("the states of the shard are being gathered; try again later")
         with self._deriving:
+            self._check_filled()
             tree = self._tree
             if tree is None or not self._is_derived:
                 with publishing:
                     tree = self._tree = HashTree(self.height)
                     chunks = self._rows.items()
                 try:
-                    for at, items in chunks:
-                        tree.toggle(at, items)
+                    with self._noticing():
+                        for at, items in chunks:
+                            tree.toggle(at, items)
                     self._is_derived = True
                 finally:
                     if not self._is_derived:
@@ -195,11 +237,15 @@ class StateLedger:
         self, position: int, after: ObjectId | None, limit: int
     ) -> list[tuple[ObjectId, Digest]]:
         """What is held in a leaf, by ascending id above `after`; at most `limit`."""
-        if not self.is_filled:
-            raise ShardLoading("the states of the shard are being gathered; try again later")
-        held = self._rows.in_range(*leaf_tokens(self.height, position))
+        self._check_filled()
+        with self._noticing():
+            held = self._rows.in_range(*leaf_tokens(self.height, position))
         start = b"" if after is None else after
         return list(islice((one for one in held if one[0] > start), limit))
+
+    def _check_filled(self) -> None:
+        if not self.is_filled:
+            raise ShardLoading("the states of the shard are being gathered; try again later")
 
 
 def open_ledger(

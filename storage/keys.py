@@ -30,7 +30,7 @@
                   | 0x00000000 0x06 key:utf8            -> empty; that record is bound to a lease
                   | 0x00000000 0x10                     -> node of a cluster (JSON)
                   | 0x00000000 0x11 name:utf8           -> which collection of that name this is
-                  | 0x00000000 0x20 text:utf8           -> how a replica here is rebuilt (the same file)
+                  | 0x00000000 0x20 text:utf8           -> how a replica here is rebuilt (same file)
                   | 0x00000000 0x21                     -> until when this node is known to have run
 
 Shard 0 is the node itself; real shards count from 1 and their numbers are never used again.

@@ -131,9 +131,13 @@ class StateRows:
         """Say that docs below `to` have their rows, or `ALL_FILLED`."""
         batch.put(Family.METADATA, keys.states_filled_key(self._shard), _DOC_ID.pack(to))
 
+    def clear_states(self, batch: WriteBatch) -> None:
+        """Remove the rows of STATES; those of tombstones stay."""
+        batch.delete_range(Family.STATES, *keys.shard_range(self._shard))
+
     def clear(self, batch: WriteBatch) -> None:
         """Remove all rows: the shard is not replicated any more."""
-        batch.delete_range(Family.STATES, *keys.shard_range(self._shard))
+        self.clear_states(batch)
         batch.delete_range(Family.METADATA, *keys.tombstone_range(self._shard))
         batch.delete(Family.METADATA, keys.states_filled_key(self._shard))
 
