@@ -315,6 +315,8 @@ class Hits:
     has_certainty: bool = False
     """True when the metric is cosine, so that certainty = 1 - distance / 2 means something."""
     groups: list[Group] | None = None
+    is_consistent: list[bool] | None = None
+    """Whether the replicas that were asked held the same of each object; None where one was."""
     vector_searches: tuple[SearchExplanation, ...] = ()
     """How each vector search went that had a part in the answer."""
     total: int | None = None

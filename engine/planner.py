@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from weftdb.core.config import QueryConfig
-from weftdb.core.errors import InvalidRequest, LimitExceeded
+from weftdb.core.errors import InvalidRequest, LimitExceeded, Unsupported
 from weftdb.core.query import Mmr, Search
 
 
@@ -36,7 +36,8 @@ class Plan:
 
 
 def plan_search(query: Search, config: QueryConfig) -> Plan:
-    """Check the parts of `query` against each other. Raises InvalidRequest, LimitExceeded."""
+    """Check the parts of `query` against each other. Raises InvalidRequest, LimitExceeded,
+    Unsupported."""
     searches = [part for part in (query.near, query.keyword, query.hybrid) if part is not None]
     if len(searches) > 1:
         raise InvalidRequest("at most one of near, bm25 and hybrid can be searched at a time")
@@ -48,6 +49,10 @@ def plan_search(query: Search, config: QueryConfig) -> Plan:
     mmr = _mmr_of(query)
     if mmr is not None:
         _check_mmr(mmr, limit)
+    if query.group_by is not None:
+        raise Unsupported("grouping search results is not part of this build yet")
+    if query.keyword is not None and not query.keyword.query:
+        raise InvalidRequest("keyword search (bm25) must have query set")
     return Plan(read=read_of(query), limit=limit, offset=query.offset)
 
 

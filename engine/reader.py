@@ -14,7 +14,7 @@ import numpy as np
 
 from weftdb.core.errors import InvalidRequest, Unsupported
 from weftdb.core.query import Hits, Mmr, NearVector, Search
-from weftdb.core.schema import Metric
+from weftdb.core.schema import Collection, Metric
 from weftdb.engine.hybrid_search import HybridAim, resolve_hybrid, search_hybrid
 from weftdb.engine.listing import list_docs, sort_docs
 from weftdb.engine.moved import Moved, steadily
@@ -44,15 +44,11 @@ class _Request:
 def read(shard: Shard, query: Search, vectorizers: Vectorizers) -> Steps[Hits]:
     """Answer `query`. Raises RequestError for what the query asks wrongly."""
     plan = plan_search(query, shard.config.query)
-    if query.group_by is not None:
-        raise Unsupported("grouping search results is not part of this build yet")
     near, aim = None, None
     if query.near is not None:
         near = yield from resolve_near(query.near, shard.schema, shard, vectorizers)
     elif query.hybrid is not None:
         aim = yield from resolve_hybrid(query.hybrid, shard.schema, shard, vectorizers)
-    elif query.keyword is not None and not query.keyword.query:
-        raise InvalidRequest("keyword search (bm25) must have query set")
     if plan.limit == 0:
         return Hits(stored=[])
     request = _Request(shard, query, plan, near, aim)
@@ -75,7 +71,7 @@ def _attempt(request: _Request) -> Generator[Any, Any, Hits]:
         scores=page.scores,
         explanations=page.explanations,
         vector_searches=page.vector_searches,
-        has_certainty=request.near is not None and _is_cosine(shard, request.near),
+        has_certainty=request.near is not None and is_cosine(shard.schema, request.near),
     )
     if query.vectors:
         hits.vectors = {name: shard.objects.vectors(name, page.doc_ids) for name in query.vectors}
@@ -133,6 +129,8 @@ def _diverse(shard: Shard, near: NearVector, mmr: Mmr, ranked: Ranked) -> Ranked
     name = near.targets[0].name
     if shard.schema.vector_by_name[name].multi_vector:
         raise InvalidRequest("MMR is not supported on multi-vector targets")
+    if not len(ranked):
+        return ranked
     doc_ids = np.array(ranked.doc_ids, dtype=np.uint32)
     rows = shard.objects.vectors(name, ranked.doc_ids)
     if any(row is None for row in rows):
@@ -143,6 +141,7 @@ def _diverse(shard: Shard, near: NearVector, mmr: Mmr, ranked: Ranked) -> Ranked
     return ranked.pick(diversify(ranked.distances, between, limit, mmr.balance))
 
 
-def _is_cosine(shard: Shard, near: NearVector) -> bool:
-    configs = [shard.schema.vector_by_name[target.name] for target in near.targets]
+def is_cosine(schema: Collection, near: NearVector) -> bool:
+    """Whether certainties can be told of the distances."""
+    configs = [schema.vector_by_name[target.name] for target in near.targets]
     return all(config.metric is Metric.COSINE and not config.multi_vector for config in configs)

@@ -73,6 +73,17 @@ class AwaitCall:
         return self.wait(self.begin)
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something long in Python that needs nothing but a thread."""
+
+    do: Callable[[], Any]
+
+    def run(self) -> Any:
+        """Do it inline."""
+        return self.do()
+
+
 T = TypeVar("T")
 Steps = Generator[Call, Any, T]
 

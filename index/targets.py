@@ -34,9 +34,18 @@ def combine_distances(
         case Combination.AVERAGE:
             return np.asarray(rows.mean(axis=0))
         case Combination.MANUAL:
-            return np.asarray(np.asarray(weights, dtype=np.float64) @ rows)
+            return _weighted(rows, weights)
         case Combination.RELATIVE_SCORE:
-            return np.asarray(np.asarray(weights, dtype=np.float64) @ _stretched(rows, ranges))
+            return _weighted(_stretched(rows, ranges), weights)
+
+
+def _weighted(rows: NDArray[np.float64], weights: Sequence[float]) -> NDArray[np.float64]:
+    """The weighted sum of each column; the same whatever columns stand beside it, which a matrix
+    product does not promise of the last bit."""
+    sums = np.zeros(rows.shape[1])
+    for weight, row in zip(weights, rows, strict=True):
+        sums += weight * row
+    return sums
 
 
 def distance_ranges(distances: NDArray[np.floating]) -> tuple[DistanceRange, ...]:

@@ -20,7 +20,7 @@ from typing import Generic, NewType, Protocol, TypeAlias, TypeVar
 
 from weftdb.cluster.replication.messages import Reply, Request, ShardRef
 from weftdb.cluster.search.messages import SearchReply, SearchRequest
-from weftdb.core.errors import WeftError
+from weftdb.core.errors import RequestError, WeftError
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import NodeName
 
@@ -42,6 +42,8 @@ class Failure:
 
     reason: str
     is_final: bool = False
+    refusal: RequestError | None = None
+    """What the replica raised because the request asks for something wrong, where it said so."""
 
 
 @dataclass(frozen=True, slots=True)

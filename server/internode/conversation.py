@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -30,7 +30,13 @@ from weftdb.cluster.replication.effects import (
 )
 from weftdb.cluster.replication.messages import Apply, Purpose
 from weftdb.core.env import Clock
-from weftdb.core.errors import Fault, WeftError
+from weftdb.core.errors import (
+    Fault,
+    RequestError,
+    UnknownCollection,
+    UnknownTenant,
+    WeftError,
+)
 from weftdb.server.internode.messages import NO_REVISION, Moved
 from weftdb.server.internode.ports import CallFailed, ReplicaCaller
 from weftdb.storage.encoded_properties import EncodedProperties
@@ -177,7 +183,7 @@ class Conversation(Generic[ResultT]):
         elif isinstance(error, CallFailed):
             if error.moved is not None and self._manner.learn is not None:
                 self._manner.learn(error.moved)
-            self._end_call(send.call, error.failure)
+            self._end_call(send.call, _with_refusal(error))
         elif isinstance(error, WeftError):
             self._end_call(send.call, Failure(f"{type(error).__name__}: {error}"))
         else:
@@ -262,6 +268,15 @@ class Conversation(Generic[ResultT]):
 def _look(answer: asyncio.Future[ResultT]) -> None:
     if not answer.cancelled():
         answer.exception()
+
+
+def _with_refusal(failed: CallFailed) -> Failure:
+    """Why a call failed; with the error itself where every other replica would raise it, too."""
+    error = failed.error
+    is_gone = isinstance(error, UnknownCollection | UnknownTenant)
+    if isinstance(error, RequestError) and not is_gone:
+        return replace(failed.failure, refusal=error)
+    return failed.failure
 
 
 def _request_bytes(request: AnyRequest) -> int:

@@ -19,7 +19,7 @@ from tests.unit.server.internode.fleet import (
     run,
 )
 from weftdb.cluster.replication.merge import DeletionStrategy
-from weftdb.cluster.replication.messages import Apply, Purpose
+from weftdb.cluster.replication.messages import Apply, Purpose, Request
 from weftdb.cluster.replication.read import Found, ReadCoordination, ReadOrder
 from weftdb.cluster.replication.write import (
     WriteCoordination,
@@ -27,8 +27,17 @@ from weftdb.cluster.replication.write import (
     Written,
 )
 from weftdb.cluster.replication.write_core import WriteTargets
+from weftdb.cluster.search.messages import FetchRows
+from weftdb.cluster.search.scatter import Part, ScatterOrder, ScatterRead
 from weftdb.core.consistency import ConsistencyLevel
-from weftdb.core.errors import Closed, NotEnoughReplicas
+from weftdb.core.errors import (
+    Closed,
+    CorruptData,
+    InvalidRequest,
+    NotEnoughReplicas,
+    UnknownCollection,
+    WeftError,
+)
 from weftdb.core.objects import Digest
 from weftdb.core.types import NodeName, Version
 from weftdb.server.internode.conversation import Manner, Wiring
@@ -103,6 +112,34 @@ def test_a_write_is_answered_at_its_level_and_goes_on_behind(fleet: Fleet) -> No
         assert fleet["n3"].digests([uid(1)]) == [Digest(version(1))]
         assert bench.hints.kept == []
         assert bench.outcomes.ended == {("write", "QUORUM", "all"): 1}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("raised", "answered", "asked"),
+    [
+        (InvalidRequest("no such property"), InvalidRequest, 1),
+        (UnknownCollection("Doc"), NotEnoughReplicas, 3),  # It may be known elsewhere.
+        (CorruptData("a block is damaged"), NotEnoughReplicas, 3),
+    ],
+)
+def test_what_is_asked_wrongly_is_asked_once(
+    fleet: Fleet, raised: WeftError, answered: type[WeftError], asked: int
+) -> None:
+    async def main() -> None:
+        bench = Bench(fleet)
+
+        def refuse(request: Request, purpose: Purpose) -> None:
+            raise raised
+
+        for name in NAMES:
+            fleet.nodes[name].gate = refuse
+        part = Part(FetchRows(SHARD, 1, (uid(1),)), NAMES)  # Refused before it is looked at.
+        manner = bench.manner()
+        with pytest.raises(answered):
+            await bench.driver.run(ScatterRead(ScatterOrder((part,), manner.deadline_s)), manner)
+        assert sum(len(node.heard) for node in fleet.nodes.values()) == asked
 
     run(main())
 

@@ -1,0 +1,1 @@
+"""Golden scripts of what a coordinator asks of shards."""
