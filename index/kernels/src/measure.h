@@ -42,6 +42,7 @@ class Measure {
           question_(&question) {}
 
     const float* row(uint32_t slot) const { return rows_->row(slot); }
+    uint32_t stride() const { return stride_; }  // floats from one row to the next
     void prefetch(const float* row) const { prefetch_row(row, stride_); }
     bool is_exact() const { return codes_ == nullptr; }
     // The vector that rows are compared with; null where it is a question to codes.

@@ -21,11 +21,11 @@ constexpr double kTwoHopAllowedMin = 20.0;
 constexpr double kSweepingShareMin = 0.95;
 // A walk that has cost so many times the exact scan goes on no more.
 constexpr double kBudgetShare = 1.3;
-// A sketched scan measures a beginning and this share of what is eligible; where it reads whole
-// runs it looks more closely at another share.
-constexpr double kSketchedRowsMin = 200.0;
+// A sketched scan begins with what so many rows cost and measures a share of what is eligible;
+// where it reads whole runs it looks more closely at another share.
+constexpr double kSketchedRowsMin = 600.0;
 constexpr double kSketchedRowsPerHit = 2.0;
-constexpr double kSketchedRowShare = 0.003;
+constexpr double kSketchedRowShare = 0.001;
 constexpr double kCloserShare = 0.04;
 // Where a query has a crowd around it, all about as near, a sketched scan measures this share more.
 constexpr double kCrowdShare = 0.004;
