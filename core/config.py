@@ -136,6 +136,30 @@ class ReplicationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparingConfig:
+    """How replicas are compared in the background, where a collection's `asyncConfig` does not say.
+
+    The names of the fields are those of core/definition/async_replication.py.
+    """
+
+    disabled: bool = False
+    """ASYNC_REPLICATION_DISABLED: nothing is compared by a schedule; hints that were lost, and
+    replicas that are rebuilt, still are."""
+    exchanges_max: int = 2
+    """Comparisons that one node runs at a time."""
+    period_s: float = 30.0
+    period_s_busy: float = 5.0
+    diff_batch_objects: int = 1000
+    diff_timeout_s: float = 10.0
+    pre_propagation_timeout_s: float = 300.0
+    propagation_timeout_s: float = 60.0
+    propagation_objects_max: int = 1000
+    propagation_delay_s: float = 30.0
+    propagation_concurrency: int = 1
+    propagation_batch_objects: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an engine needs to know. The server adds its own tree (server/settings.py)."""
 
@@ -146,6 +170,7 @@ class Config:
     schema: SchemaConfig = field(default_factory=SchemaConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
+    comparing: ComparingConfig = field(default_factory=ComparingConfig)
     node_name: str = "node1"
 
 

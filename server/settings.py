@@ -212,6 +212,52 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("replication.clock_ahead_s_max", values.duration(600.0)),
     Setting("replication.factor_min", values.whole(1), "REPLICATION_MINIMUM_FACTOR"),
     Setting("replication.factor_max", values.whole(0), "REPLICATION_MAXIMUM_FACTOR"),
+    Setting("comparing.disabled", values.FLAG, "ASYNC_REPLICATION_DISABLED"),
+    Setting("comparing.exchanges_max", values.whole(1, 64), "ASYNC_REPLICATION_SCHEDULER_WORKERS"),
+    Setting("comparing.period_s", values.duration(0.001), "ASYNC_REPLICATION_FREQUENCY"),
+    Setting(
+        "comparing.period_s_busy",
+        values.duration(0.001),
+        "ASYNC_REPLICATION_FREQUENCY_WHILE_PROPAGATING",
+    ),
+    Setting(
+        "comparing.diff_batch_objects",
+        values.whole(1, 100_000),
+        "ASYNC_REPLICATION_DIFF_BATCH_SIZE",
+    ),
+    Setting(
+        "comparing.diff_timeout_s", values.duration(1.0), "ASYNC_REPLICATION_DIFF_PER_NODE_TIMEOUT"
+    ),
+    Setting(
+        "comparing.pre_propagation_timeout_s",
+        values.duration(1.0),
+        "ASYNC_REPLICATION_PRE_PROPAGATION_TIMEOUT",
+    ),
+    Setting(
+        "comparing.propagation_timeout_s",
+        values.duration(1.0),
+        "ASYNC_REPLICATION_PROPAGATION_TIMEOUT",
+    ),
+    Setting(
+        "comparing.propagation_objects_max",
+        values.whole(1, 1_000_000),
+        "ASYNC_REPLICATION_PROPAGATION_LIMIT",
+    ),
+    Setting(
+        "comparing.propagation_delay_s",
+        values.duration(0.0),
+        "ASYNC_REPLICATION_PROPAGATION_DELAY",
+    ),
+    Setting(
+        "comparing.propagation_concurrency",
+        values.whole(1, 20),
+        "ASYNC_REPLICATION_PROPAGATION_CONCURRENCY",
+    ),
+    Setting(
+        "comparing.propagation_batch_objects",
+        values.whole(1, 10_000),
+        "ASYNC_REPLICATION_PROPAGATION_BATCH_SIZE",
+    ),
     Setting("cluster.metadata", values.choice(KINDS, empty=True), "CLUSTER_METADATA"),
     Setting("cluster.name", values.NAME),
     Setting("cluster.zone", values.TEXT),

@@ -10,6 +10,7 @@ from weftdb.cluster.replication.effects import AnyRequest
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.merkle import ExchangeBounds
 from weftdb.cluster.replication.messages import Apply, ReadStates
+from weftdb.core.config import ComparingConfig
 from weftdb.core.definition.async_replication import AsyncReplication, parse_async_replication
 from weftdb.core.definition.json_fields import Fields
 from weftdb.core.schema import Collection
@@ -26,13 +27,14 @@ class ReplicationSettings:
     comparing: AsyncReplication
 
     @classmethod
-    def of(cls, schema: Collection) -> ReplicationSettings:
-        """Read the canonical definition: it was checked when the collection was made."""
+    def of(cls, schema: Collection, defaults: ComparingConfig | None = None) -> ReplicationSettings:
+        """Read the canonical definition: it was checked when the collection was made. `defaults`
+        stand for what it leaves out."""
         fields = Fields(schema.definition, "").child("replicationConfig")
         return cls(
             strategy=DeletionStrategy(fields.text("deletionStrategy", "TimeBasedResolution")),
             comparing=parse_async_replication(
-                fields.child("asyncConfig"), is_multi_tenant=schema.multi_tenant
+                fields.child("asyncConfig"), is_multi_tenant=schema.multi_tenant, defaults=defaults
             ),
         )
 

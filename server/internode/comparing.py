@@ -6,7 +6,6 @@ Any node may compare any two, for both sides are asked through messages; mostly 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from weftdb.cluster.replication.effects import Failure
@@ -14,6 +13,7 @@ from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.merkle import Exchange, Exchanged, ExchangeOrder
 from weftdb.cluster.replication.messages import Purpose, ReadTree, ShardRef, TreeNodes
 from weftdb.cluster.replication.settings import ReplicationSettings
+from weftdb.core.config import ComparingConfig
 from weftdb.core.env import Clock
 from weftdb.core.errors import WeftError
 from weftdb.core.schema import Collection
@@ -71,22 +71,29 @@ class Comparer:
         clock: Clock,
         *,
         grace_ms: int,
-        settings: Callable[[ShardRef], ReplicationSettings | None] | None = None,
+        defaults: ComparingConfig | None = None,
     ) -> None:
-        """`settings` of a shard's collection; by default what its definition says."""
+        """`defaults` stand for what a collection's definition leaves out."""
         self._driver = driver
         self._caller = caller
         self._view = view
         self._clock = clock
         self._grace_ms = grace_ms
-        self._settings = settings or self._defined
+        self._defaults = defaults
         self._known: dict[CollectionName, tuple[Collection, ReplicationSettings]] = {}
         """By collection, what its present definition says."""
         self.tally = ComparisonTally()
 
     def settings(self, shard: ShardRef) -> ReplicationSettings | None:
         """Of the shard's collection; None of one that is not known here."""
-        return self._settings(shard)
+        schema = self._view.schema(shard.collection)
+        if schema is None:
+            return None
+        known, settings = self._known.get(shard.collection, (None, None))
+        if known is not schema or settings is None:
+            settings = ReplicationSettings.of(schema, self._defaults)
+            self._known[shard.collection] = (schema, settings)
+        return settings
 
     async def compare(
         self,
@@ -102,7 +109,7 @@ class Comparer:
         `is_full`: also what is being written just now, and much at a time. `newest_wins`: under
         every deletion strategy, for a replica that is rebuilt has no side in conflicts.
         """
-        schema, settings = self._view.schema(shard.collection), self._settings(shard)
+        schema, settings = self._view.schema(shard.collection), self.settings(shard)
         if schema is None or settings is None:
             return self._failed(f"collection {shard.collection} is not known here")
         now_ms, now_s = self._clock.now_ms(), self._clock.monotonic_s()
@@ -142,7 +149,7 @@ class Comparer:
 
     async def root(self, shard: ShardRef, node: NodeName) -> bytes:
         """The digest of everything that the replica on `node` holds. Raises CallFailed."""
-        settings = self._settings(shard)
+        settings = self.settings(shard)
         patience_s = 10.0 if settings is None else settings.comparing.diff_timeout_s
         reply = await self._caller.ask(
             node,
@@ -154,16 +161,6 @@ class Comparer:
         if not isinstance(reply, TreeNodes) or len(reply.hashes) != 1:
             raise CallFailed(Failure(f"{node} answered out of protocol"))
         return reply.hashes[0]
-
-    def _defined(self, shard: ShardRef) -> ReplicationSettings | None:
-        schema = self._view.schema(shard.collection)
-        if schema is None:
-            return None
-        known, settings = self._known.get(shard.collection, (None, None))
-        if known is not schema or settings is None:
-            settings = ReplicationSettings.of(schema)
-            self._known[shard.collection] = (schema, settings)
-        return settings
 
     def _failed(self, reason: str) -> Comparison:
         outcome = Exchanged(
