@@ -229,8 +229,8 @@ class Database:
             raise Closed("the database is closed")
 
     def check(self, definition: Collection) -> None:
-        """Raise SchemaViolation for a definition that this node could not serve: with its engine, or
-        with the vectors that it holds of a collection of that name."""
+        """Raise SchemaViolation for a definition that this node could not serve: with its engine,
+        or with the vectors that it holds of a collection of that name."""
         self._check_vectors(definition)
         held = self._collections.get(definition.name)
         if held is not None:

@@ -20,7 +20,8 @@ from pathlib import Path
 from weftdb.cluster.metadata.store import Revision
 from weftdb.core.env import Env
 from weftdb.core.errors import Fault, MetadataUnavailable, Unsupported
-from weftdb.core.types import CollectionName, NodeName
+from weftdb.core.schema import Collection
+from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.engine.assembly import Engine
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.serving import ServedCollection
@@ -37,7 +38,11 @@ from weftdb.server.agreement.peers import Peers
 from weftdb.server.cluster_settings import MANAGED, NodeInCluster
 from weftdb.server.etcd.member_plan import ask_at
 from weftdb.server.follower import Follower
+from weftdb.server.grpc.connection import Observer
+from weftdb.server.node_links import NodeLinks, NodeParts
+from weftdb.server.own_facts import OwnFacts
 from weftdb.server.presence import Presence
+from weftdb.server.right_of_way import RightOfWay
 from weftdb.storage.kv import KeyValueStore
 from weftdb.storage.versions import LIFE_BITS, writer_number
 
@@ -129,6 +134,11 @@ class ClusterNode:
         )
         self.view = NodeView(self.schema, engine.database, self.peers)
         self.shards = HeldShards(self.name, self.schema, engine.database)
+        self.facts = OwnFacts(
+            self.name, engine.database, holds_all=False, replicas=self._replica_count
+        )
+        self.links: NodeLinks | None = None
+        """What connects it to the others while its loop runs."""
         address = told_address(settings, self._asked())
         self._presence = Presence(
             store, keys.node(self.name), node_record(address, entered.generation, data)
@@ -159,7 +169,9 @@ class ClusterNode:
         catalogue.serve = self._serve_nothing
 
     @contextlib.asynccontextmanager
-    async def running(self, stop: asyncio.Event) -> AsyncIterator[None]:
+    async def running(
+        self, stop: asyncio.Event, *, observer: Observer, way: RightOfWay, grace_s: float
+    ) -> AsyncIterator[NodeLinks]:
         """Be there for other nodes while the doors are open. `stop` is set when another process
         has taken this node's name."""
         loop = asyncio.get_running_loop()
@@ -169,12 +181,16 @@ class ClusterNode:
 
         self._end = end
         self._check_life()
-        await asyncio.to_thread(self._presence.start)
-        try:
-            yield
-        finally:
-            self._end = self._note_superseded
-            await asyncio.to_thread(self._presence.close)
+        self.links = NodeLinks(self._parts(), observer=observer, way=way)
+        async with contextlib.AsyncExitStack() as begun:
+            begun.push_async_callback(self.links.stop, grace_s)
+            await self.links.start()
+            begun.push_async_callback(asyncio.to_thread, self._presence.close)
+            await asyncio.to_thread(self._presence.start)
+            try:
+                yield self.links
+            finally:
+                self._end = self._note_superseded
 
     def close(self) -> None:
         """Stop following. Before the engine is closed; the metadata is closed after it."""
@@ -182,6 +198,24 @@ class ClusterNode:
             follower.close()
         self.applier.close()
         self.peers.close()
+
+    def _parts(self) -> NodeParts:
+        return NodeParts(
+            self.settings.cluster,
+            self.engine.config,
+            self.entered,
+            self.engine.database.store,
+            self.peers,
+            self.view,
+            self.shards,
+            self.facts,
+            self.engine.env.clock,
+        )
+
+    def _replica_count(self, schema: Collection, shard: ShardName) -> int:
+        found = self.schema.sharding(CollectionName(schema.name))
+        placed = None if found is None else found[0].shard(shard)
+        return schema.replication_factor if placed is None else len(placed.replicas)
 
     def _asked(self) -> tuple[str, ...]:
         """host:port of others, to find out by which way they are reached."""

@@ -26,6 +26,7 @@ from weftdb.server.etcd.member_plan import (
 )
 
 GOSSIP_PORT = 7946
+SECRET_CHARS_MIN = 16
 LOCAL, MANAGED, ETCD = "local", "managed", "etcd"
 KINDS = (LOCAL, MANAGED, ETCD)
 _ANYWHERE, _LOCALHOST = "0.0.0.0", "127.0.0.1"
@@ -182,6 +183,11 @@ class NodeInCluster:
     def _tls_faults(self) -> Iterator[str]:
         cluster, etcd = self.cluster, self.etcd
         files = (cluster.authority, cluster.certificate, cluster.key)
+        if 0 < len(cluster.secret) < SECRET_CHARS_MIN:
+            yield (
+                f"cluster.secret has {len(cluster.secret)} characters; {SECRET_CHARS_MIN} is the "
+                "least (openssl rand -hex 32 makes a good one)"
+            )
         if any(files) and not all(files):
             yield "cluster.authority, cluster.certificate and cluster.key go together"
         if (etcd.certificate is None) != (etcd.key is None):

@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
@@ -365,8 +365,19 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
         )
         app = make_app(_rest_context(settings, node, is_ready))
         rest = _RestServer(_uvicorn_config(app, node.metrics, settings))
-        async with node.cluster.running(stop) if node.cluster else contextlib.nullcontext():
+        async with _among_others(node, stop, settings.stop_grace_s):
             await _serve_until(stop, settings, door, [(rest, listener), *_scrape(node, settings)])
+
+
+@contextlib.asynccontextmanager
+async def _among_others(node: Node, stop: asyncio.Event, grace_s: float) -> AsyncIterator[None]:
+    """Be there for other nodes of the cluster, if there is one."""
+    if node.cluster is None:
+        yield
+        return
+    observer = node.metrics.door("nodes")
+    async with node.cluster.running(stop, observer=observer, way=node.way, grace_s=grace_s):
+        yield
 
 
 async def _serve_until(

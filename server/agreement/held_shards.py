@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.core.errors import ShardLoading, UnknownCollection
@@ -14,8 +14,27 @@ from weftdb.server.agreement.node_view import open_shard
 from weftdb.server.internode.messages import Moved
 
 
-def _never(_shard: ShardRef) -> bool:
-    return False
+class Standing(Protocol):
+    """Which replicas here vouch for what they hold."""
+
+    def check(self, shard: ShardRef) -> None:
+        """Raise ShardLoading for a replica that must not be touched yet."""
+        ...
+
+    def is_rebuilding(self, shard: ShardRef) -> bool:
+        """Whether a replica takes states, but says nothing that counts."""
+        ...
+
+
+class _Plain:
+    """All vouch."""
+
+    def check(self, shard: ShardRef) -> None:
+        """Nothing to say."""
+
+    def is_rebuilding(self, shard: ShardRef) -> bool:
+        """Never."""
+        return False
 
 
 class HeldShards:
@@ -25,14 +44,16 @@ class HeldShards:
         self._own = own
         self._schema = schema
         self._database = database
-        self.rebuilding: Callable[[ShardRef], bool] = _never
-        """Whether a replica was emptied and is not rebuilt yet; whoever rebuilds them sets it."""
+        self.standings: Standing = _Plain()
+        """Which replicas vouch for what they hold (server/internode/standings.py), once there is
+        somebody who keeps that."""
 
     def local(self, shard: ShardRef) -> LocalShard:
         """The open shard. Raises UnknownCollection where it is gone for good, ShardLoading where it
-        is being made ready."""
+        is being made ready, or has to be emptied first."""
         found = open_shard(self._database, shard)
         if found is not None:
+            self.standings.check(shard)
             return found
         known = self._schema.sharding(shard.collection)
         placed = None if known is None else known[0].shard(shard.shard)
@@ -43,7 +64,7 @@ class HeldShards:
 
     def is_rebuilding(self, shard: ShardRef) -> bool:
         """Whether the replica was emptied and is not rebuilt yet."""
-        return self.rebuilding(shard)
+        return self.standings.is_rebuilding(shard)
 
     def sharding(self, collection: CollectionName) -> Moved | None:
         """The newest sharding state known here; None without one."""

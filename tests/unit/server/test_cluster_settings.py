@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from weftdb.server.cluster_settings import ETCD, LOCAL, MANAGED
+from weftdb.server.cluster_settings import ETCD, LOCAL, MANAGED, SECRET_CHARS_MIN
 from weftdb.server.etcd.member_plan import ask_at, seats
+from weftdb.server.internode import security
 from weftdb.server.settings import BadSettings, ServerSettings, load_settings
+
+
+def test_both_who_check_the_secret_agree() -> None:
+    assert SECRET_CHARS_MIN == security.SECRET_CHARS_MIN
 
 
 def settings(environment: dict[str, str]) -> ServerSettings:
@@ -95,6 +100,7 @@ def test_all_on_one_machine_listen_on_loopback() -> None:
         ({**REFERENCE_TRIO, "CLUSTER_HOSTNAME": "a/b"}, "a node's name has none of"),
         ({**REFERENCE_TRIO, "WEFTDB_CLUSTER_NAME": "a/b"}, "has no slash"),
         ({**REFERENCE_TRIO, "WEFTDB_CLUSTER_KEY": "/k.pem"}, "go together"),
+        ({**REFERENCE_TRIO, "CLUSTER_BASIC_AUTH_PASSWORD": "short"}, "16 is the least"),
         ({**REFERENCE_TRIO, "WEFTDB_ETCD_USER": "u"}, "go together"),
         ({**REFERENCE_TRIO, "WEFTDB_ETCD_AUTHORITY": "/no.pem"}, "there is no file /no.pem"),
         ({**REFERENCE_TRIO, "RAFT_BOOTSTRAP_TIMEOUT": "soon"}, "a time of at least"),
