@@ -203,13 +203,13 @@ class ClusterNode:
         return NodeParts(
             self.settings.cluster,
             self.engine.config,
+            self.engine.env,
             self.entered,
             self.engine.database.store,
             self.peers,
             self.view,
             self.shards,
             self.facts,
-            self.engine.env.clock,
         )
 
     def _replica_count(self, schema: Collection, shard: ShardName) -> int:
