@@ -73,6 +73,8 @@ class Manner:
 
     deadline_s: float
     purpose: Purpose = Purpose.SERVE
+    is_read: bool = False
+    """For a client's read: what it has stored are repairs."""
     revision: int = NO_REVISION
     """Of the sharding state by which the replicas were chosen."""
     request_s_max: Callable[[AnyRequest], float] | None = None
@@ -168,8 +170,13 @@ class Conversation(Generic[ResultT]):
             send.request,
             deadline_s,
             revision=self._manner.revision,
-            purpose=self._manner.purpose,
+            purpose=self._purpose(send.request),
         )
+
+    def _purpose(self, request: AnyRequest) -> Purpose:
+        if self._manner.is_read and isinstance(request, Apply):
+            return Purpose.REPAIR
+        return self._manner.purpose
 
     def _heard(self, send: Send, task: asyncio.Task[AnyReply]) -> None:
         if task.cancelled():

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Coordination
-from weftdb.cluster.replication.messages import Applied, Apply, Purpose
+from weftdb.cluster.replication.messages import Applied, Apply
 from weftdb.core.errors import Closed, Overloaded
 from weftdb.core.limits import MiB
 from weftdb.server.internode.conversation import Conversation, Manner, Wiring
@@ -82,12 +81,14 @@ class Driver:
         """
         if self._is_stopping:
             raise Closed(_STOPPING)
+        if kind is not None and kind.is_read:
+            manner = replace(manner, is_read=True)
         conversation = Conversation(
             coordination,
             self._wiring,
             manner,
             changed=self._changed,
-            replied=self._noting_repairs(manner, kind),
+            replied=self._note_repairs if manner.is_read else _note_nothing,
         )
         self._running.add(conversation)
         self._emptied.clear()
@@ -146,14 +147,11 @@ class Driver:
             # Not at once: it may be in the middle of a step of its own.
             self._loop.call_soon(oldest.hasten, _HASTENED)
 
-    def _noting_repairs(
-        self, manner: Manner, kind: Kind | None
-    ) -> Callable[[AnyRequest, AnyReply], None]:
-        """Counts the states that reads send to stale replicas."""
-        is_read = kind is not None and kind.is_read and manner.purpose is Purpose.SERVE
+    def _note_repairs(self, request: AnyRequest, reply: AnyReply) -> None:
+        """Count the states that a read sent to stale replicas."""
+        if isinstance(request, Apply) and isinstance(reply, Applied):
+            self._outcomes.reads_repaired += len(reply.newer) - len(reply.refused)
 
-        def replied(request: AnyRequest, reply: AnyReply) -> None:
-            if is_read and isinstance(request, Apply) and isinstance(reply, Applied):
-                self._outcomes.reads_repaired += len(reply.newer) - len(reply.refused)
 
-        return replied
+def _note_nothing(_request: AnyRequest, _reply: AnyReply) -> None:
+    """Of what is no read."""

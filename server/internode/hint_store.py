@@ -40,12 +40,15 @@ from weftdb.cluster.replication.hints import (
 )
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.core.env import Clock
-from weftdb.core.errors import CorruptData, WeftError
+from weftdb.core.errors import CorruptData, UnknownCollection, WeftError
 from weftdb.core.limits import MiB
 from weftdb.core.objects import ObjectState
+from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.storage import keys
+from weftdb.storage.encoded_properties import EncodedProperties
 from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
+from weftdb.storage.property_codec import PropertyEncoder
 from weftdb.storage.state_codec import decode_state, encode_state
 
 log = logging.getLogger("weftdb.hints")
@@ -83,6 +86,27 @@ def encode_copied(_shard: ShardRef, state: ObjectState) -> bytes:
     return encode_state(state)
 
 
+class StateEncoders:
+    """Writes states of collections whose present definition `schema` knows. Any thread."""
+
+    def __init__(self, schema: Callable[[CollectionName], Collection | None]) -> None:
+        self._schema = schema
+        self._known: dict[CollectionName, tuple[Collection, PropertyEncoder]] = {}
+
+    def encode(self, shard: ShardRef, state: ObjectState) -> bytes:
+        """Write a state, copying what is encoded already. Raises UnknownCollection."""
+        if state.is_deleted or isinstance(state.properties, EncodedProperties):
+            return encode_state(state)
+        schema = self._schema(shard.collection)
+        if schema is None:
+            raise UnknownCollection(shard.collection)
+        known, encoder = self._known.get(shard.collection, (None, None))
+        if known is not schema or encoder is None:
+            encoder = PropertyEncoder(schema)
+            self._known[shard.collection] = (schema, encoder)
+        return encode_state(state, encoder)
+
+
 class HintStore:
     """The hints of one node. Reads what is stored when it is made."""
 
@@ -109,9 +133,7 @@ class HintStore:
         """Store hints, durably; the targets that got one. Does not raise for what the store does:
         what it did not take is counted and owed."""
         now_ms = self._clock.now_ms()
-        encoded = [
-            (hint, encode_hint(Hint(hint.shard, now_ms, self._encoded(hint)))) for hint in hints
-        ]
+        encoded = [(hint, value) for hint in hints if (value := self._encoded(hint, now_ms))]
         with self._lock:
             batch, admitted = WriteBatch(), []
             debts: set[Owed] = set()
@@ -259,8 +281,16 @@ class HintStore:
             queue = self._queues[target] = HintQueue(self._bounds)
         return queue
 
-    def _encoded(self, hint: KeepHint) -> tuple[bytes, ...]:
-        return tuple(self._encode(hint.shard, state) for state in hint.states)
+    def _encoded(self, hint: KeepHint, now_ms: int) -> bytes | None:
+        try:
+            states = tuple(self._encode(hint.shard, state) for state in hint.states)
+        except WeftError as error:
+            # Of a collection that was dropped just now: nobody misses it.
+            log.warning("a hint for %s is not kept: %s", hint.to, error)
+            with self._lock:
+                self._queue(hint.to).tally.dropped_unstored += 1
+            return None
+        return encode_hint(Hint(hint.shard, now_ms, states))
 
     def _delete(
         self,

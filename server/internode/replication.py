@@ -21,7 +21,7 @@ from weftdb.server.internode.driver import Driver, DriverBounds
 from weftdb.server.internode.forgetting import Forgetting, bounds_of
 from weftdb.server.internode.full_repair import FullRepair
 from weftdb.server.internode.hint_keeper import HintKeeper
-from weftdb.server.internode.hint_store import EncodeState, HintStore, encode_copied
+from weftdb.server.internode.hint_store import HintStore, StateEncoders
 from weftdb.server.internode.messages import Noted, Tell
 from weftdb.server.internode.outcomes import Outcomes
 from weftdb.server.internode.ports import NodeCaller, ReplicaCaller
@@ -49,12 +49,11 @@ class Replication:
         *,
         was_emptied: bool = False,
         settled: Callable[[], None] = lambda: None,
-        encode: EncodeState = encode_copied,
     ) -> None:
         """Read what is kept in `store`. Raises CorruptData.
 
         `was_emptied`: the node was here before and came back without its data; `settled` is called
-        in a thread once that is made good. `encode` writes states into hints.
+        in a thread once that is made good.
         """
         grace, hint_bounds = bounds_of(config.replication.tombstone_grace_s)
         self._grace = grace
@@ -71,7 +70,8 @@ class Replication:
             grace_ms=grace.grace_ms,
             was_emptied=was_emptied,
         )
-        self.hints = HintStore(store, env.clock, bounds=hint_bounds, encode=encode)
+        encoders = StateEncoders(view.schema)
+        self.hints = HintStore(store, env.clock, bounds=hint_bounds, encode=encoders.encode)
         self._forgetting = Forgetting(self.standings, self._records, view, env.clock, grace)
         self._running: _Running | None = None
 

@@ -252,6 +252,8 @@ def test_reads_repair_and_count_it(fleet: Fleet) -> None:
         assert found.states[0] is not None
         assert fleet["n2"].digests([uid(1)]) == [Digest(version(1))]
         assert bench.outcomes.reads_repaired == 1
+        (purpose,) = [why for asked, why in fleet["n2"].heard if isinstance(asked, Apply)]
+        assert purpose is Purpose.REPAIR
         assert bench.outcomes.ended == {("read", "QUORUM", "all"): 1}
 
     run(main())

@@ -28,7 +28,7 @@ from weftdb.core.env import ManualClock, SystemClock
 from weftdb.core.errors import CorruptData, DiskFull
 from weftdb.core.limits import MiB
 from weftdb.core.types import CollectionName, NodeName, ShardName
-from weftdb.server.internode.hint_store import HintStore, Owed
+from weftdb.server.internode.hint_store import HintStore, Owed, StateEncoders
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, Ticket, WriteBatch
 from weftdb.storage.rocks import RocksStore
@@ -87,6 +87,19 @@ def test_objects_are_kept_whole(tmp_path: Path) -> None:
     store.keep([KeepHint(N2, SHARD, (held,))])
     (loaded,) = store.load(N2, 1)
     assert described(loaded.states) == described([held])
+
+
+def test_properties_are_encoded_by_the_present_definition(tmp_path: Path) -> None:
+    schema = replicated(open_node(tmp_path, PowerStore())).schema
+    known = {"Doc": schema}
+    store = HintStore(PowerStore(), ManualClock(), encode=StateEncoders(known.get).encode)
+    given = state(uid(1), version(1), "red apples")
+    assert store.keep([KeepHint(N2, SHARD, (given,))]) == {N2}
+    (loaded,) = store.load(N2, 1)
+    assert described(loaded.states) == described([given])
+    known.clear()  # The collection was dropped: its hint is counted, those of others are kept.
+    assert store.keep([KeepHint(N2, SHARD, (given,)), hint(N3, 2)]) == {N3}
+    assert store.figures()[N2].tally.dropped_unstored == 1
 
 
 def test_a_restart_finds_everything() -> None:
