@@ -72,26 +72,32 @@ class SearchDriver:
         if served.reads_elsewhere:
             # It waits more than it works, and must not make a quick search believe itself second.
             return await self.drive(served.search_steps(query, level=level))
-        if _is_short(query):
-            is_alone = not self._running and time.perf_counter() - self._ended_s > IDLE_S_MIN
-            self._running += 1
-            self._way.search_begins()
-            try:
-                return await self.drive(served.search_steps(query, level=level), is_alone=is_alone)
-            finally:
-                self._running -= 1
-                self._way.search_ends()
-                self._ended_s = time.perf_counter()
+        if is_short(query):
+            return await self.short(served.search_steps(query, level=level))
         search = partial(served.search, query, level=level)
         return await self._loop.run_in_executor(self._slow, search)
 
-    async def drive(self, steps: Steps[T], *, is_alone: bool = False) -> T:
+    async def short(self, steps: Steps[T], slow: Executor | None = None) -> T:
+        """Run the steps of a read that is short in Python; in `slow` what is not, where given."""
+        is_alone = not self._running and time.perf_counter() - self._ended_s > IDLE_S_MIN
+        self._running += 1
+        self._way.search_begins()
+        try:
+            return await self.drive(steps, is_alone=is_alone, slow=slow)
+        finally:
+            self._running -= 1
+            self._way.search_ends()
+            self._ended_s = time.perf_counter()
+
+    async def drive(
+        self, steps: Steps[T], *, is_alone: bool = False, slow: Executor | None = None
+    ) -> T:
         """Run `steps` to their end. `is_alone`: nobody else wants the loop."""
         try:
             call = next(steps)
             while True:
                 try:
-                    answer = await self._answer(call, is_alone=is_alone)
+                    answer = await self._answer(call, slow, is_alone=is_alone)
                 except WeftError as error:
                     call = steps.throw(error)
                 else:
@@ -110,11 +116,11 @@ class SearchDriver:
                 future.set_exception(Closed("the server is stopping"))
         self._waiting.clear()
 
-    async def _answer(self, call: Call, *, is_alone: bool) -> Any:
+    async def _answer(self, call: Call, slow: Executor | None, *, is_alone: bool) -> Any:
         if not isinstance(call, VectorCall) or not isinstance(call.index, HnswIndex):
             if isinstance(call, AwaitCall):
                 return await call.begin()
-            return await self._loop.run_in_executor(self._slow, call.run)
+            return await self._loop.run_in_executor(slow or self._slow, call.run)
         begun_s = time.perf_counter()
         mean_s = self._mean_s.get(call.index, 1.0)
         if is_alone and call.allow is None and mean_s < QUICK_S_MAX:
@@ -158,7 +164,7 @@ class SearchDriver:
         self._loop.call_soon(self._way.loop_rests)  # and after what they write.
 
 
-def _is_short(query: Search) -> bool:
+def is_short(query: Search) -> bool:
     """Whether the Python side of a read is short enough for the loop."""
     depth = (query.limit or 0) + query.offset
     is_search = query.near is not None or query.keyword is not None or query.hybrid is not None

@@ -10,17 +10,32 @@ from typing import TypeVar
 from weftdb.cluster.replication.answering import answer
 from weftdb.cluster.replication.effects import Failure
 from weftdb.cluster.replication.messages import Apply, Purpose, Reply, Request
-from weftdb.core.errors import WeftError
+from weftdb.cluster.search.answering import answer_steps
+from weftdb.cluster.search.messages import (
+    FetchRows,
+    GatherStatistics,
+    SearchReply,
+    SearchRequest,
+    SearchShard,
+)
+from weftdb.core.errors import Overloaded, WeftError
+from weftdb.core.partial import PartRows
 from weftdb.core.types import NodeName
+from weftdb.engine.steps import Steps, run
 from weftdb.server.internode.failure_codec import failed
 from weftdb.server.internode.gate import Basis, ShardGate
 from weftdb.server.internode.lane import Lane
 from weftdb.server.internode.messages import AskFacts, NodeFacts, Noted, Pong, Tell
 from weftdb.server.internode.ports import CallFailed, LocalShards, NodeAnswers
+from weftdb.server.search_driver import SearchDriver, is_short
 
 T = TypeVar("T")
 Say = Callable[[Request], Reply]
 """Asks the replica of one shard."""
+Fetch = Callable[[FetchRows], PartRows]
+
+DRIVEN_MAX = 512
+"""Parts of searches that run in the event loop at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +55,20 @@ class Answers:
     """Of one node. Lives in one event loop; the work is done in the lanes' threads."""
 
     def __init__(
-        self, shards: LocalShards, node: NodeAnswers, lanes: Lanes, *, generation: int, release: str
+        self,
+        shards: LocalShards,
+        node: NodeAnswers,
+        lanes: Lanes,
+        *,
+        generation: int,
+        release: str,
+        driver: SearchDriver | None = None,
     ) -> None:
+        """With `driver` short parts of searches run in the event loop and in the native pool, else
+        in the lane of reads."""
         assert generation >= 1, generation
+        self._driver = driver
+        self._driven = 0
         self.gate = ShardGate(shards)
         self.lanes = lanes
         self._shards = shards
@@ -66,6 +92,41 @@ class Answers:
 
         return await self._done(lane, run, deadline_s)
 
+    async def part(
+        self,
+        basis: Basis,
+        request: SearchRequest,
+        finish: Callable[[SearchReply], T],
+        deadline_s: float,
+    ) -> T:
+        """Answer for a part of a search, and `finish` the answer. Raises CallFailed."""
+        await self.gate.agree(basis, deadline_s)
+        if self._driver is None or not _is_short(request):
+            return await self._done(
+                self.lanes.reads, lambda: finish(run(self._steps(basis, request))), deadline_s
+            )
+        if self._driven >= DRIVEN_MAX:
+            raise failed(Overloaded(f"{self._driven} searches of other nodes are under way here"))
+        self._driven += 1
+        try:
+            steps = self._steps(basis, request)
+            return finish(await self._driver.short(steps, self.lanes.reads.threads))
+        except WeftError as error:
+            raise failed(error) from error
+        finally:
+            self._driven -= 1
+
+    async def rows(self, basis: Basis, work: Callable[[Fetch], T], deadline_s: float) -> T:
+        """Do `work`, which may fetch rows of the shard. Raises CallFailed."""
+        await self.gate.agree(basis, deadline_s)
+
+        def fetch(request: FetchRows) -> PartRows:
+            found = run(self._steps(basis, request))
+            assert isinstance(found, PartRows), found
+            return found
+
+        return await self._done(self.lanes.reads, lambda: work(fetch), deadline_s)
+
     async def note(self, sender: NodeName, tell: Tell, deadline_s: float) -> Noted:
         """Keep what another node tells. Raises CallFailed."""
         work = functools.partial(self._node.note, sender, tell)
@@ -80,6 +141,11 @@ class Answers:
         """That this node is there."""
         return self._pong
 
+    def _steps(self, basis: Basis, request: SearchRequest) -> Steps[SearchReply]:
+        if self._shards.is_rebuilding(basis.shard):
+            raise _rebuilding(basis)
+        return answer_steps(self._shards.local(basis.shard), request)
+
     def _said(self, basis: Basis, request: Request) -> Reply:
         """What the replica says; while it is being rebuilt, it takes states and says nothing that
         would count (`Purpose`)."""
@@ -89,10 +155,19 @@ class Answers:
             reply = answer(replica, request, basis.purpose)
             if counts or basis.purpose is Purpose.COMPARE:
                 return reply
-        raise CallFailed(Failure(f"the replica of {basis.shard.shard} is being rebuilt"))
+        raise _rebuilding(basis)
 
     async def _done(self, lane: Lane, work: Callable[[], T], deadline_s: float) -> T:
         try:
             return await lane.run(work, deadline_s)
         except WeftError as error:
             raise failed(error) from error
+
+
+def _is_short(request: SearchRequest) -> bool:
+    """Whether the Python side of a part is short enough for the loop."""
+    return isinstance(request, SearchShard | GatherStatistics) and is_short(request.part.query)
+
+
+def _rebuilding(basis: Basis) -> CallFailed:
+    return CallFailed(Failure(f"the replica of {basis.shard.shard} is being rebuilt"))

@@ -1,8 +1,7 @@
 """InternodeClient: asks other nodes over gRPC, and this node without a wire.
 
 A call ends in its reply or in CallFailed, at its deadline at the latest; nothing is tried again
-here, for who asks knows better whether and where to. How each call ended is told to an observer
-(membership), and counted.
+here, for who asks knows better whether and where to.
 
 What is too large for a message goes in several: an Apply in parts of some megabytes, the states
 that do not fit in an answer in another one. A state that no message can carry is refused
@@ -12,15 +11,12 @@ that do not fit in an answer in another one. A state that no message can carry i
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from weftdb.cluster.membership import Failure as CallOutcome
 from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure
 from weftdb.cluster.replication.messages import (
     Applied,
@@ -35,16 +31,26 @@ from weftdb.cluster.replication.messages import (
     Request,
     States,
 )
+from weftdb.cluster.search.messages import (
+    AggregateShard,
+    FetchRows,
+    FindIds,
+    GatherStatistics,
+    SearchReply,
+    SearchRequest,
+    SearchShard,
+)
 from weftdb.core.env import Clock
-from weftdb.core.errors import CorruptData
+from weftdb.core.errors import CorruptData, InvalidRequest, WeftError
 from weftdb.core.limits import INTERNODE_APPLY_BYTES, INTERNODE_OBJECT_BYTES_MAX, KiB
 from weftdb.core.objects import ObjectState
+from weftdb.core.partial import PartRows
 from weftdb.core.types import NodeName, ObjectId, Version
 from weftdb.proto.internode import nodes_pb2 as nodes
 from weftdb.server.grpc.connection import Observer
 from weftdb.server.internode import codec, methods, node_codec
 from weftdb.server.internode.answers import Answers
-from weftdb.server.internode.failure_codec import failure_of
+from weftdb.server.internode.failure_codec import failed
 from weftdb.server.internode.gate import Basis
 from weftdb.server.internode.messages import (
     NO_REVISION,
@@ -54,20 +60,24 @@ from weftdb.server.internode.messages import (
     Pong,
     Tell,
 )
-from weftdb.server.internode.methods import AnswerT, Method, QuestionT
-from weftdb.server.internode.peer import NoAnswer, Peer, PeerBounds, PeerFigures
+from weftdb.server.internode.methods import AnswerT
+from weftdb.server.internode.part_calls import PART_CALLS
+from weftdb.server.internode.part_codec import joined_rows
+from weftdb.server.internode.peer import PeerBounds
 from weftdb.server.internode.ports import CallFailed, CallObserver
 from weftdb.server.internode.security import InternodeSecurity
+from weftdb.server.internode.switchboard import Switchboard
 from weftdb.storage.encoded_properties import EncodedProperties
 from weftdb.storage.state_codec import HEAD_BYTES, encode_state
 
 log = logging.getLogger("weftdb.internode")
 
+AskedT = TypeVar("AskedT")
 ReadT = TypeVar("ReadT")
 
-_TIMEOUT_MS_MAX = 2**32 - 1
 _INLINE_BYTES = 256 * KiB
 """What is larger is encoded and decoded in a thread: it would hold up the event loop."""
+PARTS = (GatherStatistics, SearchShard, FetchRows, AggregateShard, FindIds)
 _PARTS_AT_ONCE = 4
 """Of one Apply that goes in several messages."""
 _VECTOR_BYTES = 16
@@ -100,19 +110,23 @@ class InternodeClient:
     ) -> None:
         """`answers` are those of this node, `node`; `address_of` says host:port of the others, None
         where none is known."""
+        self.board = Switchboard(
+            node=node,
+            generation=answers.generation,
+            address_of=address_of,
+            security=security,
+            outcomes=outcomes,
+            observer=observer,
+            clock=clock,
+            bounds=bounds or PeerBounds(),
+        )
         self._answers = answers
         self._node = node
-        self._address_of = address_of
-        self._security = security
-        self._outcomes = outcomes
-        self._observer = observer
-        self._clock = clock
-        self._bounds = bounds or PeerBounds()
-        self._peers: dict[NodeName, Peer] = {}
-        self._figures: dict[NodeName, PeerFigures] = {}
         self._encodings: dict[int, _Encoding] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+
+    async def close(self) -> None:
+        """End all calls and connections."""
+        await self.board.close()
 
     # --- replicas --------------------------------------------------------------------------------
 
@@ -129,8 +143,8 @@ class InternodeClient:
         basis = Basis(request.shard, request.schema_version, revision, purpose)
         if isinstance(request, Apply):
             return await self._apply(node, basis, request, deadline_s)
-        if not isinstance(request, ReadDigests | ReadStates | ReadTree | ReadLeaf):
-            raise CallFailed(Failure("searches do not travel between nodes yet"))
+        if isinstance(request, PARTS):
+            return await self._part(node, basis, request, deadline_s)
         if node == self._node:
             return await self._own(basis, request, deadline_s)
         return await self._of_replica(node, basis, request, deadline_s)
@@ -147,18 +161,18 @@ class InternodeClient:
             case ReadStates(ids=ids):
                 return await self._states(node, basis, ids, deadline_s)
             case ReadDigests(ids=ids):
-                digests = await self._call(
+                digests = await self.board.call(
                     node, methods.DIGESTS, codec.digests_message(told, ids), deadline_s
                 )
                 return self._read(node, codec.digests_reply, digests, len(ids))
             case ReadTree(level=level, positions=positions):
-                tree = await self._call(
+                tree = await self.board.call(
                     node, methods.TREE, codec.tree_message(told, level, positions), deadline_s
                 )
                 return self._read(node, codec.tree_reply, tree, len(positions))
             case ReadLeaf(position=position, after=after, limit=limit):
                 message = codec.leaf_message(told, position, after, limit)
-                leaf = await self._call(node, methods.LEAF, message, deadline_s)
+                leaf = await self.board.call(node, methods.LEAF, message, deadline_s)
                 return self._read(node, codec.leaf_reply, leaf, limit)
 
     async def _own(self, basis: Basis, request: Request, deadline_s: float) -> Reply:
@@ -173,15 +187,44 @@ class InternodeClient:
         told = codec.basis_message(basis)
         while len(found) < len(ids):
             wanted = ids[len(found) :]
-            reply = await self._call(
+            reply = await self.board.call(
                 node, methods.STATES, codec.states_message(told, wanted), deadline_s
             )
-            read = functools.partial(self._read, node, codec.states_reply, reply, len(wanted))
-            if reply.ByteSize() <= _INLINE_BYTES:
-                found += read()
-            else:
-                found += await asyncio.to_thread(read)
+            found += await self._read_where_best(node, codec.states_reply, reply, len(wanted))
         return States(tuple(found))
+
+    # --- parts of searches -----------------------------------------------------------------------
+
+    async def _part(
+        self, node: NodeName, basis: Basis, request: SearchRequest, deadline_s: float
+    ) -> SearchReply:
+        if node == self._node:
+            return await self._answers.part(basis, request, _as_it_is, deadline_s)
+        if not isinstance(request, FetchRows):
+            return await self._part_over(node, basis, request, deadline_s)
+        parts: list[PartRows] = []
+        at = 0
+        while at < len(request.ids) or not parts:
+            wanted = replace(request, ids=request.ids[at:])
+            found = await self._part_over(node, basis, wanted, deadline_s)
+            assert isinstance(found, PartRows), found
+            parts.append(found)
+            at += len(found.stored)
+        return joined_rows(parts)
+
+    async def _part_over(
+        self, node: NodeName, basis: Basis, request: SearchRequest, deadline_s: float
+    ) -> SearchReply:
+        """Ask another node for a part. Raises CallFailed."""
+        call = PART_CALLS[type(request)]
+        try:
+            question = call.question(codec.basis_message(basis), request)
+        except UnicodeEncodeError as error:
+            raise failed(InvalidRequest(f"a text of the query is no Unicode: {error}")) from error
+        except WeftError as error:
+            raise failed(error) from error
+        reply = await self.board.call(node, call.method, question, deadline_s)
+        return await self._read_where_best(node, call.reply, reply, request)
 
     # --- writes ----------------------------------------------------------------------------------
 
@@ -235,7 +278,7 @@ class InternodeClient:
     ) -> Applied:
         told = codec.basis_message(basis)
         message = codec.apply_message(told, states)
-        reply = await self._call(node, methods.APPLY, message, deadline_s)
+        reply = await self.board.call(node, methods.APPLY, message, deadline_s)
         return self._read(node, codec.applied_reply, reply, len(states))
 
     @asynccontextmanager
@@ -263,7 +306,7 @@ class InternodeClient:
         """Whether a node is there, however much is on its way to it. Raises CallFailed."""
         if node == self._node:
             return self._answers.pong()
-        reply = await self._call(
+        reply = await self.board.call(
             node, methods.PING, nodes.PingRequest(), deadline_s, is_bounded=False
         )
         return node_codec.pong_reply(reply)
@@ -272,7 +315,7 @@ class InternodeClient:
         """Tell a node what it has to keep. Raises CallFailed."""
         if node == self._node:
             return await self._answers.note(node, tell, deadline_s)
-        reply = await self._call(node, methods.TELL, node_codec.tell_message(tell), deadline_s)
+        reply = await self.board.call(node, methods.TELL, node_codec.tell_message(tell), deadline_s)
         return node_codec.noted_reply(reply)
 
     async def facts(self, node: NodeName, question: AskFacts, deadline_s: float) -> NodeFacts:
@@ -280,67 +323,30 @@ class InternodeClient:
         if node == self._node:
             return await self._answers.facts(question, deadline_s)
         message = node_codec.question_message(question)
-        return node_codec.facts_reply(await self._call(node, methods.FACTS, message, deadline_s))
+        return node_codec.facts_reply(
+            await self.board.call(node, methods.FACTS, message, deadline_s)
+        )
 
-    # --- any call --------------------------------------------------------------------------------
+    # --- answers ---------------------------------------------------------------------------------
 
-    async def _call(
+    async def _read_where_best(
         self,
         node: NodeName,
-        method: Method[QuestionT, AnswerT],
-        question: QuestionT,
-        deadline_s: float,
-        *,
-        is_bounded: bool = True,
-    ) -> AnswerT:
-        """One question and its answer. Raises CallFailed."""
-        began_s = self._clock.monotonic_s()
-        left_s = deadline_s - began_s
-        if left_s <= 0:
-            raise CallFailed(Failure(f"the deadline passed before {node} was asked"))
-        peer = self._peer(node)
-        head = question.head
-        head.cluster, head.sender, head.receiver = self._security.cluster, self._node, node
-        head.generation = self._answers.generation
-        head.timeout_ms = min(int(left_s * 1000) + 1, _TIMEOUT_MS_MAX)
-        begun, code = time.perf_counter(), "CANCELLED"
-        try:
-            message = question.SerializeToString()
-            answered = await peer.call(method.path, message, left_s, is_bounded=is_bounded)
-            reply = self._answer_of(node, method, answered, began_s)
-            code = "OK"
-        except NoAnswer as failure:
-            code = failure.outcome.name
-            self._outcomes.on_failure(node, failure.outcome, began_s=began_s)
-            raise
-        except CallFailed as failure:
-            code = failure.code
-            raise
-        finally:
-            self._observer.observe(method.name, code, time.perf_counter() - begun)
-        return reply
-
-    def _answer_of(
-        self, node: NodeName, method: Method[QuestionT, AnswerT], answered: bytes, began_s: float
-    ) -> AnswerT:
-        """Read an answer, and tell that there was one. Raises CallFailed, NoAnswer."""
-        try:
-            reply = codec.read_reply(method, answered)
-        except CorruptData as error:
-            raise NoAnswer(Failure(f"{node}: {error}"), CallOutcome.REFUSED) from error
-        head = reply.head
-        failure = failure_of(head.failure) if head.HasField("failure") else None
-        if not head.generation:  # Somebody answered, who is not that node or does not know us.
-            text = failure.failure.reason if failure else "an answer without a sender"
-            log.warning("%s (%s) refuses this node: %s", node, self._address_of(node), text)
-            raise NoAnswer(Failure(f"{node}: {text}"), CallOutcome.REFUSED)
-        self._outcomes.on_answer(node, head.generation)
-        if failure is not None:
-            raise failure
-        return reply
+        decode: Callable[[AnswerT, AskedT], ReadT],
+        reply: AnswerT,
+        asked: AskedT,
+    ) -> ReadT:
+        """Decode a large answer in a thread. Raises CallFailed."""
+        if reply.ByteSize() <= _INLINE_BYTES:
+            return self._read(node, decode, reply, asked)
+        return await asyncio.to_thread(self._read, node, decode, reply, asked)
 
     def _read(
-        self, node: NodeName, decode: Callable[[AnswerT, int], ReadT], reply: AnswerT, asked: int
+        self,
+        node: NodeName,
+        decode: Callable[[AnswerT, AskedT], ReadT],
+        reply: AnswerT,
+        asked: AskedT,
     ) -> ReadT:
         """Decode an answer. Raises CallFailed."""
         try:
@@ -348,53 +354,9 @@ class InternodeClient:
         except CorruptData as error:
             raise CallFailed(Failure(f"the answer of {node} cannot be read: {error}")) from error
 
-    # --- peers -----------------------------------------------------------------------------------
 
-    def figures(self) -> Mapping[NodeName, PeerFigures]:
-        """How calls went, by node, since the start."""
-        return dict(self._figures)
-
-    def bytes_on_the_way(self) -> Mapping[NodeName, int]:
-        """Of messages that are not answered yet, by node."""
-        return {node: peer.bytes_on_the_way for node, peer in self._peers.copy().items()}
-
-    def forget(self, node: NodeName) -> None:
-        """Close the connection to a node that is no member any more."""
-        peer = self._peers.pop(node, None)
-        if peer is not None:
-            self._close_later(peer)
-
-    async def close(self) -> None:
-        """End all calls and connections."""
-        self._is_closed = True
-        for node in tuple(self._peers):
-            self.forget(node)
-        while self._closing:
-            await asyncio.gather(*self._closing)
-
-    def _peer(self, node: NodeName) -> Peer:
-        if self._is_closed:
-            raise CallFailed(Failure("this node is stopping"))
-        address = self._address_of(node)
-        if address is None:
-            raise CallFailed(Failure(f"no address of {node} is known"))
-        peer = self._peers.get(node)
-        if peer is not None and peer.address == address:
-            return peer
-        if peer is not None:
-            self.forget(node)  # It lives elsewhere now.
-        figures = self._figures.setdefault(node, PeerFigures())
-        try:
-            peer = Peer(node, address, self._security, self._bounds, figures)
-        except OSError as error:
-            raise CallFailed(Failure(f"no connection to {node}: {error}")) from error
-        self._peers[node] = peer
-        return peer
-
-    def _close_later(self, peer: Peer) -> None:
-        task = asyncio.ensure_future(peer.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+def _as_it_is(found: SearchReply) -> SearchReply:
+    return found
 
 
 def _encode(states: Sequence[ObjectState]) -> list[bytes]:

@@ -112,7 +112,7 @@ def applied_message(applied: values.Applied) -> wire.ApplyReply:
 
 def applied_reply(message: wire.ApplyReply, asked: int) -> values.Applied:
     """Read the answer to `asked` states back. Raises CorruptData."""
-    _check_count("states", message.count, asked)
+    check_count("states", message.count, asked)
     newer: list[Version | None] = [None] * asked
     for one in message.newer:
         _check_position(one.position, asked)
@@ -144,7 +144,7 @@ def digests_answer(found: values.Digests) -> wire.DigestsReply:
 
 def digests_reply(message: wire.DigestsReply, asked: int) -> values.Digests:
     """Read the answer about `asked` ids back. Raises CorruptData."""
-    _check_count("digests", len(message.digests), asked)
+    check_count("digests", len(message.digests), asked)
     return values.Digests(tuple(_digest(one) if one.version else None for one in message.digests))
 
 
@@ -202,7 +202,7 @@ def tree_answer(found: values.TreeNodes) -> wire.TreeReply:
 
 def tree_reply(message: wire.TreeReply, asked: int) -> values.TreeNodes:
     """Read the answer about `asked` nodes back. Raises CorruptData."""
-    _check_count("hashes", len(message.hashes), asked)
+    check_count("hashes", len(message.hashes), asked)
     if any(len(one) != HASH_BYTES for one in message.hashes):
         raise CorruptData("a node of a hash tree has no 16 bytes")
     return values.TreeNodes(tuple(message.hashes))
@@ -236,7 +236,7 @@ def leaf_answer(found: values.Leaf) -> wire.LeafReply:
 def leaf_reply(message: wire.LeafReply, limit: int) -> values.Leaf:
     """Read a page of at most `limit` entries back. Raises CorruptData."""
     ids = _ids(message.ids)
-    _check_count("digests of a leaf", len(message.digests), len(ids))
+    check_count("digests of a leaf", len(message.digests), len(ids))
     if len(ids) > limit or (not ids and not message.is_last):
         raise CorruptData(f"a page of {limit} entries has {len(ids)}")
     return values.Leaf(ids, tuple(map(_digest, message.digests)), message.is_last)
@@ -262,7 +262,8 @@ def _id(found: bytes) -> ObjectId:
     return ObjectId(found)
 
 
-def _check_count(what: str, found: int, asked: int) -> None:
+def check_count(what: str, found: int, asked: int) -> None:
+    """Refuse a column of another length than its question. Raises CorruptData."""
     if found != asked:
         raise CorruptData(f"{found} {what} answer a question for {asked}")
 

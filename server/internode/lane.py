@@ -44,7 +44,8 @@ class Lane:
         self._taken = 0
         self._lock = threading.Lock()
         self._is_closed = False
-        self._threads = ThreadPoolExecutor(threads, f"weft-node-{name}", begin)
+        self.threads = ThreadPoolExecutor(threads, f"weft-node-{name}", begin)
+        """What is given to them directly is not counted here: somebody else has to bound it."""
 
     @property
     def taken(self) -> int:
@@ -61,7 +62,7 @@ class Lane:
                 self.refused += 1
                 raise Overloaded(f"{self._taken} {self.name} of other nodes are under way here")
             self._taken += 1
-            future = self._threads.submit(self._begin, work, deadline_s)
+            future = self.threads.submit(self._begin, work, deadline_s)
         future.add_done_callback(self._let_go)
         return await asyncio.wrap_future(future)
 
@@ -69,7 +70,7 @@ class Lane:
         """Wait for what runs; what waits fails with Closed."""
         with self._lock:
             self._is_closed = True
-        self._threads.shutdown(wait=True)
+        self.threads.shutdown(wait=True)
 
     def _begin(self, work: Callable[[], T], deadline_s: float) -> T:
         if self._is_closed:

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from weftdb.proto.internode import envelope_pb2 as envelope
 from weftdb.proto.internode import nodes_pb2 as nodes
+from weftdb.proto.internode import parts_pb2 as parts
 from weftdb.proto.internode import replication_pb2 as replication
 
 
@@ -43,6 +44,10 @@ class Answer(Protocol):
     @property
     def head(self) -> envelope.ReplyHead:
         """Who answers."""
+        ...
+
+    def ByteSize(self) -> int:
+        """What it takes when written."""
         ...
 
     def SerializeToString(self) -> bytes:
@@ -86,3 +91,12 @@ LEAF = Method("/weftdb.internode.Replica/Leaf", replication.LeafRequest, replica
 PING = Method("/weftdb.internode.Node/Ping", nodes.PingRequest, nodes.PingReply)
 TELL = Method("/weftdb.internode.Node/Tell", nodes.TellRequest, nodes.TellReply)
 FACTS = Method("/weftdb.internode.Node/Facts", nodes.FactsRequest, nodes.FactsReply)
+STATISTICS = Method(
+    "/weftdb.internode.Shard/Statistics", parts.StatisticsRequest, parts.StatisticsReply
+)
+SEARCH = Method("/weftdb.internode.Shard/Search", parts.SearchRequest, parts.SearchReply)
+ROWS = Method("/weftdb.internode.Shard/Rows", parts.RowsRequest, parts.RowsReply)
+AGGREGATE = Method(
+    "/weftdb.internode.Shard/Aggregate", parts.AggregateRequest, parts.AggregateReply
+)
+IDS = Method("/weftdb.internode.Shard/Ids", parts.IdsRequest, parts.IdsReply)

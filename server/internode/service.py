@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from weftdb.cluster.replication.effects import Failure
 from weftdb.cluster.replication.messages import (
@@ -23,23 +24,34 @@ from weftdb.cluster.replication.messages import (
     TreeNodes,
 )
 from weftdb.core.env import Clock
-from weftdb.core.errors import CorruptData
+from weftdb.core.errors import CorruptData, LimitExceeded, WeftError
 from weftdb.core.limits import INTERNODE_MESSAGE_BYTES_MAX, INTERNODE_REPLY_BYTES
 from weftdb.core.types import NodeName
 from weftdb.proto.internode import nodes_pb2 as nodes
+from weftdb.proto.internode import parts_pb2 as parts
 from weftdb.proto.internode import replication_pb2 as replication
 from weftdb.server.grpc.connection import Call, Observer, UnaryHandler
 from weftdb.server.grpc.door import Door, DoorSettings
-from weftdb.server.internode import codec, methods, node_codec
+from weftdb.server.internode import codec, methods, node_codec, part_codec
 from weftdb.server.internode.answers import Answers, Say
 from weftdb.server.internode.failure_codec import failed, failure_message
 from weftdb.server.internode.lane import Lane
-from weftdb.server.internode.methods import Answer, AnswerT, Method, QuestionT, ShardQuestionT
+from weftdb.server.internode.methods import (
+    Answer,
+    AnswerT,
+    Method,
+    QuestionT,
+    ShardQuestion,
+    ShardQuestionT,
+)
+from weftdb.server.internode.part_calls import PART_CALLS, PartCall, first_rows
 from weftdb.server.internode.ports import CallFailed
 from weftdb.server.internode.security import HEADER, InternodeSecurity
 from weftdb.server.right_of_way import RightOfWay
 
 log = logging.getLogger("weftdb.internode")
+
+RequestT = TypeVar("RequestT")
 
 _STATES_AT_ONCE = 16
 """Objects that are read before it is looked how large they are."""
@@ -96,6 +108,8 @@ class InternodeService:
             methods.PING.path: self._handler(methods.PING, self._ping),
             methods.TELL.path: self._handler(methods.TELL, self._tell),
             methods.FACTS.path: self._handler(methods.FACTS, self._facts),
+            **{call.method.path: self._of_part(call) for call in PART_CALLS.values()},
+            methods.ROWS.path: self._handler(methods.ROWS, self._rows),
         }
 
     # --- any question ----------------------------------------------------------------------------
@@ -156,6 +170,12 @@ class InternodeService:
 
     def _written(self, reply: Answer) -> bytes:
         reply.head.generation = self._answers.generation
+        size = reply.ByteSize()
+        if size > INTERNODE_MESSAGE_BYTES_MAX:
+            raise LimitExceeded(
+                f"a shard's part of the answer has {size} bytes, nodes send each other at most "
+                f"{INTERNODE_MESSAGE_BYTES_MAX}: ask for fewer objects at a time"
+            )
         return reply.SerializeToString()
 
     # --- replicas --------------------------------------------------------------------------------
@@ -177,6 +197,23 @@ class InternodeService:
 
         return self._handler(method, respond)
 
+    # --- parts of searches -----------------------------------------------------------------------
+
+    def _of_part(self, call: PartCall) -> UnaryHandler:
+        async def respond(question: ShardQuestion, deadline_s: float) -> bytes:
+            basis, request = codec.basis(question.shard), _request_of(call.request, question)
+            return await self._answers.part(
+                basis, request, lambda found: self._written(call.answer(found)), deadline_s
+            )
+
+        return self._handler(call.method, respond)
+
+    async def _rows(self, question: parts.RowsRequest, deadline_s: float) -> bytes:
+        basis, asked = codec.basis(question.shard), _request_of(part_codec.rows_request, question)
+        return await self._answers.rows(
+            basis, lambda fetch: self._written(first_rows(fetch, asked)), deadline_s
+        )
+
     # --- nodes -----------------------------------------------------------------------------------
 
     async def _ping(self, _question: nodes.PingRequest, _deadline_s: float) -> bytes:
@@ -197,6 +234,14 @@ class _NobodyObserves:
 
     def observe(self, method: str, code: str, seconds: float) -> None:
         """Do nothing."""
+
+
+def _request_of(read: Callable[[QuestionT], RequestT], question: QuestionT) -> RequestT:
+    """Raises CallFailed for a request of another release, or a damaged one."""
+    try:
+        return read(question)
+    except WeftError as error:
+        raise failed(error) from error
 
 
 def _apply(say: Say, question: replication.ApplyRequest) -> replication.ApplyReply:

@@ -262,12 +262,12 @@ def test_so_much_may_be_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         await asyncio.sleep(0.1)
         failed = await failure_of(pair.apply(objects(pair.left, 1, first=2)))
         assert isinstance(failed.error, Overloaded)
-        assert pair.left.client.figures()[RIGHT].held_back == 1
-        assert pair.left.client.bytes_on_the_way()[RIGHT] > 5_000
+        assert pair.left.client.board.figures()[RIGHT].held_back == 1
+        assert pair.left.client.board.bytes_on_the_way()[RIGHT] > 5_000
         assert (await pair.left.client.ping(RIGHT, within())).generation == 1
         go_on.set()
         assert await writing == Applied((None,))
-        assert pair.left.client.bytes_on_the_way()[RIGHT] == 0
+        assert pair.left.client.board.bytes_on_the_way()[RIGHT] == 0
         await pair.apply(objects(pair.left, 1, first=2))
         assert not pair.left.heard.failures
 
@@ -359,7 +359,7 @@ def test_a_node_that_goes_and_comes_back(tmp_path: Path) -> None:
             await again.start(port)
             await _until_it_answers(left, within(20))
             assert left.heard.answers[-1] == (RIGHT, 2)
-            left.client.forget(RIGHT)
+            left.client.board.forget(RIGHT)
             await left.client.ping(RIGHT, within())
         finally:
             await again.stop()

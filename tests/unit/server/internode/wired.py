@@ -37,6 +37,7 @@ from weftdb.server.internode.peer import PeerBounds
 from weftdb.server.internode.ports import CallFailed
 from weftdb.server.internode.security import InternodeSecurity
 from weftdb.server.internode.service import InternodeService
+from weftdb.server.search_driver import SearchDriver
 from weftdb.storage.encoded_properties import EncodedProperties
 from weftdb.storage.property_codec import PropertyEncoder
 from weftdb.storage.state_codec import encoded_properties
@@ -151,6 +152,7 @@ class WiredNode:
         waiting_max: int = 16,
         bounds: PeerBounds | None = None,
         generation: int = 1,
+        driver: SearchDriver | None = None,
     ) -> None:
         self.name = named(name)
         self.addresses = addresses
@@ -162,7 +164,9 @@ class WiredNode:
             Lane("writes", threads=2, waiting_max=waiting_max, clock=CLOCK),
             Lane("reads", threads=2, waiting_max=waiting_max, clock=CLOCK),
         )
-        self.answers = Answers(self.known, self.known, lanes, generation=generation, release="0.1")
+        self.answers = Answers(
+            self.known, self.known, lanes, generation=generation, release="0.1", driver=driver
+        )
         self.service = InternodeService(
             self.answers, node=self.name, security=security, clock=CLOCK, observer=self.served
         )
