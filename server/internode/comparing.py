@@ -136,7 +136,7 @@ class Comparer:
         manner = Manner(
             deadline_s,
             Purpose.COMPARE,
-            self._view.revision(shard.collection),
+            revision=self._view.revision(shard.collection),
             request_s_max=settings.request_s_max,
             learn=self._view.learn,
         )

@@ -73,12 +73,12 @@ class Manner:
 
     deadline_s: float
     purpose: Purpose = Purpose.SERVE
-    is_read: bool = False
-    """For a client's read: what it has stored are repairs."""
     revision: int = NO_REVISION
     """Of the sharding state by which the replicas were chosen."""
     request_s_max: Callable[[AnyRequest], float] | None = None
     """How long a request may take, where that is less than until the deadline."""
+    is_read: bool = False
+    """For a client's read: what it has stored are repairs."""
     learn: Callable[[Moved], None] | None = None
     """Takes the newer sharding state that a replica refused with."""
 

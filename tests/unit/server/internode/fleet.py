@@ -55,6 +55,8 @@ class FleetNode:
     holds: asyncio.Event | None = None
     """Requests wait for it, once it is there."""
     breaks: BaseException | None = None
+    revisions: set[int] = field(default_factory=set)
+    """Of sharding states, by which it was asked."""
     heard: list[tuple[Request, Purpose]] = field(default_factory=list)
     gate: Callable[[Request, Purpose], None] | None = None
     """May raise what the node's own rules raise."""
@@ -138,6 +140,7 @@ class Fleet:
         """Ask one of them."""
         asked = self.nodes[node]
         asked.heard.append((request, purpose))
+        asked.revisions.add(revision)
         try:
             async with asyncio.timeout(deadline_s - self.clock.monotonic_s()):
                 if asked.holds is not None:

@@ -75,6 +75,7 @@ def test_hints_wait_until_their_target_is_back(fleet: Fleet) -> None:
         request, purpose = fleet["n3"].heard[0]
         assert isinstance(request, Apply)
         assert (request.schema_version, purpose) == (7, Purpose.REPAIR)
+        assert fleet["n3"].revisions == {11}
         assert bench.store.figures()[N3].tally.delivered == 20
         await bench.keeper.stop()
 

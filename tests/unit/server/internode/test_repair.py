@@ -16,6 +16,7 @@ from tests.unit.server.internode.fleet import NAMES, SHARD, Fleet, FleetView, ev
 from weftdb.cluster.replication.anti_entropy import initiator
 from weftdb.cluster.replication.effects import KeepHint
 from weftdb.cluster.replication.hints import HintBounds
+from weftdb.cluster.replication.messages import Purpose
 from weftdb.core.errors import ShardLoading
 from weftdb.core.objects import Digest
 from weftdb.core.types import NodeName, ShardId
@@ -161,6 +162,8 @@ def test_replicas_that_differ_come_together_and_know_it(fleet: Fleet) -> None:
             )
         )
         assert all(len(node.peers()) == 2 for node in nodes)
+        assert all(node.engine.revisions == {11} for node in nodes)
+        assert all(why is Purpose.COMPARE for node in nodes for _, why in node.engine.heard)
         done = sum(node.comparer.tally.ended["repaired"] for node in nodes)
         assert done >= 2
         assert sum(node.comparer.tally.objects_repaired for node in nodes) >= 5
