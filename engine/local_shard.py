@@ -122,10 +122,12 @@ class LocalShard:
         """
         self._check_write()
         with self._admission.admit(self.shard, drafts):
+            self._env.give_way()
             errors = fill_vectors(drafts, self.schema, self._vectorizers)
             ready = [i for i, error in enumerate(errors) if error is None]
             ticket: Ticket | None = None
             for part in in_slices(drafts, ready, mode):
+                self._env.give_way()
                 chosen = [drafts[i] for i in part]
                 with self.queues.room(len(part)), self._admission.turn:
                     found, written = self._writer.put(chosen, mode)

@@ -196,19 +196,25 @@ class Shard:
             self._commits_begun += 1
             try:
                 ticket = self.last_ticket = self.store.write(change.batch)
-                give_way()
-                self._publish(change, vectors)
+                self._publish(change, vectors, give_way)
             finally:
                 self._commits_ended += 1
                 self._rows.end_change(change.removed)
         give_way()
         return ticket
 
-    def _publish(self, change: Change, vectors: Mapping[VectorName, tuple[DocIds, Rows]]) -> None:
+    def _publish(
+        self,
+        change: Change,
+        vectors: Mapping[VectorName, tuple[DocIds, Rows]],
+        give_way: Callable[[], None],
+    ) -> None:
+        give_way()
         if change.delta is not None:
             self.text.publish(change.delta)
         for name, (doc_ids, rows) in vectors.items():
             self.vectors[name].add(doc_ids, rows)
+        give_way()
         self.ids.put(change.added, change.added_ids)
         self.docs.publish(change.added, change.removed, change.lengths)
         if change.removed:

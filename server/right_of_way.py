@@ -20,9 +20,10 @@ from weftdb.server.grpc import _session
 
 WAIT_S_MAX = 0.002
 """A thread goes on after this, also where the loop never rests."""
-RATION_S = 0.0003
-"""A thread's work beside one search at a time: about as long as that search takes."""
-RATION_S_MAX = 0.001
+RATION_S = 0.00035
+"""A thread's work between two searches of which one is on its way at a time: about as long as that
+search takes."""
+RATION_S_MAX = 0.0007
 """The same beside several: they wait for each other that long anyway."""
 LOOK_S = 0.00002
 """A thread does not look again for this long: it is asked more often than a look is worth."""
@@ -32,8 +33,8 @@ class RightOfWay(_session.RightOfWay):
     """One an event loop. `give_way` comes from any thread, everything else from the loop's:
 
     `watch` takes it as work for the loop when a descriptor can be read, `forget` undoes that;
-    `loop_works` is followed by `loop_rests`, `search_begins` by `search_ends`. With a single search
-    on its way threads sleep until it has ended, and the loop rests.
+    `loop_works` is followed by `loop_rests`, `search_begins` by `search_ends`. While a single
+    search is on its way in the pool, threads work, but look as often as without a ration.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ void RightOfWay::search_ends() {
 
 void RightOfWay::loop_rests() {
     works_ = false;
-    if (is_awaited_ || sleeping_ == 0) return;
+    if (sleeping_ == 0) return;
     {
         std::lock_guard guard(mutex_);
         ++rests_;
@@ -99,24 +99,25 @@ void RightOfWay::give_way() {
         go_on_until_ = now + times_.look;
         return;
     }
-    if (!sleep()) is_awaited_ = false;  // It takes long.
-    go_on_until_ = now_ns() + (searches_max_ <= 1 ? times_.ration : times_.ration_max);
+    sleep();
+    const int64_t ration = searches_max_ > 1 ? times_.ration_max
+                           : is_awaited_     ? times_.look
+                                             : times_.ration;
+    go_on_until_ = now_ns() + ration;
     searches_max_ = searches_;
 }
 
-bool RightOfWay::sleep() {
+void RightOfWay::sleep() {
     ++sleeping_;
-    bool has_rested = false;
     std::unique_lock lock(mutex_);
     const uint64_t before = rests_;
     {
         nanobind::gil_scoped_release free;
-        has_rested = rested_.wait_for(lock, std::chrono::nanoseconds(times_.wait_max),
-                                      [&] { return rests_ != before; });
+        rested_.wait_for(lock, std::chrono::nanoseconds(times_.wait_max),
+                         [&] { return rests_ != before; });
         lock.unlock();  // Before the interpreter's: whoever has that one takes this one.
     }
     --sleeping_;
-    return has_rested;
 }
 
 }  // namespace weft

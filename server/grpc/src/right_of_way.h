@@ -37,20 +37,20 @@ class RightOfWay {
     void search_begins();
     void search_ends();
     void loop_works() { works_ = true; }
-    // Wakes who sleeps, but not while the loop waits for the result of a single search: it comes
-    // sooner than a ration is over.
+    // Wakes who sleeps. While the loop waits for the result of a single search, which comes sooner
+    // than a ration is over, they go on looking.
     void loop_rests();
 
     // Sleeps without the interpreter's lock while the loop goes first.
     void give_way();
 
-    bool is_wanted() const { return works_ || is_awaited_ || can_be_read(); }
+    bool is_wanted() const { return works_ || can_be_read(); }
     size_t sleeping() const { return sleeping_; }
 
   private:
     bool can_be_read() const;
-    // False when the time was up.
-    bool sleep();
+    // Until the loop rests, or `wait_max` is over.
+    void sleep();
 
     const Times times_;
     int ready_ = -1;  // an epoll

@@ -129,13 +129,16 @@ def test_a_loop_that_never_rests_holds_nobody_up_for_ever(make: Make) -> None:
     assert SHORT_S <= taken_s(way) < LONG_S / 2
 
 
-def test_a_thread_sleeps_while_a_single_search_is_on_its_way(way: RightOfWay) -> None:
+def test_while_a_single_search_is_on_its_way_it_has_no_ration(make: Make) -> None:
+    way = make(ration_s=LONG_S)
     way.loop_works()
     way.search_begins()
     thread = aside(way)
     way.loop_rests()
-    assert way.sleeping == 1
+    thread.join(LONG_S / 2)
+    assert not thread.is_alive()
     way.loop_works()
+    thread = aside(way)
     way.search_ends()
     way.loop_rests()
     thread.join(LONG_S / 2)
@@ -150,16 +153,6 @@ def test_beside_several_searches_it_works_while_they_are_on_their_way(way: Right
     way.loop_rests()
     thread.join(LONG_S / 2)
     assert not thread.is_alive()
-
-
-def test_a_single_search_that_takes_long_holds_nobody_up_twice(make: Make) -> None:
-    way = make(wait_s_max=SHORT_S)
-    way.search_begins()
-    assert SHORT_S <= taken_s(way) < LONG_S / 2
-    assert not way.is_wanted
-    way.search_ends()
-    way.search_begins()
-    assert way.is_wanted
 
 
 def test_a_thread_looks_seldom(make: Make) -> None:
