@@ -128,7 +128,7 @@ class ObjectValidator:
             )
         # A sum in double precision is finite if and only if every element is; it is several times
         # cheaper than testing each.
-        if not math.isfinite(float(np.sum(vector, dtype=np.float64))):
+        if not math.isfinite(float(np.add.reduce(vector, axis=None, dtype=np.float64))):
             raise InvalidRequest(f"{label} holds a value that is not a finite number")
         return vector
 

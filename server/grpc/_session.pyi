@@ -1,5 +1,7 @@
 """Types of the native `_session`; src/session.h and src/right_of_way.h say what calls do."""
 
+from typing import Any
+
 class SessionError(RuntimeError):
     """The connection cannot go on: the peer does not speak HTTP/2."""
 
@@ -11,6 +13,12 @@ GONE: int
 
 Event = tuple[int, int, int, bytes, bool]
 """Kind, stream, place of the method in the table, message, whether the message is compressed."""
+
+def read_batch_object(
+    message: bytes,
+) -> tuple[bytes, dict[str, Any], bytes, list[tuple[str, bytes, int]]] | None:
+    """Id, properties, unnamed vector and named ones (name, bytes, type) of a `BatchObject` as
+    protobuf writes it; None for one that only protobuf can read."""
 
 class Session:
     """The server's side of one gRPC connection: bytes in, calls out; replies in, bytes out."""

@@ -18,6 +18,7 @@ Vector = NDArray[np.float32]
 
 _SINGLE = vectors_pb2.Vectors.VECTOR_TYPE_SINGLE_FP32
 _MULTI = vectors_pb2.Vectors.VECTOR_TYPE_MULTI_FP32
+_FLOAT = np.dtype("<f4")
 _FLOAT_BYTES = 4
 _DIM_BYTES = 2
 
@@ -28,7 +29,7 @@ def decode_single(raw: bytes) -> Vector:
         raise InvalidRequest(
             f"a vector of {len(raw)} bytes is no list of float32: not a multiple of {_FLOAT_BYTES}"
         )
-    return np.frombuffer(raw, dtype="<f4")
+    return np.frombuffer(raw, dtype=_FLOAT)
 
 
 def decode_matrix(raw: bytes) -> Vector:
@@ -46,11 +47,16 @@ def decode_matrix(raw: bytes) -> Vector:
 
 def decode_vectors(entry: vectors_pb2.Vectors) -> Vector:
     """Read one `Vectors`: float32[dim], or float32[rows, dim] of a multi-vector."""
-    if entry.type == _MULTI:
-        return decode_matrix(entry.vector_bytes)
-    if entry.type in (_SINGLE, vectors_pb2.Vectors.VECTOR_TYPE_UNSPECIFIED):
-        return decode_single(entry.vector_bytes)
-    raise Unsupported(f"vectors of type {entry.type} are not known to this build")
+    return decode_vector(entry.vector_bytes, entry.type)
+
+
+def decode_vector(raw: bytes, kind: int) -> Vector:
+    """Read the bytes of a `Vectors` of a type."""
+    if kind == _MULTI:
+        return decode_matrix(raw)
+    if kind in (_SINGLE, vectors_pb2.Vectors.VECTOR_TYPE_UNSPECIFIED):
+        return decode_single(raw)
+    raise Unsupported(f"vectors of type {kind} are not known to this build")
 
 
 def decode_any(raw: bytes, floats: Iterable[float]) -> Vector | None:

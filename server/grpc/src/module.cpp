@@ -1,10 +1,12 @@
-// Python's door to the sessions (bytes in, tuples out) and to who goes first.
+// Python's door to the sessions (bytes in, tuples out), to objects of imports and to who goes
+// first.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include "batch_object.h"
 #include "right_of_way.h"
 #include "session.h"
 
@@ -112,5 +114,9 @@ NB_MODULE(_session, m) {
             },
             nb::arg("stream"), nb::arg("name"))
         .def("go_away", &Session::go_away);
+    m.def(
+        "read_batch_object",
+        [](const nb::bytes& message) { return weft::read_batch_object(weft::view_of(message)); },
+        nb::arg("message"));
     weft::bind_right_of_way(m);
 }
