@@ -375,8 +375,12 @@ async def _among_others(node: Node, stop: asyncio.Event, grace_s: float) -> Asyn
     if node.cluster is None:
         yield
         return
-    observer = node.metrics.door("nodes")
-    async with node.cluster.running(stop, observer=observer, way=node.way, grace_s=grace_s):
+    from weftdb.server.internode.replication_figures import ReplicationCollector
+
+    observer, clock = node.metrics.door("nodes"), node.engine.env.clock
+    begun = node.cluster.running(stop, observer=observer, way=node.way, grace_s=grace_s)
+    async with begun as links:
+        node.metrics.include(ReplicationCollector(links.replication.figures, clock))
         yield
 
 

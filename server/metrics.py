@@ -97,6 +97,10 @@ class Metrics:
         """Ask `figures` whenever the metrics are read."""
         self._registry.register(_FiguresCollector(figures, self._version))
 
+    def include(self, collector: Collector) -> None:
+        """Ask `collector` whenever the metrics are read."""
+        self._registry.register(collector)
+
     def render(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)

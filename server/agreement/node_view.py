@@ -79,6 +79,11 @@ class NodeView:
         self._database.drop_shard(shard.collection, shard.shard)
         self._database.add_shard(shard.collection, shard.shard)
 
+    def is_member(self, node: NodeName) -> bool:
+        """Whether a node belongs to the cluster; true while no members are known."""
+        members = self._peers.members()
+        return not members or node in members
+
     def is_away(self, node: NodeName) -> bool:
         """Whether membership calls a node away."""
         return self._peers.liveness_of(node) in (Liveness.UNAVAILABLE, Liveness.LEFT)

@@ -73,6 +73,10 @@ class ClusterView(Protocol):
         Durable when it returns; a crash on the way leaves it as it was, or empty."""
         ...
 
+    def is_member(self, node: NodeName) -> bool:
+        """Whether a node belongs to the cluster, as far as is known: true while nothing is."""
+        ...
+
     def is_away(self, node: NodeName) -> bool:
         """Whether membership calls a node away."""
         ...

@@ -127,10 +127,22 @@ class HintKeeper:
             self.look()
             if self._now() - nudged_s >= NUDGE_S:
                 nudged_s = self._now()
-                for target, replay in self._replays.items():
-                    if self._store.waiting(target):
-                        self._carry_out(target, replay.on_kept(nudged_s))
+                self._nudge()
             await asyncio.sleep(LOOK_S)
+
+    def _nudge(self) -> None:
+        """Look again at hints that wait, and let go of those for nodes that have left for good."""
+        for target, replay in self._replays.items():
+            if not self._store.waiting(target):
+                continue
+            if self._view.is_member(target):
+                self._carry_out(target, replay.on_kept(self._now()))
+            else:
+                self._begin(self._drop(target))
+
+    async def _drop(self, target: NodeName) -> None:
+        count = await self._in_thread(partial(self._store.drop_target, target))
+        log.warning("%d hints for %s are dropped: it has left the cluster", count, target)
 
     async def _flush(self) -> None:
         """Store what has come, as long as something comes."""

@@ -7,7 +7,6 @@ still there. A later life begins with a new one.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from weftdb.cluster.replication.hint_replay import ReplayPace
@@ -30,8 +29,6 @@ from weftdb.server.internode.replica_records import ReplicaRecords
 from weftdb.server.internode.replication_figures import ReplicationFigures, figures_of
 from weftdb.server.internode.standings import Standings
 from weftdb.storage.kv import KeyValueStore
-
-log = logging.getLogger("weftdb.replication")
 
 FORGET_SHARE = 0.001
 FORGET_S_MAX = 60.0
@@ -136,12 +133,6 @@ class Replication:
     def note(self, sender: NodeName, tell: Tell) -> Noted:
         """Keep what another node tells (`ports.NodeAnswers`). Blocks. Raises WeftError."""
         return self.standings.note(sender, tell)
-
-    def drop_node(self, node: NodeName) -> None:
-        """A node has left the cluster for good: nothing is kept for it any more. Blocks."""
-        count = self.hints.drop_target(node)
-        if count:
-            log.warning("%d hints for %s are dropped: it has left the cluster", count, node)
 
     def figures(self) -> ReplicationFigures:
         """For metrics; any thread."""

@@ -170,6 +170,7 @@ class FleetView:
         self._fleet = fleet
         self.node = node
         self.away: set[NodeName] = set()
+        self.gone: set[NodeName] = set()
         self.placed: dict[ShardRef, Sequence[NodeName]] = {SHARD: NAMES}
         self.learned: list[Moved] = []
 
@@ -208,6 +209,10 @@ class FleetView:
         name = node.collection.only.name
         node.database.drop_shard("Doc", name)
         node.database.add_shard("Doc", name)
+
+    def is_member(self, node: NodeName) -> bool:
+        """As the test says."""
+        return node not in self.gone
 
     def is_away(self, node: NodeName) -> bool:
         """As the test says."""

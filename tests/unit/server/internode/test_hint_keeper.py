@@ -163,6 +163,25 @@ def test_a_store_that_fails_holds_nobody_up(fleet: Fleet, monkeypatch: pytest.Mo
     run(main())
 
 
+def test_hints_for_a_node_that_has_left_are_dropped(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr("weftdb.server.internode.hint_keeper.NUDGE_S", 0.05)
+        bench = Bench(fleet)
+        bench.view.away = {N3}
+        bench.keeper.start()
+        await bench.keeper.keep(hint(1))
+        await asyncio.sleep(0.7)
+        assert bench.store.waiting(N3) == 1
+        bench.view.gone = {N3}
+        await eventually(lambda: bench.store.waiting(N3) == 0)
+        assert bench.store.figures()[N3].tally.dropped_final == 1
+        await bench.keeper.stop()
+
+    run(main())
+
+
 def test_a_hint_that_breaks_the_store_is_told_and_not_waited_for(
     fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
