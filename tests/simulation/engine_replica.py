@@ -1,7 +1,7 @@
 """EngineReplica: the engine's own shard as a replica, over the lossy store.
 
 One `Database` for each life of a node's process, as the server opens it; each shard of the cluster
-is a collection of it. Its maintenance thread is stopped at once: chores run in virtual time.
+is one of it. Its maintenance thread is stopped at once: chores run in virtual time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from weftdb.core.definition import parse_collection
 from weftdb.core.env import Env
 from weftdb.core.objects import Digest
 from weftdb.core.types import ObjectId
-from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
+from weftdb.engine.local_shard import LocalShard
 from weftdb.modules.registry import Registry
 
 from .history import Holding
@@ -31,36 +31,36 @@ PAGE = 1000
 class EngineReplica:
     """One shard of one life of a node."""
 
-    def __init__(self, collection: LocalCollection) -> None:
-        self._collection = collection
+    def __init__(self, shard: LocalShard) -> None:
+        self._shard = shard
 
     @property
     def tree_height(self) -> int:
         """Levels of the hash tree below its root."""
-        return self._collection.replica.tree_height
+        return self._shard.replica.tree_height
 
     def answer(self, request: Request) -> Reply:
         """Do what is asked, as the server will."""
-        return answer(self._collection.replica, request)
+        return answer(self._shard.replica, request)
 
     def contents(self) -> dict[ObjectId, Holding]:
         """Everything that is held, read as another node would read it."""
         ids = [object_id for object_id, _ in self._digests()]
-        states = self._collection.replica.states(ids)
+        states = self._shard.replica.states(ids)
         assert None not in states, "what is in the tree is not in the store"
         return {state.id: holding_of(state) for state in states if state is not None}
 
     def root(self) -> bytes:
         """The root of the hash tree."""
-        return self._collection.replica.tree_nodes(0, [0])[0]
+        return self._shard.replica.tree_nodes(0, [0])[0]
 
     def forget_deletions(self, before_ms: int) -> int:
         """Drop deletions older than a wall-clock time."""
-        self._collection.replica.forgotten_ms = lambda: before_ms
-        return self._collection.replica.forget_deletions()
+        self._shard.replica.forgotten_ms = lambda: before_ms
+        return self._shard.replica.forget_deletions()
 
     def _digests(self) -> Iterator[tuple[ObjectId, Digest]]:
-        replica = self._collection.replica
+        replica = self._shard.replica
         for position in range(1 << self.tree_height):
             page = replica.leaf(position, None, PAGE)
             assert page.is_last, "more objects in a leaf than a run has"
@@ -78,10 +78,9 @@ class EngineNodes:
     def replica(self, shard: ShardRef, node: SimulatedNode) -> EngineReplica:
         """The replica of a shard on a node; opens the node's engine with its first shard."""
         database = self._database(node)
-        name = f"{shard.collection}_{shard.shard}"
-        if name not in {held.name for held in database.collections()}:
-            database.create_collection(parse_collection(_definition(name)))
-        return EngineReplica(database.collection(name))
+        if shard.collection not in {held.name for held in database.collections()}:
+            database.create_collection(parse_collection(_definition(shard.collection)), [])
+        return EngineReplica(database.add_shard(shard.collection, shard.shard))
 
     def close(self) -> None:
         """Let go of the engines and of their files."""
@@ -102,6 +101,7 @@ class EngineNodes:
                 config=Config(replication=replication, resources=resources),
                 vectorizers=Registry(),
                 env=Env(node.clock, seed=node.life),
+                writer=node.life + 1,
             )
             database.maintenance.stop()
             self._open[node.name] = (node.life, database)
