@@ -42,6 +42,8 @@ log = logging.getLogger("weftdb.replication")
 T = TypeVar("T")
 
 TELL_S_MAX = 5.0
+LOOK_SHARE = 100
+"""To look at all shards may take this part of the loop's time."""
 _GIVEN_UP = Exchanged(
     is_complete=False, found=0, sent=0, young=0, unresolved=0, leaves=0,
     failure="the other replica was given up and is not rebuilt yet",
@@ -117,7 +119,7 @@ class Repairs:
         )
         self._placed: tuple[object, object] = ({}, {})
         self._turns = _Turns()
-        self._forget_at_s = self._alive_at_s = float("-inf")
+        self._forget_at_s = self._alive_at_s = self._place_at_s = float("-inf")
         self._looking: asyncio.Task[None] | None = None
         self.tally = RebuildTally()
 
@@ -158,6 +160,13 @@ class Repairs:
     # --- by the schedule -------------------------------------------------------------------------
 
     def _look_at_schedule(self, now_s: float) -> None:
+        if now_s >= self._place_at_s:
+            self._look_at_places(now_s)
+        for pair in self._schedule.begin_due(now_s):
+            self._begin(pair, self._compare_pair(pair))
+
+    def _look_at_places(self, now_s: float) -> None:
+        """See which shards lie here and who is there; with very many shards less often."""
         placed = {shard: tuple(self._view.replicas(shard)) for shard in self._view.here()}
         paces = {
             shard.collection: settings.pace
@@ -169,13 +178,14 @@ class Repairs:
             self._schedule.set_replicas(placed, now_s, paces)
         nodes = {node for replicas in placed.values() for node in replicas}
         self._schedule.set_away({node for node in nodes if self._view.is_away(node)}, now_s)
-        for pair in self._schedule.begin_due(now_s):
-            self._begin(pair, self._compare_pair(pair))
+        taken_s = self._clock.monotonic_s() - now_s
+        self._place_at_s = now_s + taken_s * LOOK_SHARE
 
     async def _compare_pair(self, pair: Pair) -> None:
         outcome = _GIVEN_UP
         try:
-            if pair.peer not in self._standings.marked(pair.shard):
+            marked = await self._in_thread(partial(self._standings.marked, pair.shard))
+            if pair.peer not in marked:
                 comparison = await self._compare_here(pair.shard, pair.peer)
                 outcome = comparison.outcome
         finally:
@@ -305,10 +315,9 @@ class Repairs:
 
     async def _tell_marks(self) -> None:
         """Tell those who were given up, when they are there again."""
-        for shard in self._view.here():
-            for node in self._standings.marked(shard):
-                if not self._view.is_away(node):
-                    await self._tell(node, Tell(shard, marked=(node,)))
+        for shard, node in await self._in_thread(self._standings.all_marked):
+            if not self._view.is_away(node):
+                await self._tell(node, Tell(shard, marked=(node,)))
         self._try_later("marks")
 
     # --- tasks -----------------------------------------------------------------------------------

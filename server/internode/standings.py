@@ -285,6 +285,10 @@ class Standings:
             known = self._known(shard)
             return tuple(sorted(node for node, record in known.items() if record.is_marked))
 
+    def all_marked(self) -> list[tuple[ShardRef, NodeName]]:
+        """Of all shards here. Reads what was not looked at before."""
+        return [(shard, node) for shard in self._view.here() for node in self.marked(shard)]
+
     def note(self, sender: NodeName, tell: Tell) -> Noted:
         """Keep what another node tells of a shard (`ports.NodeAnswers.note`)."""
         shard = tell.shard
