@@ -28,6 +28,7 @@ from weftdb.engine.serving import ServedCollection
 from weftdb.server.agreement.address import node_record, told_address
 from weftdb.server.agreement.agreed_schema import AgreedSchema, SchemaStores
 from weftdb.server.agreement.applier import SchemaApplier
+from weftdb.server.agreement.cluster_reports import ClusterReports
 from weftdb.server.agreement.entry import Entered, enter
 from weftdb.server.agreement.held_shards import HeldShards
 from weftdb.server.agreement.holding import DatabaseHolder
@@ -37,6 +38,7 @@ from weftdb.server.agreement.node_view import NodeView
 from weftdb.server.agreement.peers import Peers
 from weftdb.server.cluster_settings import MANAGED, NodeInCluster
 from weftdb.server.etcd.member_plan import ask_at
+from weftdb.server.etcd.roster import EtcdRoster
 from weftdb.server.follower import Follower
 from weftdb.server.grpc.connection import Observer
 from weftdb.server.node_links import NodeLinks, NodeParts
@@ -198,6 +200,20 @@ class ClusterNode:
             follower.close()
         self.applier.close()
         self.peers.close()
+
+    def reports(self) -> ClusterReports:
+        """What the REST API tells of the nodes. Requires: running."""
+        assert self.links is not None, "the doors open after the links"
+        clock = self.engine.env.clock
+        roster = EtcdRoster(self.metadata.asked, clock, random.Random())
+        return ClusterReports(
+            self.links.client,
+            self.peers,
+            self.schema,
+            clock,
+            roster=roster.members,
+            revision=lambda: max(follower.revision for follower in self._followers),
+        )
 
     def _parts(self) -> NodeParts:
         return NodeParts(

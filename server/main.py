@@ -419,6 +419,7 @@ def _rest_context(
         env=node.engine.env,
         grpc_message_bytes_max=settings.grpc.message_bytes_max,
         is_ready=is_ready,
+        cluster=None if node.cluster is None else node.cluster.reports,
     )
 
 

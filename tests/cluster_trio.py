@@ -6,6 +6,7 @@ Each is a `weftdb serve` with an etcd of its own; tests may kill and restart the
 from __future__ import annotations
 
 import json
+import random
 import time
 import urllib.error
 import urllib.request
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.etcd_process import etcd_binary
-from tests.etcd_trio import pairs
-from tests.server_process import ServerProcess, free_ports
+from tests.etcd_trio import is_free
+from tests.server_process import ServerProcess
 
 NAMES = ("n1", "n2", "n3")
 START_S_MAX = 120.0
@@ -34,8 +35,9 @@ class ClusterTrio:
     ) -> None:
         etcd_binary()
         self.names = names
-        raft = dict(zip(names, pairs(len(names)), strict=True))
-        data = dict(zip(names, free_ports(len(names)), strict=True))
+        ports = steady_ports(3 * len(names))
+        raft = dict(zip(names, ports[::3], strict=True))
+        data = {name: port + 2 for name, port in raft.items()}
         self.servers = {
             name: ServerProcess(
                 folder / name,
@@ -84,6 +86,15 @@ class ClusterTrio:
         except urllib.error.HTTPError as error:
             text = error.read()
             return error.code, json.loads(text) if text else None
+
+
+def steady_ports(count: int) -> list[int]:
+    """Ports in a row that are free, and stay so: connections that go out get higher ones."""
+    for _ in range(200):
+        first = random.randrange(12_000, 30_000)
+        if all(is_free(first + at) for at in range(count)):
+            return list(range(first, first + count))
+    raise AssertionError("no row of free ports")
 
 
 def eventually(holds: Callable[[], object], within_s: float = SOON_S) -> None:

@@ -36,6 +36,8 @@ class AgreedMetadata:
     store: MetadataStore
     reads: MetadataStore
     """The same, for reads that give up soon."""
+    asked: EtcdSettings
+    """Where etcd is, and how it is asked."""
     member: OwnMember | None = None
     """Of a managed cluster; not every node has one."""
 
@@ -78,6 +80,7 @@ def open_metadata(
         keys,
         EtcdMetadata(asked, keys.session(settings.node), clock, randomness),
         EtcdMetadata(quick, keys.session(f"{settings.node}!reads"), clock, randomness),
+        asked,
         member,
     )
     try:

@@ -10,12 +10,14 @@ from starlette.requests import Request
 from weftdb.core import limits
 from weftdb.core.config import Config
 from weftdb.core.env import Env
+from weftdb.core.types import NodeName
 from weftdb.engine.catalogue import Catalogue
 from weftdb.engine.database import Database
 from weftdb.modules.ports import Vectorizers
+from weftdb.server.node_reports import NodeReports, OwnReports
+from weftdb.server.own_facts import REPORTED_VERSION, OwnFacts
 
-REPORTED_VERSION = "1.39.0"
-"""The version of Weaviate whose API we speak; clients switch features by it."""
+__all__ = ["REPORTED_VERSION", "RestContext", "context_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,16 @@ class RestContext:
     grpc_message_bytes_max: int = limits.GRPC_MESSAGE_BYTES_MAX
     is_ready: Callable[[], bool] = lambda: True
     """False while starting and while draining."""
+    cluster: Callable[[], NodeReports] | None = None
+    """Reports of the cluster that this node is one of."""
+
+    @property
+    def reports(self) -> NodeReports:
+        """What is told of nodes: of all nodes of the cluster, or of this one alone."""
+        if self.cluster is not None:
+            return self.cluster()
+        own = OwnFacts(NodeName(self.config.node_name), self.database, holds_all=True)
+        return OwnReports(own)
 
 
 def context_of(request: Request) -> RestContext:

@@ -38,7 +38,6 @@ FEATURES: tuple[tuple[str, str, str], ...] = (
     ("replica movement", "POST", "/replication/replicate/force-delete"),
     ("replica movement", "GET DELETE", "/replication/replicate/{id}"),
     ("replica movement", "POST", "/replication/replicate/{id}/cancel"),
-    ("replica movement", "GET", "/replication/sharding-state"),
     ("replica movement", "GET POST", "/replication/scale"),
     ("users", "GET", "/users/own-info"),
     ("users", "GET", "/users/db"),

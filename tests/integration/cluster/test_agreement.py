@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,6 +37,10 @@ def definition(trio: ClusterTrio, node: str, name: str = "Book") -> Any:
     return trio.ask(node, "GET", f"/schema/{name}")[1]
 
 
+def has_properties(trio: ClusterTrio, node: str, names: list[str]) -> bool:
+    return [item["name"] for item in definition(trio, node)["properties"]] == names
+
+
 def test_what_one_node_makes_is_on_all_at_once(trio: ClusterTrio) -> None:
     assert trio.ask("n1", "POST", "/schema", BOOK)[0] == 200
     first = definition(trio, "n1")
@@ -47,7 +52,7 @@ def test_what_one_node_makes_is_on_all_at_once(trio: ClusterTrio) -> None:
         assert trio.ask(node, "POST", "/schema/Book/properties", added)[0] == 200
     names = ["word0", "word1", "word2"]
     for node in NAMES:
-        eventually(lambda n=node: [p["name"] for p in definition(trio, n)["properties"]] == names)
+        eventually(partial(has_properties, trio, node, names))
     assert trio.ask("n2", "DELETE", "/schema/Book")[0] == 200
     eventually(lambda: all(trio.ask(n, "GET", "/schema/Book")[0] == 404 for n in NAMES))
 
