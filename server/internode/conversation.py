@@ -197,6 +197,14 @@ class Conversation(Generic[ResultT]):
             log.error("a call to %s broke", send.to, exc_info=error)
             self._end_call(send.call, Failure(f"broke: {error!r}"))
 
+    def _learn(self, failed: CallFailed) -> None:
+        if failed.moved is None or self._manner.learn is None:
+            return
+        try:
+            self._manner.learn(failed.moved)
+        except WeftError as error:
+            log.warning("a sharding state that was told cannot be read: %s", error)
+
     def _end_call(self, call: CallNumber, outcome: AnyReply | Failure) -> None:
         if self._calls.pop(call, None) is None:
             return

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -22,10 +23,15 @@ from weftdb.core.limits import MiB
 from weftdb.server.internode.conversation import Conversation, Manner, Wiring
 from weftdb.server.internode.outcomes import Kind, Outcomes
 
+log = logging.getLogger("weftdb.replication")
+
 ResultT = TypeVar("ResultT")
 
 _SLACK_S = 5.0
 """How much later than its deadline a coordination's answer may reach another thread."""
+_ENDINGS_MAX = 50
+_ENDING_S = 0.1
+"""Together five seconds, which a disk may take for the hints."""
 _HASTENED = "it was not waited for any longer: too much waits for slow replicas"
 _STOPPING = "this node is stopping"
 
@@ -115,12 +121,22 @@ class Driver:
     async def drain(self, grace_s: float) -> None:
         """Begin nothing more; let what runs end, and after `grace_s` end it: hints are kept."""
         self._is_stopping = True
-        try:
-            await asyncio.wait_for(self._emptied.wait(), grace_s)
-        except TimeoutError:
+        if await self._is_emptied(grace_s):
+            return
+        for _ in range(_ENDINGS_MAX):
+            # More than once: a coordination may turn to other replicas, which are not waited for.
             for conversation in list(self._running):
                 conversation.hasten(_STOPPING)
-        await self._emptied.wait()
+            if await self._is_emptied(_ENDING_S):
+                return
+        log.error("%d coordinations did not end: their hints may be lost", len(self._running))
+
+    async def _is_emptied(self, patience_s: float) -> bool:
+        try:
+            await asyncio.wait_for(self._emptied.wait(), patience_s)
+        except TimeoutError:
+            return False
+        return True
 
     def _changed(self, conversation: Conversation[Any]) -> None:
         """A conversation has answered, or is done."""

@@ -32,6 +32,7 @@ from weftdb.core.errors import WeftError
 from weftdb.core.types import NodeName
 from weftdb.server.internode.cluster_view import ClusterView
 from weftdb.server.internode.hint_store import HintStore
+from weftdb.server.internode.messages import Moved
 from weftdb.server.internode.ports import CallFailed, ReplicaCaller
 
 log = logging.getLogger("weftdb.hints")
@@ -245,10 +246,16 @@ class HintKeeper:
             )
         except CallFailed as error:
             if error.moved is not None:
-                self._view.learn(error.moved)
+                self._learn(error.moved)
             return error.failure
         except WeftError as error:
             return Failure(f"{type(error).__name__}: {error}")
+
+    def _learn(self, moved: Moved) -> None:
+        try:
+            self._view.learn(moved)
+        except WeftError as error:
+            log.warning("a sharding state that was told cannot be read: %s", error)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(self._thread, work)

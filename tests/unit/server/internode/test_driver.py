@@ -18,6 +18,7 @@ from tests.unit.server.internode.fleet import (
     eventually,
     run,
 )
+from weftdb.cluster.replication.effects import Failure
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.messages import Apply, Purpose, Request
 from weftdb.cluster.replication.read import Found, ReadCoordination, ReadOrder
@@ -39,10 +40,12 @@ from weftdb.core.errors import (
     WeftError,
 )
 from weftdb.core.objects import Digest
-from weftdb.core.types import NodeName, Version
+from weftdb.core.types import CollectionName, NodeName, Version
 from weftdb.server.internode.conversation import Manner, Wiring
 from weftdb.server.internode.driver import Driver, DriverBounds
+from weftdb.server.internode.messages import Moved
 from weftdb.server.internode.outcomes import Kind, Outcomes
+from weftdb.server.internode.ports import CallFailed
 
 ONE, QUORUM, ALL = ConsistencyLevel.ONE, ConsistencyLevel.QUORUM, ConsistencyLevel.ALL
 
@@ -346,6 +349,34 @@ def test_the_purpose_travels_and_requests_may_have_less_time(fleet: Fleet) -> No
         request, purpose = fleet["n1"].heard[0]
         assert isinstance(request, Apply)
         assert purpose is Purpose.REPAIR
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_newer_sharding_state_is_learnt_from_who_refuses_by_it(
+    fleet: Fleet, is_damaged: bool
+) -> None:
+    moved = Moved(CollectionName("Doc"), 12, b"{}")
+    learned: list[Moved] = []
+
+    def refuse(_request: object, _purpose: Purpose) -> None:
+        raise CallFailed(Failure("asked by an older state"), moved=moved)
+
+    def learn(told: Moved) -> None:
+        learned.append(told)
+        if is_damaged:
+            raise CorruptData("no JSON")
+
+    async def main() -> None:
+        bench = Bench(fleet)
+        fleet["n3"].gate = refuse
+        write, manner, kind = bench.write(1, ALL)
+        knowing = Manner(manner.deadline_s, revision=11, learn=learn)
+        answer = await bench.driver.run(write, knowing, kind)
+        assert isinstance(answer.outcomes[0], NotEnoughReplicas)
+        assert learned == [moved]
+        assert fleet["n3"].revisions == {11}
 
     run(main())
 
