@@ -72,9 +72,12 @@ class Env:
         clock: Clock | None = None,
         seed: int | None = None,
         give_way: Callable[[], None] = go_on,
+        end_turn: Callable[[], None] = go_on,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random.Random(seed)
         self.give_way = give_way
         """Called between two objects of a write: whoever runs the engine may hold the thread up
         there for a moment, while something shorter wants the interpreter."""
+        self.end_turn = end_turn
+        """The same before a call that holds the interpreter for long, from its begin to its end."""

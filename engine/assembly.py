@@ -56,7 +56,7 @@ def open_engine(
     """
     config, env = config or Config(), env or Env()
     vectorizers = vectorizers or Registry(config.modules)
-    store = RocksStore(path, config.storage, env.clock, env.give_way)
+    store = RocksStore(path, config.storage, env.clock, env.give_way, env.end_turn)
     with ExitStack() as on_failure:
         # Whatever stops the recovery, the next attempt must find the directory free.
         on_failure.callback(store.close)

@@ -241,7 +241,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _open(settings: ServerSettings, way: RightOfWay, opened: contextlib.ExitStack) -> Node:
     """Open the engine, and join the cluster; `opened` closes what this has opened."""
-    env = Env(give_way=way.give_way)
+    env = Env(give_way=way.give_way, end_turn=way.end_turn)
     joining = _joining(settings, env)
     if joining is not None:
         opened.callback(joining.close)

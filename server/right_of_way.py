@@ -23,14 +23,15 @@ WAIT_S_MAX = 0.002
 RATION_S = 0.00035
 """A thread's work between two searches of which one is on its way at a time: about as long as that
 search takes."""
-RATION_S_MAX = 0.0007
+RATION_S_MAX = 0.0005
 """The same beside several: they wait for each other that long anyway."""
 LOOK_S = 0.00002
 """A thread does not look again for this long: it is asked more often than a look is worth."""
 
 
 class RightOfWay(_session.RightOfWay):
-    """One an event loop. `give_way` comes from any thread, everything else from the loop's:
+    """One an event loop. `give_way` comes from any thread, and `end_turn`, which is the same with
+    what is left of a ration given up; everything else comes from the loop's:
 
     `watch` takes it as work for the loop when a descriptor can be read, `forget` undoes that;
     `loop_works` is followed by `loop_rests`, `search_begins` by `search_ends`. While a single

@@ -92,9 +92,11 @@ class RocksStore:
         config: StorageConfig,
         clock: Clock,
         give_way: Callable[[], None] = go_on,
+        end_turn: Callable[[], None] = go_on,
     ) -> None:
         self._closed = False
         self._give_way = give_way
+        self._end_turn = end_turn
         self._closing = threading.Lock()
         self._faults = _Faults()
         self._cache = Cache(config.block_cache_bytes)
@@ -164,7 +166,7 @@ class RocksStore:
             try:
                 with self._faults:
                     native = self._native(batch)
-                    self._give_way()  # What comes holds the interpreter to its end.
+                    self._end_turn()  # What comes holds the interpreter to its end.
                     self._db.write(native, self._unsynced)
             except Overloaded:
                 self.stalls += 1

@@ -51,6 +51,7 @@ void bind_right_of_way(nb::module_& m) {
         .def("loop_works", &RightOfWay::loop_works)
         .def("loop_rests", &RightOfWay::loop_rests)
         .def("give_way", &RightOfWay::give_way)
+        .def("end_turn", &RightOfWay::end_turn)
         .def_prop_ro("is_wanted", &RightOfWay::is_wanted)
         .def_prop_ro("sleeping", &RightOfWay::sleeping);
 }

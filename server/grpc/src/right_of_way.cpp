@@ -107,6 +107,11 @@ void RightOfWay::give_way() {
     searches_max_ = searches_;
 }
 
+void RightOfWay::end_turn() {
+    go_on_until_ = 0;
+    give_way();
+}
+
 void RightOfWay::sleep() {
     ++sleeping_;
     std::unique_lock lock(mutex_);

@@ -43,6 +43,9 @@ class RightOfWay {
 
     // Sleeps without the interpreter's lock while the loop goes first.
     void give_way();
+    // As `give_way`, and without what is left of a ration: before a call that keeps the lock for
+    // about as long as one, so that the loop never waits for both.
+    void end_turn();
 
     bool is_wanted() const { return works_ || can_be_read(); }
     size_t sleeping() const { return sleeping_; }

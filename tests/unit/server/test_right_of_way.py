@@ -123,6 +123,18 @@ def test_beside_several_searches_its_ration_is_its_own(make: Make) -> None:
     assert taken_s(way) < LONG_S / 2
 
 
+def test_who_ends_its_turn_has_no_ration_left(make: Make) -> None:
+    way = make(wait_s_max=SHORT_S, ration_s_max=LONG_S)
+    way.loop_works()
+    way.search_begins()
+    way.search_begins()
+    assert taken_s(way) >= SHORT_S
+    assert taken_s(way) < SHORT_S
+    begun = time.monotonic()
+    way.end_turn()
+    assert SHORT_S <= time.monotonic() - begun < LONG_S / 2
+
+
 def test_a_loop_that_never_rests_holds_nobody_up_for_ever(make: Make) -> None:
     way = make(wait_s_max=SHORT_S)
     way.loop_works()
