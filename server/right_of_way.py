@@ -23,8 +23,8 @@ WAIT_S_MAX = 0.002
 RATION_S = 0.00035
 """A thread's work between two searches of which one is on its way at a time: about as long as that
 search takes."""
-RATION_S_MAX = 0.0005
-"""The same beside several: they wait for each other that long anyway."""
+RATION_OF_SEVERAL_S = 0.0003
+"""The same beside several. The loop then rests many times a search."""
 LOOK_S = 0.00002
 """A thread does not look again for this long: it is asked more often than a look is worth."""
 
@@ -44,8 +44,11 @@ class RightOfWay(_session.RightOfWay):
         wait_s_max: float = WAIT_S_MAX,
         look_s: float = LOOK_S,
         ration_s: float = RATION_S,
-        ration_s_max: float = RATION_S_MAX,
+        ration_of_several_s: float = RATION_OF_SEVERAL_S,
     ) -> None:
         super().__init__(
-            wait_s_max=wait_s_max, look_s=look_s, ration_s=ration_s, ration_s_max=ration_s_max
+            wait_s_max=wait_s_max,
+            look_s=look_s,
+            ration_s=ration_s,
+            ration_of_several_s=ration_of_several_s,
         )

@@ -37,12 +37,13 @@ void bind_right_of_way(nb::module_& m) {
         .def(
             "__init__",
             [](RightOfWay* self, double wait_s_max, double look_s, double ration_s,
-               double ration_s_max) {
+               double ration_of_several_s) {
                 auto ns = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
-                new (self) RightOfWay({ns(wait_s_max), ns(look_s), ns(ration_s), ns(ration_s_max)});
+                new (self)
+                    RightOfWay({ns(wait_s_max), ns(look_s), ns(ration_s), ns(ration_of_several_s)});
             },
             nb::kw_only(), nb::arg("wait_s_max"), nb::arg("look_s"), nb::arg("ration_s"),
-            nb::arg("ration_s_max"))
+            nb::arg("ration_of_several_s"))
         .def("watch", &RightOfWay::watch, nb::arg("descriptor"))
         .def("forget", &RightOfWay::forget, nb::arg("descriptor"))
         .def("close", &RightOfWay::close)

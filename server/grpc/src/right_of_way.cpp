@@ -100,7 +100,7 @@ void RightOfWay::give_way() {
         return;
     }
     sleep();
-    const int64_t ration = searches_max_ > 1 ? times_.ration_max
+    const int64_t ration = searches_max_ > 1 ? times_.ration_of_several
                            : is_awaited_     ? times_.look
                                              : times_.ration;
     go_on_until_ = now_ns() + ration;

@@ -16,10 +16,10 @@ class RightOfWay {
   public:
     // All in nanoseconds.
     struct Times {
-        int64_t wait_max = 0;    // a thread goes on after this, also where the loop never rests
-        int64_t look = 0;        // between two looks
-        int64_t ration = 0;      // work after having waited, beside one search at a time
-        int64_t ration_max = 0;  // the same beside several
+        int64_t wait_max = 0;  // a thread goes on after this, also where the loop never rests
+        int64_t look = 0;      // between two looks
+        int64_t ration = 0;    // work after having waited, beside one search at a time
+        int64_t ration_of_several = 0;  // the same beside several
     };
 
     explicit RightOfWay(const Times& times);

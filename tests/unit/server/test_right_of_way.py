@@ -24,7 +24,7 @@ def make() -> Iterator[Make]:
     made = []
 
     def one(**times: float) -> RightOfWay:
-        usual = {"wait_s_max": LONG_S, "look_s": 0.0, "ration_s": 0.0, "ration_s_max": 0.0}
+        usual = {"wait_s_max": LONG_S, "look_s": 0.0, "ration_s": 0.0, "ration_of_several_s": 0.0}
         made.append(RightOfWay(**{**usual, **times}))
         return made[-1]
 
@@ -90,7 +90,7 @@ def rationed(way: RightOfWay, searches: int) -> None:
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="Linux only")
 @pytest.mark.parametrize("searches", [1, 8])
 def test_after_it_has_waited_it_works_for_a_ration(make: Make, searches: int) -> None:
-    way = make(**{"ration_s" if searches == 1 else "ration_s_max": LONG_S})
+    way = make(**{"ration_s" if searches == 1 else "ration_of_several_s": LONG_S})
     reading, writing = os.pipe()
     try:
         way.watch(reading)
@@ -115,7 +115,7 @@ def test_its_ration_ends_where_the_loop_has_come_to_a_single_search(make: Make) 
 
 
 def test_beside_several_searches_its_ration_is_its_own(make: Make) -> None:
-    way = make(ration_s_max=LONG_S)
+    way = make(ration_of_several_s=LONG_S)
     rationed(way, 8)
     way.search_begins()
     way.search_begins()
@@ -124,7 +124,7 @@ def test_beside_several_searches_its_ration_is_its_own(make: Make) -> None:
 
 
 def test_who_ends_its_turn_has_no_ration_left(make: Make) -> None:
-    way = make(wait_s_max=SHORT_S, ration_s_max=LONG_S)
+    way = make(wait_s_max=SHORT_S, ration_of_several_s=LONG_S)
     way.loop_works()
     way.search_begins()
     way.search_begins()
