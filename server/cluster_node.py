@@ -40,11 +40,9 @@ from weftdb.server.cluster_settings import MANAGED, NodeInCluster
 from weftdb.server.etcd.member_plan import ask_at
 from weftdb.server.etcd.roster import EtcdRoster
 from weftdb.server.follower import Follower
-from weftdb.server.grpc.connection import Observer
-from weftdb.server.node_links import NodeLinks, NodeParts
+from weftdb.server.node_links import Lent, NodeLinks, NodeParts
 from weftdb.server.own_facts import OwnFacts
 from weftdb.server.presence import Presence
-from weftdb.server.right_of_way import RightOfWay
 from weftdb.storage.kv import KeyValueStore
 from weftdb.storage.versions import LIFE_BITS, writer_number
 
@@ -172,7 +170,7 @@ class ClusterNode:
 
     @contextlib.asynccontextmanager
     async def running(
-        self, stop: asyncio.Event, *, observer: Observer, way: RightOfWay, grace_s: float
+        self, stop: asyncio.Event, lent: Lent, *, grace_s: float
     ) -> AsyncIterator[NodeLinks]:
         """Be there for other nodes while the doors are open. `stop` is set when another process
         has taken this node's name."""
@@ -183,7 +181,7 @@ class ClusterNode:
 
         self._end = end
         self._check_life()
-        self.links = NodeLinks(self._parts(), observer=observer, way=way)
+        self.links = NodeLinks(self._parts(), lent)
         async with contextlib.AsyncExitStack() as begun:
             begun.push_async_callback(self.links.stop, grace_s)
             await self.links.start()

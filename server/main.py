@@ -365,22 +365,27 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
         )
         app = make_app(_rest_context(settings, node, is_ready))
         rest = _RestServer(_uvicorn_config(app, node.metrics, settings))
-        async with _among_others(node, stop, settings.stop_grace_s):
+        async with _among_others(node, stop, driver, settings.stop_grace_s):
             await _serve_until(stop, settings, door, [(rest, listener), *_scrape(node, settings)])
 
 
 @contextlib.asynccontextmanager
-async def _among_others(node: Node, stop: asyncio.Event, grace_s: float) -> AsyncIterator[None]:
+async def _among_others(
+    node: Node, stop: asyncio.Event, searches: SearchDriver, grace_s: float
+) -> AsyncIterator[None]:
     """Be there for other nodes of the cluster, if there is one."""
     if node.cluster is None:
         yield
         return
+    from weftdb.server.internode.peer_figures import LinkCollector
     from weftdb.server.internode.replication_figures import ReplicationCollector
+    from weftdb.server.node_links import Lent
 
-    observer, clock = node.metrics.door("nodes"), node.engine.env.clock
-    begun = node.cluster.running(stop, observer=observer, way=node.way, grace_s=grace_s)
-    async with begun as links:
-        node.metrics.include(ReplicationCollector(links.replication.figures, clock))
+    metrics, clock = node.metrics, node.engine.env.clock
+    lent = Lent(metrics.door("nodes"), metrics.door("to_nodes"), node.way, searches)
+    async with node.cluster.running(stop, lent, grace_s=grace_s) as links:
+        metrics.include(LinkCollector(links.figures))
+        metrics.include(ReplicationCollector(links.replication.figures, clock))
         yield
 
 

@@ -23,14 +23,17 @@ from weftdb.server.cluster_settings import ClusterSettings
 from weftdb.server.grpc.connection import Observer
 from weftdb.server.internode.answers import Answers, Lanes
 from weftdb.server.internode.client import InternodeClient
+from weftdb.server.internode.hint_store import StateEncoders
 from weftdb.server.internode.lane import Lane
 from weftdb.server.internode.messages import AskFacts, NodeFacts, Noted, Tell
+from weftdb.server.internode.peer_figures import LinkFigures, link_figures
 from weftdb.server.internode.ports import CallFailed
 from weftdb.server.internode.replication import Replication
 from weftdb.server.internode.security import InternodeSecurity, InternodeTls
 from weftdb.server.internode.service import InternodeService
 from weftdb.server.own_facts import OwnFacts
 from weftdb.server.right_of_way import RightOfWay
+from weftdb.server.search_driver import SearchDriver
 from weftdb.storage.kv import KeyValueStore
 
 log = logging.getLogger("weftdb.cluster")
@@ -72,12 +75,22 @@ class _Says:
         return self._facts.facts(question)
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What the server's loop lends to the links."""
+
+    answered: Observer
+    """Counts the questions of other nodes."""
+    asked: Observer
+    """Counts those to other nodes."""
+    way: RightOfWay | None = None
+    searches: SearchDriver | None = None
+
+
 class NodeLinks:
     """Of one node; made in the loop that it lives in."""
 
-    def __init__(
-        self, parts: NodeParts, *, observer: Observer, way: RightOfWay | None = None
-    ) -> None:
+    def __init__(self, parts: NodeParts, lent: Lent) -> None:
         """Read what is kept of replicas. Raises CorruptData."""
         self._parts = parts
         clock, name = parts.env.clock, parts.view.node
@@ -99,6 +112,7 @@ class NodeLinks:
             ),
             generation=parts.entered.generation,
             release=__version__,
+            driver=lent.searches,
         )
         security = security_of(parts.settings)
         self.client = InternodeClient(
@@ -107,14 +121,24 @@ class NodeLinks:
             address_of=parts.peers.address_of,
             security=security,
             outcomes=parts.peers,
-            observer=observer,
+            observer=lent.asked,
             clock=clock,
+            encode=StateEncoders(parts.view.schema).encode,
         )
         self.service = InternodeService(
-            self.answers, node=name, security=security, clock=clock, observer=observer, way=way
+            self.answers,
+            node=name,
+            security=security,
+            clock=clock,
+            observer=lent.answered,
+            way=lent.way,
         )
         self._loop = asyncio.get_running_loop()
         self._probes: set[asyncio.Task[None]] = set()
+
+    def figures(self) -> LinkFigures:
+        """How calls go, for metrics. Any thread."""
+        return link_figures(self.client.board, self.answers.lanes)
 
     async def start(self) -> None:
         """Listen, then begin what goes on by itself. Raises InvalidRequest, OSError."""

@@ -29,6 +29,7 @@ from weftdb.cluster.replication.messages import (
     Refusal,
     Reply,
     Request,
+    ShardRef,
     States,
 )
 from weftdb.cluster.search.messages import (
@@ -52,6 +53,7 @@ from weftdb.server.internode import codec, methods, node_codec
 from weftdb.server.internode.answers import Answers
 from weftdb.server.internode.failure_codec import failed
 from weftdb.server.internode.gate import Basis
+from weftdb.server.internode.hint_store import encode_copied
 from weftdb.server.internode.messages import (
     NO_REVISION,
     AskFacts,
@@ -68,9 +70,12 @@ from weftdb.server.internode.ports import CallFailed, CallObserver
 from weftdb.server.internode.security import InternodeSecurity
 from weftdb.server.internode.switchboard import Switchboard
 from weftdb.storage.encoded_properties import EncodedProperties
-from weftdb.storage.state_codec import HEAD_BYTES, encode_state
+from weftdb.storage.state_codec import HEAD_BYTES
 
 log = logging.getLogger("weftdb.internode")
+
+EncodeState = Callable[[ShardRef, ObjectState], bytes]
+"""Writes a state (storage/state_codec.py). Raises WeftError."""
 
 AskedT = TypeVar("AskedT")
 ReadT = TypeVar("ReadT")
@@ -107,9 +112,11 @@ class InternodeClient:
         observer: Observer,
         clock: Clock,
         bounds: PeerBounds | None = None,
+        encode: EncodeState = encode_copied,
     ) -> None:
         """`answers` are those of this node, `node`; `address_of` says host:port of the others, None
-        where none is known."""
+        where none is known. `encode` writes a state, in any thread; without one, states have to
+        come with `EncodedProperties`."""
         self.board = Switchboard(
             node=node,
             generation=answers.generation,
@@ -122,6 +129,7 @@ class InternodeClient:
         )
         self._answers = answers
         self._node = node
+        self._encode_state = encode
         self._encodings: dict[int, _Encoding] = {}
 
     async def close(self) -> None:
@@ -256,8 +264,8 @@ class InternodeClient:
             own = await self._own(basis, request, deadline_s)
             assert isinstance(own, Applied), own
             return own
-        parts = _parts(sizes)
         async with self._encoded(request, sum(sizes)) as states:
+            parts = _parts([len(state) for state in states])
             if len(parts) == 1:
                 return await self._apply_part(node, basis, states, deadline_s)
             turns = asyncio.Semaphore(_PARTS_AT_ONCE)
@@ -283,22 +291,33 @@ class InternodeClient:
 
     @asynccontextmanager
     async def _encoded(self, request: Apply, size: int) -> AsyncIterator[list[bytes]]:
-        """The states as they travel, encoded once for all nodes that the request goes to now."""
+        """The states as they travel, encoded once for all nodes that the request goes to now.
+        Raises CallFailed for what cannot be encoded: no definition, a text that is no Unicode."""
         entry = self._encodings.get(id(request))
         if entry is None:
             encoded: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
-            if size <= _INLINE_BYTES:
-                encoded.set_result(_encode(request.states))
+            if size > _INLINE_BYTES:
+                encoded = asyncio.ensure_future(asyncio.to_thread(self._encode, request))
             else:
-                encoded = asyncio.ensure_future(asyncio.to_thread(_encode, request.states))
+                try:
+                    encoded.set_result(self._encode(request))
+                except WeftError as error:
+                    raise failed(error) from error
             entry = self._encodings[id(request)] = _Encoding(request, encoded)
         entry.users += 1
         try:
-            yield await asyncio.shield(entry.states)
+            try:
+                states = await asyncio.shield(entry.states)
+            except WeftError as error:
+                raise failed(error) from error
+            yield states
         finally:
             entry.users -= 1
             if not entry.users:
                 del self._encodings[id(request)]
+
+    def _encode(self, request: Apply) -> list[bytes]:
+        return [self._encode_state(request.shard, state) for state in request.states]
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -357,10 +376,6 @@ class InternodeClient:
 
 def _as_it_is(found: SearchReply) -> SearchReply:
     return found
-
-
-def _encode(states: Sequence[ObjectState]) -> list[bytes]:
-    return [encode_state(state) for state in states]
 
 
 def _state_bytes(state: ObjectState) -> int:

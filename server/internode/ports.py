@@ -74,7 +74,8 @@ class ReplicaCaller(Protocol):
         an older one learns first. `NO_REVISION` leaves that out, which suits only those who write
         nothing (decision 28, rule 3).
 
-        Requires: the properties of states are `EncodedProperties`, or empty.
+        Properties of states that are `EncodedProperties` are copied; others are encoded by the
+        definition that this node goes by.
         """
         ...
 

@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 from weftdb.cluster.membership import Failure as CallOutcome
 from weftdb.cluster.replication.effects import Failure
 from weftdb.core.env import Clock
-from weftdb.core.errors import CorruptData
+from weftdb.core.errors import CorruptData, LimitExceeded
+from weftdb.core.limits import INTERNODE_MESSAGE_BYTES_MAX
 from weftdb.core.types import NodeName
 from weftdb.server.grpc.connection import Observer
 from weftdb.server.internode import codec
-from weftdb.server.internode.failure_codec import failure_of
+from weftdb.server.internode.failure_codec import failed, failure_of
 from weftdb.server.internode.methods import AnswerT, Method, QuestionT
 from weftdb.server.internode.peer import NoAnswer, Peer, PeerBounds, PeerFigures
 from weftdb.server.internode.ports import CallFailed, CallObserver
@@ -80,6 +81,13 @@ class Switchboard:
         begun, code = time.perf_counter(), "CANCELLED"
         try:
             message = question.SerializeToString()
+            if len(message) > INTERNODE_MESSAGE_BYTES_MAX:
+                raise failed(
+                    LimitExceeded(
+                        f"a question of {len(message)} bytes: nodes send each other at most "
+                        f"{INTERNODE_MESSAGE_BYTES_MAX}"
+                    )
+                )
             answered = await peer.call(method.path, message, left_s, is_bounded=is_bounded)
             reply = self._answer_of(node, method, answered, began_s)
             code = "OK"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from tests.unit.engine.replicas import deletion, described, state, version
 from tests.unit.engine.samples import uid
@@ -45,6 +47,7 @@ from weftdb.core.errors import (
     CorruptData,
     DiskFull,
     InvalidRequest,
+    LimitExceeded,
     Overloaded,
     ReadOnly,
     ShardLoading,
@@ -55,8 +58,10 @@ from weftdb.core.hashing import token
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.server.internode import client as client_module
 from weftdb.server.internode import service as service_module
+from weftdb.server.internode import switchboard as switchboard_module
 from weftdb.server.internode.messages import AskFacts, Noted, Tell
 from weftdb.server.internode.peer import PeerBounds
+from weftdb.server.internode.peer_figures import LinkCollector, link_figures
 from weftdb.server.internode.ports import CallFailed
 
 RIGHT = named("right")
@@ -402,3 +407,62 @@ async def _until_it_answers(node: WiredNode, deadline_s: float) -> None:
             await asyncio.sleep(0.05)
         else:
             return
+
+
+def test_properties_that_nobody_encoded_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(pair: Pair) -> None:
+        plain = [state(uid(1), version(1)), state(uid(2), version(2))]
+        assert await pair.apply(plain) == Applied((None, None))
+        assert described(pair.right.replica.states([uid(1), uid(2)])) == described(plain)
+        dropped = ShardRef(CollectionName("Gone"), ShardName("s"))
+        failed = await failure_of(
+            pair.left.client.ask(RIGHT, Apply(dropped, 1, tuple(plain)), within())
+        )
+        assert isinstance(failed.error, UnknownCollection)
+        half = state(uid(3), version(3), title="\ud800")
+        failed = await failure_of(pair.apply([half]))
+        assert isinstance(failed.error, InvalidRequest)
+        assert not pair.left.client._encodings
+
+    play(tmp_path, main)
+    monkeypatch.setattr(client_module, "_INLINE_BYTES", 0)  # The same in a thread.
+    (tmp_path / "thread").mkdir()
+    play(tmp_path / "thread", main)
+
+
+def test_a_question_that_no_message_carries_is_refused_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switchboard_module, "INTERNODE_MESSAGE_BYTES_MAX", 2_000)
+
+    async def main(pair: Pair) -> None:
+        failed = await failure_of(pair.apply(objects(pair.left, 1, title="x" * 3_000)))
+        assert isinstance(failed.error, LimitExceeded)
+        assert not pair.left.heard.failures
+
+    play(tmp_path, main)
+
+
+def test_metrics_tell_how_calls_went(tmp_path: Path) -> None:
+    async def main(pair: Pair) -> None:
+        left = pair.left
+        await pair.apply(objects(left, 1))
+        await pair.right.service.stop(0.1)
+        await failure_of(pair.apply(objects(left, 1)))
+        registry = CollectorRegistry()
+        figures = partial(link_figures, left.client.board, left.answers.lanes)
+        registry.register(LinkCollector(figures))
+
+        def value(name: str, **labels: str) -> float | None:
+            return registry.get_sample_value(f"weftdb_node_{name}", labels)
+
+        assert value("calls_total", node="right", outcome="answered") == 1
+        assert value("calls_total", node="right", outcome="broken") == 1
+        assert value("calls_total", node="right", outcome="timed_out") == 0
+        assert value("bytes_on_the_way", node="right") == 0
+        assert value("requests_taken", lane="writes") == 0
+        assert value("requests_refused_total", lane="reads") == 0
+
+    play(tmp_path, main)

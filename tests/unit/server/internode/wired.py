@@ -17,12 +17,14 @@ from weftdb.cluster.replication.messages import Applied, Apply, ShardRef
 from weftdb.core.env import SystemClock
 from weftdb.core.errors import UnknownCollection
 from weftdb.core.objects import ObjectState
+from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.local_shard import LocalShard
 from weftdb.engine.replica import ShardReplica
 from weftdb.server.internode.answers import Answers, Lanes
 from weftdb.server.internode.client import InternodeClient
+from weftdb.server.internode.hint_store import StateEncoders
 from weftdb.server.internode.lane import Lane
 from weftdb.server.internode.messages import (
     NO_REVISION,
@@ -179,7 +181,11 @@ class WiredNode:
             observer=self.heard,
             clock=CLOCK,
             bounds=bounds,
+            encode=StateEncoders(self._definition).encode,
         )
+
+    def _definition(self, name: CollectionName) -> Collection | None:
+        return self.known.collection.schema if name == DOC else None
 
     @property
     def replica(self) -> ShardReplica:
