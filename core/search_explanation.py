@@ -93,6 +93,7 @@ def account_of(search: SearchExplanation) -> SearchAccount:
         search.visited,
         search.distances,
     )
-    if isinstance(search, CandidateExplanation):
+    if hasattr(search, "candidates"):  # `isinstance` looks at every name of the protocol.
+        assert isinstance(search, CandidateExplanation), search
         return CandidateAccount(*common, search.candidates, search.expected_recall)
     return SearchAccount(*common)

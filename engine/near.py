@@ -107,10 +107,14 @@ def resolve_near(
 def check_near(near: NearVector, schema: Collection) -> NearVector:
     """Fill in names; the vectors are there. Raises InvalidRequest, SchemaViolation."""
     targets = resolve_targets(schema, near.targets)
-    return replace(near, targets=tuple(_checked(schema, target) for target in targets))
+    for target in targets:
+        _check_vector(schema, target)
+    if all(given is named for given, named in zip(near.targets, targets, strict=False)):
+        return near if near.targets else replace(near, targets=targets)
+    return replace(near, targets=targets)
 
 
-def _checked(schema: Collection, target: Target) -> Target:
+def _check_vector(schema: Collection, target: Target) -> None:
     vector = target.vector
     if vector is None or vector.size == 0:
         raise InvalidRequest("near_vector: vector is required")
@@ -127,7 +131,6 @@ def _checked(schema: Collection, target: Target) -> Target:
             "near_vector: provided vector is a multi vector but "
             "vector index supports regular vectors"
         )
-    return target
 
 
 def _from_object(near: NearObject, target: Target, vectors: VectorReader) -> Target:

@@ -100,6 +100,8 @@ def allowed(shard: Shard, condition: Filter | None, owned: TokenRanges | None) -
     if owned is None:
         return allow
     own = shard.owned.among(owned)
+    if own == shard.live:  # As a rule nothing is astray, and a search without a filter is quicker.
+        return allow
     return AllowList(own if allow is None else own & allow.bitmap)
 
 
@@ -114,11 +116,13 @@ def _checked(shard: Shard, part: PartSearch) -> PartSearch:
     near = _near_of(query)
     if near is None:
         return part
-    near = check_near(near, shard.schema)
+    checked = check_near(near, shard.schema)
+    if checked is near:
+        return part
     if query.hybrid is not None:
-        query = replace(query, hybrid=replace(query.hybrid, near=near))
+        query = replace(query, hybrid=replace(query.hybrid, near=checked))
     else:
-        query = replace(query, near=near)
+        query = replace(query, near=checked)
     return replace(part, query=query)
 
 
@@ -228,13 +232,12 @@ def _leg(shard: Shard, found: _Found) -> tuple[PartLeg, list[DocId]]:
     live = shard.live
     if not all(doc_id in live for doc_id in ranked.doc_ids):
         raise Moved
-    order = list(range(len(ids)))
-    if ranked.distances is not None:
-        distances = ranked.distances
-        order.sort(key=lambda at: (distances[at], ids[at]))
-    elif ranked.scores is not None:
-        scores = ranked.scores
-        order.sort(key=lambda at: (-scores[at], ids[at]))
+    order: Sequence[int] = range(len(ids))
+    worths = ranked.distances
+    if ranked.scores is not None:
+        worths = [-score for score in ranked.scores]
+    if worths is not None and len(set(worths)) < len(worths):
+        order = sorted(order, key=list(zip(worths, ids, strict=True)).__getitem__)
     leg = PartLeg(
         tuple([ids[at] for at in order]),
         distances=_picked(ranked.distances, order),

@@ -79,7 +79,7 @@ def _find(
     parts = [reply for reply in gathered.replies if isinstance(reply, PartHits)]
     if isinstance(search, HybridAim):
         return merge_hybrid_ids(parts, depth)
-    found = [hit.id for hit in merge_legs(only_legs(parts), depth)]
+    found = [hit[1] for hit in merge_legs(only_legs(parts), depth)]
     check_found(query, len(found), depth)
     return found
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
+from typing import TypeAlias
 
 from weftdb.core.errors import CorruptData
 from weftdb.core.partial import PartHits, PartLeg
@@ -18,16 +20,9 @@ from weftdb.index.autocut import autocut
 from weftdb.index.fusion import KEYWORD_LEG, FusedDoc, Leg, fuse
 from weftdb.index.sorting import SortKey, sort_positions
 
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One object of the merged ranking: the `place`-th hit of the `part`-th shard's leg. `value` is
-    its distance or score, 0 in a list."""
-
-    id: ObjectId
-    part: int
-    place: int
-    value: float = 0.0
+Hit: TypeAlias = tuple[float, ObjectId, int, int]
+"""One object of the merged ranking: its worth (a distance, a score with the sign turned, 0 in a
+list), its id, the number of its leg and its place there. In the order of tuples, best first."""
 
 
 def only_legs(parts: Sequence[PartHits]) -> list[PartLeg]:
@@ -40,15 +35,12 @@ def only_legs(parts: Sequence[PartHits]) -> list[PartLeg]:
 def merge_legs(legs: Sequence[PartLeg], depth: int) -> list[Hit]:
     """The `depth` best of rankings by distance or score, or of lists by id."""
     if all(leg.distances is not None for leg in legs):
-        columns = [leg.distances or () for leg in legs]
-        hits = sorted(_hits(legs, columns), key=lambda hit: (hit.value, hit.id))
+        worths = [leg.distances or () for leg in legs]
     elif all(leg.scores is not None for leg in legs):
-        columns = [leg.scores or () for leg in legs]
-        hits = sorted(_hits(legs, columns), key=lambda hit: (-hit.value, hit.id))
+        worths = [tuple([-score for score in leg.scores or ()]) for leg in legs]
     else:
-        columns = [(0.0,) * len(leg.ids) for leg in legs]
-        hits = sorted(_hits(legs, columns), key=lambda hit: hit.id)
-    return _once(hits)[:depth]
+        worths = [(0.0,) * len(leg.ids) for leg in legs]
+    return _first(sorted(_hits(legs, worths)), depth)
 
 
 def merge_sorted(legs: Sequence[PartLeg], keys: Sequence[SortKey], depth: int) -> list[Hit]:
@@ -56,12 +48,12 @@ def merge_sorted(legs: Sequence[PartLeg], keys: Sequence[SortKey], depth: int) -
     them."""
     if any(leg.ids and leg.sort_keys is None for leg in legs):
         raise CorruptData("a shard answered a sorted list without sort keys")
-    hits = sorted(_hits(legs, [(0.0,) * len(leg.ids) for leg in legs]), key=lambda hit: hit.id)
-    rows = [(legs[hit.part].sort_keys or ())[hit.place] for hit in hits]
+    hits = sorted(_hits(legs, [(0.0,) * len(leg.ids) for leg in legs]))
+    rows = [(legs[part].sort_keys or ())[place] for _, _, part, place in hits]
     if any(len(row) != len(keys) for row in rows):
         raise CorruptData("a shard answered a sorted list with other sort keys")
     columns = [[row[at] for row in rows] for at in range(len(keys))]
-    return _once([hits[at] for at in sort_positions(keys, columns)])[:depth]
+    return _first([hits[at] for at in sort_positions(keys, columns)], depth)
 
 
 def merge_hybrid(
@@ -72,17 +64,15 @@ def merge_hybrid(
     `vector_leg` is the name of the leg by vectors.
     """
     by_vectors, by_words = _both_legs(parts, leg_depth)
-    ids = list(dict.fromkeys(hit.id for hit in (*(by_vectors or ()), *(by_words or ()))))
+    ids = list(dict.fromkeys(hit[1] for hit in (*(by_vectors or ()), *(by_words or ()))))
     numbers = {object_id: DocId(at) for at, object_id in enumerate(ids)}
     fusable: list[Leg] = []
     if by_vectors is not None:
-        similarities = [1.0 - hit.value for hit in by_vectors]
-        docs = [numbers[hit.id] for hit in by_vectors]
-        fusable.append(Leg(vector_leg, hybrid.alpha, docs, similarities))
+        docs = [numbers[hit[1]] for hit in by_vectors]
+        fusable.append(Leg(vector_leg, hybrid.alpha, docs, [1.0 - hit[0] for hit in by_vectors]))
     if by_words is not None:
-        docs = [numbers[hit.id] for hit in by_words]
-        values = [hit.value for hit in by_words]
-        fusable.append(Leg(KEYWORD_LEG, 1.0 - hybrid.alpha, docs, values))
+        docs = [numbers[hit[1]] for hit in by_words]
+        fusable.append(Leg(KEYWORD_LEG, 1.0 - hybrid.alpha, docs, [-hit[0] for hit in by_words]))
     fused = fuse(hybrid.fusion, fusable, lambda doc: ids[doc], depth=depth)
     return [FusedHit(ids[doc.doc_id], doc) for doc in fused]
 
@@ -90,7 +80,7 @@ def merge_hybrid(
 def merge_hybrid_ids(parts: Sequence[PartHits], leg_depth: int) -> list[ObjectId]:
     """What the legs of a hybrid search find together, each merged by itself."""
     hits = [hit for leg in _both_legs(parts, leg_depth) for hit in leg or ()]
-    return list(dict.fromkeys(hit.id for hit in hits))
+    return list(dict.fromkeys(hit[1] for hit in hits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +96,11 @@ def cut_count(values: Sequence[float], jumps: int, depth: int) -> int:
     return min(autocut(values, jumps), depth) if jumps > 0 else min(len(values), depth)
 
 
-def _hits(legs: Sequence[PartLeg], columns: Sequence[Sequence[float]]) -> Iterable[Hit]:
-    for part, (leg, values) in enumerate(zip(legs, columns, strict=True)):
-        for place, (object_id, value) in enumerate(zip(leg.ids, values, strict=True)):
-            yield Hit(object_id, part, place, value)
+def _hits(legs: Sequence[PartLeg], worths: Sequence[Sequence[float]]) -> Iterable[Hit]:
+    for part, (leg, column) in enumerate(zip(legs, worths, strict=True)):
+        if len(column) != len(leg.ids):
+            raise CorruptData("a shard answered columns of different lengths")
+        yield from zip(column, leg.ids, repeat(part), count())
 
 
 def _both_legs(parts: Sequence[PartHits], depth: int) -> tuple[list[Hit] | None, list[Hit] | None]:
@@ -121,13 +112,18 @@ def _both_legs(parts: Sequence[PartHits], depth: int) -> tuple[list[Hit] | None,
     return merge_legs(spaced, depth) if spaced else None, by_words if worded else None
 
 
-def _once(hits: Sequence[Hit]) -> list[Hit]:
-    first: dict[ObjectId, Hit] = {}
+def _first(hits: Sequence[Hit], depth: int) -> list[Hit]:
+    """The first hits, each object once."""
+    found = list(hits[:depth])
+    if len({hit[1] for hit in found}) == len(found):
+        return found
+    once: dict[ObjectId, Hit] = {}
     for hit in hits:
-        first.setdefault(hit.id, hit)
-    return list(first.values())
+        once.setdefault(hit[1], hit)
+    return list(once.values())[:depth]
 
 
 def _is_near(legs: Sequence[PartLeg], hit: Hit) -> bool:
-    is_near = legs[hit.part].is_near
-    return is_near is None or is_near[hit.place]
+    _, _, part, place = hit
+    is_near = legs[part].is_near
+    return is_near is None or is_near[place]

@@ -146,8 +146,8 @@ def _resolve(
     named = yield from named_vectors(rounds, query.near, query.hybrid)
     if query.near is not None:
         near = yield from resolve_near(query.near, schema, named, vectorizers)
-        mmr = near.mmr
-        return _Asked(replace(part, near=replace(near, mmr=None)), plan), mmr
+        whole = near if near.mmr is None else replace(near, mmr=None)
+        return _Asked(replace(part, near=whole), plan), near.mmr
     if query.hybrid is not None:
         aim = yield from resolve_hybrid(query.hybrid, schema, named, vectorizers)
         depth = max(plan.depth, rounds.terms.limits.hybrid_maximum_results)
@@ -183,7 +183,8 @@ def _rank(
     with_rows = (
         query.hybrid is None and not rounds.is_checked and asked.leg_depth <= ROWS_AT_ONCE_MAX
     )
-    query = replace(query, vectors=vectors if with_rows else ())
+    if query.vectors != (vectors if with_rows else ()):
+        query = replace(query, vectors=vectors if with_rows else ())
     statistics: SearchStatistics | None = None
     if len(rounds.layout.shards) > 1 and needs_statistics(query):
         statistics = yield from gather_statistics(rounds, query)
@@ -240,16 +241,15 @@ def _merged(schema: Collection, asked: _Asked, parts: Sequence[PartHits]) -> _Ra
     legs = only_legs(parts)
     if asked.plan.read is Read.SORTED:
         hits = merge_sorted(legs, sort_keys(query.sort, schema), depth)
-        return _Ranked([hit.id for hit in hits])
+        return _Ranked([hit[1] for hit in hits])
     hits = merge_legs(legs, depth)
-    values = [hit.value for hit in hits]
     explanations = None
     if query.explain and query.keyword is not None:
-        explanations = [(legs[hit.part].explanations or ())[hit.place] for hit in hits]
+        explanations = [(legs[part].explanations or ())[place] for _, _, part, place in hits]
     return _Ranked(
-        [hit.id for hit in hits],
-        distances=values if query.near is not None else None,
-        scores=values if query.keyword is not None else None,
+        [hit[1] for hit in hits],
+        distances=[hit[0] for hit in hits] if query.near is not None else None,
+        scores=[-hit[0] for hit in hits] if query.keyword is not None else None,
         explanations=explanations,
     )
 

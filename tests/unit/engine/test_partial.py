@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -292,3 +293,55 @@ def test_a_long_aggregation_reads_on(shard: Shard, monkeypatch: pytest.MonkeyPat
     query = Aggregate("Doc", properties=(PropertyStatistics("title"),))
     part = aggregate_part(shard, PartAggregate(query))
     assert part.count == OBJECTS - 2
+
+
+def test_parts_beside_writes_have_every_object_once(docs: LocalCollection) -> None:
+    """Objects that are replaced again and again: with rows and without, in legs, ids and counts."""
+    everything = [uid(n) for n in range(1, 21)]
+    docs.put([draft(n, f"common state0 own{n}", [0.0, 1.0]) for n in range(1, 21)])
+    common = Comparison(Operator.LIKE, ("title",), "common*", ValueKind.TEXT)
+    queries = {
+        "vector": Search("Doc", near=near([0.0, 1.0]), limit=40),
+        "keyword": Search("Doc", keyword=Keyword("common"), limit=40),
+        "list": Search("Doc", limit=40),
+        "filtered vector": Search("Doc", near=near([0.0, 1.0]), filter=common, limit=40),
+        "filtered list": Search("Doc", filter=common, limit=40),
+        "sorted": Search("Doc", sort=(Sort(("title",)),), limit=40),
+        "hybrid": Search("Doc", hybrid=Hybrid("common", near([0.0, 1.0])), limit=40),
+    }
+    stop = threading.Event()
+    found: list[str] = []
+
+    def rewrite() -> None:
+        for state in range(1, 41):
+            title = f"common state{state}"
+            docs.put([draft(n, f"{title} own{n}", [0.0, state + 1.0]) for n in range(1, 21)])
+        stop.set()
+
+    def look() -> None:
+        while not stop.is_set():
+            for name, query in queries.items():
+                for with_rows in (False, True):
+                    if with_rows and query.hybrid is not None:
+                        continue
+                    part = run(search_part(docs.shard, PartSearch(query, with_rows=with_rows)))
+                    for leg in part.legs:
+                        if sorted(leg.ids) != everything:
+                            found.append(f"{name}: {len(leg.ids)}, {len(set(leg.ids))} different")
+            ids = ids_part(docs.shard, PartIds(common, 100)).ids
+            if list(ids) != everything:
+                found.append(f"ids: {len(ids)}")
+            wanted = Aggregate("Doc", properties=(PropertyStatistics("title"),), filter=common)
+            count = aggregate_part(docs.shard, PartAggregate(wanted)).count
+            if count != len(everything):
+                found.append(f"count: {count}")
+            if None in rows_part(docs.shard, everything, (UNNAMED,)).stored:
+                found.append("rows")
+
+    threads = [threading.Thread(target=rewrite), *[threading.Thread(target=look) for _ in range(2)]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert stop.is_set()
+    assert found == []
