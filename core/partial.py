@@ -119,7 +119,8 @@ class PartLeg:
 @dataclass(frozen=True, slots=True)
 class PartHits:
     """A shard's part of a search: one leg, or of a hybrid search those that it has, the one by
-    vectors first. `rows` are of the only leg, and none of them is missing."""
+    vectors first. `rows` are of the only leg, and none of them is missing; None where they were not
+    asked for, or are too large to come with the hits."""
 
     legs: tuple[PartLeg, ...]
     rows: PartRows | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from weftdb.core.errors import InvalidRequest
+from weftdb.core.limits import MiB
 from weftdb.core.partial import (
     FoundIds,
     PartHits,
@@ -39,6 +40,8 @@ from weftdb.index.allow_list import AllowList
 
 T = TypeVar("T")
 
+ROWS_BYTES_MAX = 16 * MiB
+"""Larger objects do not come with the hits: who asked fetches what is on the page."""
 _GONE = ObjectId(bytes(16))
 """What `IdCache` says of a doc that was replaced or deleted, and is not known any more."""
 
@@ -151,6 +154,8 @@ def _hits(shard: Shard, part: PartSearch) -> Steps[PartHits]:
         if len(legs) != 1:
             raise InvalidRequest("rows belong to one leg: a hybrid search fetches them later")
         rows = _rows(shard, order, query.vectors)
+        if _bytes_of(rows) > ROWS_BYTES_MAX:
+            rows = None
     searches = tuple(account_of(one) for each in found for one in each.ranked.vector_searches)
     return PartHits(tuple(legs), rows, searches)
 
@@ -260,6 +265,14 @@ def _rows(shard: Shard, doc_ids: list[DocId], vectors: Sequence[VectorName]) -> 
         raise Moved
     columns = {name: tuple(shard.objects.vectors(name, doc_ids)) for name in vectors}
     return PartRows(tuple(stored), columns)
+
+
+def _bytes_of(rows: PartRows) -> int:
+    """About what they take on the wire."""
+    vectors = (vector for column in rows.vectors.values() for vector in column)
+    return sum(len(row or b"") for row in rows.stored) + sum(
+        vector.nbytes for vector in vectors if vector is not None
+    )
 
 
 def _rows_by_id(

@@ -27,6 +27,8 @@ from weftdb.storage.encoded_properties import EncodedProperties
 from weftdb.storage.object_codec import encode_object
 from weftdb.storage.property_codec import PropertyEncoder
 
+ROWS_PER_QUESTION = 200
+"""A long page is fetched by several questions, so that no answer is too large for a message."""
 _NO_DOC = DocId(0)
 """Doc ids are a replica's own: the rows of an answer have none that means anything."""
 
@@ -67,11 +69,13 @@ def fetch(
     layout = rounds.layout
     asked, first, chosen = [], [], []
     for name, positions in layout.positions_by_shard(ids).items():
-        wanted = tuple([ids[int(at)] for at in positions])
-        request = FetchRows(layout.ref(name), layout.schema_version, wanted, tuple(vectors))
-        asked.append((layout.shard(name), request))
-        first.append(nodes[name])
-        chosen.append(wanted)
+        of_shard = tuple([ids[int(at)] for at in positions])
+        for start in range(0, len(of_shard), ROWS_PER_QUESTION):
+            wanted = of_shard[start : start + ROWS_PER_QUESTION]
+            request = FetchRows(layout.ref(name), layout.schema_version, wanted, tuple(vectors))
+            asked.append((layout.shard(name), request))
+            first.append(nodes[name])
+            chosen.append(wanted)
     gathered: Gathered
     (gathered,) = yield rounds.ask(asked, first)
     found: RowsById = {}

@@ -11,14 +11,23 @@ import pytest
 
 from tests.unit.cluster.search.fleet import Fleet
 from weftdb.cluster.replication.messages import Apply, ReadDigests, ReadStates
+from weftdb.cluster.search import rows
 from weftdb.cluster.search.aggregating import aggregate_rounds
 from weftdb.cluster.search.finding import find_rounds
+from weftdb.cluster.search.merge import merge_legs, merge_sorted, only_legs
 from weftdb.cluster.search.messages import FetchRows, GatherStatistics, SearchShard
 from weftdb.cluster.search.searching import ROWS_AT_ONCE_MAX, search_rounds
 from weftdb.core.aggregation import Aggregate, Aggregated
 from weftdb.core.consistency import ConsistencyLevel
-from weftdb.core.errors import InvalidRequest, NotEnoughReplicas, ObjectNotFound, SchemaViolation
+from weftdb.core.errors import (
+    CorruptData,
+    InvalidRequest,
+    NotEnoughReplicas,
+    ObjectNotFound,
+    SchemaViolation,
+)
 from weftdb.core.objects import ObjectState
+from weftdb.core.partial import PartHits, PartLeg
 from weftdb.core.query import (
     Comparison,
     GeoRange,
@@ -34,6 +43,7 @@ from weftdb.core.query import (
     ValueKind,
 )
 from weftdb.core.types import UNNAMED, NodeName, ObjectId, Version
+from weftdb.engine import partial
 from weftdb.modules.registry import Registry
 from weftdb.storage.object_codec import stored_id, stored_version
 
@@ -297,3 +307,41 @@ def test_strays_are_not_found(fleet: Fleet) -> None:
     )
     assert counted.total is not None
     assert counted.total.count == OBJECTS
+
+
+def test_large_objects_do_not_come_with_the_hits(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then only the page is fetched, by as many questions as it takes."""
+    monkeypatch.setattr(partial, "ROWS_BYTES_MAX", 10)
+    monkeypatch.setattr(rows, "ROWS_PER_QUESTION", 2)
+    query = Search("Doc", limit=7, near=near(2.3), vectors=(UNNAMED,))
+    assert ids(fleet.search(query)) == ids(fleet.whole.search(query))
+    fetched = [r.ids for _, r in fleet.asked if isinstance(r, FetchRows)]
+    assert sum(map(len, fetched)) == 7
+    assert max(map(len, fetched)) == 2
+
+
+def test_an_object_of_two_answers_is_there_once() -> None:
+    """Its row was handed over between the two: the better place counts."""
+    a, b, c = (uid(n) for n in range(3))
+    legs = [PartLeg((a, b), distances=(0.1, 0.4)), PartLeg((b, c), distances=(0.2, 0.3))]
+    assert [hit[:3] for hit in merge_legs(legs, 3)] == [(0.1, a, 0), (0.2, b, 1), (0.3, c, 1)]
+    assert [hit[1] for hit in merge_legs(legs, 2)] == [a, b]
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        [PartLeg((uid(1),), distances=(0.1, 0.2))],
+        [PartLeg((uid(1),), scores=())],
+    ],
+)
+def test_ragged_answers_are_refused(legs: list[PartLeg]) -> None:
+    """A shard of another build, or damage."""
+    with pytest.raises(CorruptData):
+        merge_legs(legs, 3)
+    with pytest.raises(CorruptData):
+        merge_sorted(legs, (), 3)
+    with pytest.raises(CorruptData):
+        only_legs([PartHits(())])
