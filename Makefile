@@ -97,7 +97,7 @@ simulate: setup  ## SEEDS times: a cluster under a seeded clock, network and dis
 fuzz: setup  ## property tests with many more examples
 	@WEFTDB_FUZZ_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(JOBS) tests/property
 
-sanitize: setup  ## kernel and graph tests under ASan+UBSan, then under TSan
+sanitize: setup  ## what touches native code under ASan+UBSan, then under TSan; a table at the end
 	@$(BIN)/python -m tests.sanitize
 
 ARM_CXX ?= aarch64-linux-gnu-g++
