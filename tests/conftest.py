@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.golden.script import Execute, play
+from tests.sizes import SANITIZER
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,6 +41,14 @@ def short_tmp() -> Iterator[Path]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take `--golden-update`."""
     parser.addoption("--golden-update", action="store_true", help="rewrite the golden scripts")
+
+
+def pytest_configure() -> None:
+    """Be patient under a sanitizer."""
+    if SANITIZER:
+        from tests.sanitize.patience import be_patient
+
+        be_patient()
 
 
 @pytest.fixture

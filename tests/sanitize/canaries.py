@@ -22,7 +22,7 @@ def unseen(
     sanitizer: Sanitizer, environment: Mapping[str, str], reports: Reports
 ) -> Iterator[Outcome]:
     """A fault for every planted error that is not reported in the environment of the tests."""
-    library = build_library(sanitizer, SOURCE)
+    library = build_library(sanitizer, SOURCE, f"-fsanitize={sanitizer.flags}")
     for canary in CANARIES[sanitizer.name]:
         part = f"canary {canary}"
         done = subprocess.run(

@@ -14,6 +14,7 @@ from tests.sanitize.parts import ROOT
 
 BUILD = ROOT / "build" / "sanitize"
 BUILD_TIMEOUT_S = 1800
+SCARCE = Path(__file__).with_name("scarce.cpp")
 SUPPRESSIONS = Path(__file__).with_name("suppressions.tsan")
 
 
@@ -38,7 +39,10 @@ SANITIZERS = (
         "address,undefined",
         "libasan.so",
         {
-            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
+            "ASAN_OPTIONS": (
+                "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1"
+                ":verify_asan_link_order=0"  # scarce.cpp comes first, and knows what it does
+            ),
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         },
     ),
@@ -96,12 +100,12 @@ def build(sanitizer: Sanitizer) -> Path:
     return copy
 
 
-def build_library(sanitizer: Sanitizer, source: Path) -> Path:
-    """Compile one source file of the tests, as the extension is compiled, to a library."""
+def build_library(sanitizer: Sanitizer, source: Path, *flags: str) -> Path:
+    """Compile one source file of the tests to a library."""
     library = sanitizer.folder / f"{source.stem}.so"
     command = [
         compiler(), "-std=c++20", "-O1", "-g1", "-fno-omit-frame-pointer", "-fPIC", "-shared",
-        f"-fsanitize={sanitizer.flags}", str(source), "-o", str(library), "-pthread",
+        *flags, str(source), "-o", str(library), "-pthread", "-ldl",
     ]  # fmt: skip
     library.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(command, check=True, timeout=BUILD_TIMEOUT_S)
@@ -116,13 +120,15 @@ def environment_of(sanitizer: Sanitizer, copy: Path, times: float) -> dict[str, 
     # -S keeps the editable install out and -P this folder, so that the copy is what gets imported;
     # the folder comes last, for what tests import of each other.
     paths = [str(copy), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(ROOT)]
+    scarce = build_library(sanitizer, SCARCE)
     return {
         **os.environ,
         **sanitizer.options,
         # libstdc++ too, or the sanitizer does not find the real __cxa_throw to wrap.
-        "LD_PRELOAD": f"{runtime} {runtime_of('libstdc++.so.6')}",
+        "LD_PRELOAD": f"{scarce} {runtime} {runtime_of('libstdc++.so.6')}",
         "PYTHONPATH": os.pathsep.join(paths),
         "WEFTDB_KERNELS": "native",
         "WEFTDB_SANITIZER": sanitizer.name,  # a test checks that this build is the one that runs
+        "WEFTDB_SCARCE": str(scarce),
         "WEFTDB_FUZZ_TIMES": str(times),
     }

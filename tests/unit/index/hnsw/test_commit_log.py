@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
-from tests.sizes import EF_CONSTRUCTION
+from tests.sizes import EF_CONSTRUCTION, sized
 from weftdb.core.config import IndexConfig
 from weftdb.core.errors import CorruptData
 from weftdb.core.schema import HnswSettings, Metric, VectorConfig
@@ -23,9 +23,13 @@ from weftdb.index.hnsw.graph import HnswIndex  # noqa: E402
 
 HNSW = HnswSettings(ef_construction=EF_CONSTRUCTION)
 CONFIG = VectorConfig(UNNAMED, metric=Metric.L2_SQUARED, hnsw=HNSW)
-ROWS = np.random.default_rng(3).normal(size=(6000, 8)).astype(np.float32)
 HEADER_BYTES = 40
-FIRST = 4000
+FIRST = sized(4000, sanitized=2000)
+STEP = sized(100, sanitized=50)
+STEPS = (FIRST + STEP, FIRST + 2 * STEP, FIRST + 3 * STEP)
+LAST = STEPS[-1]
+ALL = FIRST + 2000
+ROWS = np.random.default_rng(3).normal(size=(ALL, 8)).astype(np.float32)
 
 
 def ids(start: int, stop: int) -> DocIds:
@@ -44,7 +48,7 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + ".log")
 
 
-def filled(path: Path, steps: tuple[int, ...] = (4100, 4200, 4300)) -> HnswIndex:
+def filled(path: Path, steps: tuple[int, ...] = STEPS) -> HnswIndex:
     """An index of a snapshot and a commit a step."""
     index = make()
     begin = 0
@@ -70,14 +74,14 @@ def test_commits_come_back_without_linking(tmp_path: Path) -> None:
     index = filled(path)
     snapshot = path.read_bytes()
     index.delete(ids(50, 60))
-    index.add(ids(4300, 4310), ROWS[4300:4310])
+    index.add(ids(LAST, LAST + 10), ROWS[LAST : LAST + 10])
     assert index.wait_indexed(60)
     index.save(path)
     assert path.read_bytes() == snapshot, "small changes go to the log"
     assert index.log_bytes == log_of(path).stat().st_size > HEADER_BYTES
-    back, missing = reopened(path, range(4310))
+    back, missing = reopened(path, range(LAST + 10))
     assert missing == list(range(50, 60)), "the store decides what is live"
-    assert (back.pending, back.count, back.log_fault) == (0, 4300, "")
+    assert (back.pending, back.count, back.log_fault) == (0, LAST, "")
     assert nearest(back) == nearest(index)
     index.close()
     back.close()
@@ -85,8 +89,8 @@ def test_commits_come_back_without_linking(tmp_path: Path) -> None:
 
 def test_the_log_goes_on_after_a_reopening(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    filled(path, (4050,)).close()
-    for end in (4060, 4070, 4080):
+    filled(path, (FIRST + 50,)).close()
+    for end in (FIRST + 60, FIRST + 70, FIRST + 80):
         index, missing = reopened(path, range(end))
         assert missing == list(range(end - 10, end))
         index.add(ids(end - 10, end), ROWS[end - 10 : end])
@@ -95,20 +99,20 @@ def test_the_log_goes_on_after_a_reopening(tmp_path: Path) -> None:
         index.save(path)
         assert index.log_bytes > before
         index.close()
-    assert reopened(path, range(4080))[1] == []
+    assert reopened(path, range(FIRST + 80))[1] == []
 
 
 def test_a_long_log_is_condensed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     index = filled(path)
     snapshot = path.stat().st_size
-    for begin in range(4300, 6000, 100):
-        index.add(ids(begin, begin + 100), ROWS[begin : begin + 100])
+    for begin in range(LAST, ALL, STEP):
+        index.add(ids(begin, begin + STEP), ROWS[begin : begin + STEP])
         assert index.wait_indexed(60)
         index.save(path)
         assert index.log_bytes <= path.stat().st_size / 2
     assert path.stat().st_size > snapshot
-    back, missing = reopened(path, range(6000))
+    back, missing = reopened(path, range(ALL))
     assert missing == []
     assert nearest(back) == nearest(index)
 
@@ -116,13 +120,14 @@ def test_a_long_log_is_condensed(tmp_path: Path) -> None:
 def test_compaction_begins_new_files(tmp_path: Path) -> None:
     path = tmp_path / "s"
     index = filled(path)
-    index.delete(ids(0, 1500))
+    gone = sized(1500, sanitized=1100)  # A compaction gives 1,024 slots back, or more.
+    index.delete(ids(0, gone))
     assert index.wait_indexed(60)
     index.save(path)
     assert not log_of(path).exists()
-    back, missing = reopened(path, range(1500, 4300))
+    back, missing = reopened(path, range(gone, LAST))
     assert missing == []
-    assert (back.count, back.deleted) == (2800, 0)
+    assert (back.count, back.deleted) == (LAST - gone, 0)
 
 
 def test_a_cut_log_loses_what_is_behind_the_cut(tmp_path: Path) -> None:
@@ -133,17 +138,17 @@ def test_a_cut_log_loses_what_is_behind_the_cut(tmp_path: Path) -> None:
     lengths = [0, 1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + 1, len(whole) - 1]
     for length in [*lengths, *random.integers(0, len(whole), 30).tolist()]:
         log_of(path).write_bytes(whole[:length])
-        index, missing = reopened(path, range(4300))
-        assert missing in ([*range(begin, 4300)] for begin in (4000, 4100, 4200))
-        assert index.count == 4300 - len(missing)
+        index, missing = reopened(path, range(LAST))
+        assert missing in ([*range(begin, LAST)] for begin in (FIRST, *STEPS[:2]))
+        assert index.count == LAST - len(missing)
         if missing:
             docs = np.array(missing, dtype=np.uint32)
             index.add(docs, ROWS[docs])
         assert index.wait_indexed(60)
-        assert [found[0] for found in nearest(index)] == _exact(4300)
+        assert [found[0] for found in nearest(index)] == _exact(LAST)
         index.save(path)
         index.close()
-        assert reopened(path, range(4300))[1] == []
+        assert reopened(path, range(LAST))[1] == []
         path.write_bytes(snapshot)
 
 
@@ -161,10 +166,10 @@ def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
         damaged = bytearray(whole)
         damaged[spot] ^= 1 << int(random.integers(0, 8))
         log_of(path).write_bytes(damaged)
-        index, missing = reopened(path, range(4300))
+        index, missing = reopened(path, range(LAST))
         assert index.log_fault
         assert missing, spot
-        assert missing in ([*range(begin, 4300)] for begin in (4000, 4100, 4200))
+        assert missing in ([*range(begin, LAST)] for begin in (FIRST, *STEPS[:2]))
         index.close()
 
 
@@ -173,14 +178,14 @@ def test_a_log_of_another_snapshot_is_left_alone(tmp_path: Path) -> None:
     filled(path).close()
     filled(other).close()
     log_of(path).write_bytes(log_of(other).read_bytes())
-    index, missing = reopened(path, range(4300))
-    assert missing == list(range(4000, 4300))
+    index, missing = reopened(path, range(LAST))
+    assert missing == list(range(FIRST, LAST))
     assert index.log_fault == ""
-    index.add(ids(4000, 4010), ROWS[4000:4010])
+    index.add(ids(FIRST, FIRST + 10), ROWS[FIRST : FIRST + 10])
     assert index.wait_indexed(60)
     index.save(path)
     index.close()
-    assert reopened(path, range(4010))[1] == []
+    assert reopened(path, range(FIRST + 10))[1] == []
 
 
 def records(log: bytes) -> list[tuple[int, int]]:
@@ -202,17 +207,17 @@ def resealed(log: bytearray, begin: int, length: int) -> bytearray:
 
 def test_forged_records_do_not_crash(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    filled(path, (4050, 4080)).close()
+    filled(path, (FIRST + 50, FIRST + 80)).close()
     whole = log_of(path).read_bytes()
     random = np.random.default_rng(4)
-    values = [0, 1, 2, 3, 4, 31, 33, 4049, 4081, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF]
+    values = [0, 1, 2, 3, 4, 31, 33, FIRST + 49, FIRST + 81, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF]
     for _ in range(150):
         begin, length = records(whole)[int(random.integers(0, len(records(whole))))]
         spot = begin + 4 + 4 * int(random.integers(0, 1 + min(length // 4, 60)))
         forged = bytearray(whole)
         forged[spot : spot + 4] = struct.pack("=I", int(random.choice(values)))
         log_of(path).write_bytes(resealed(forged, begin, length))
-        index, _ = reopened(path, range(4080))
+        index, _ = reopened(path, range(FIRST + 80))
         assert len(index.search(ROWS[0], 10).doc_ids) == 10
         index.close()
 
@@ -221,7 +226,7 @@ def test_forged_records_do_not_crash(tmp_path: Path) -> None:
 def test_mutated_files_do_not_crash(tmp_path: Path, seed: int) -> None:
     """Fuzzing: any change of any length anywhere in either file."""
     path = tmp_path / "s"
-    filled(path, (4050, 4080)).close()
+    filled(path, (FIRST + 50, FIRST + 80)).close()
     files = {name: name.read_bytes() for name in (path, log_of(path))}
     random = np.random.default_rng(seed)
     for _ in range(40):
@@ -231,7 +236,7 @@ def test_mutated_files_do_not_crash(tmp_path: Path, seed: int) -> None:
         target.write_bytes(_mutated(files[target], random))
         index = make()
         try:
-            index.load(path, live(range(4080)))
+            index.load(path, live(range(FIRST + 80)))
         except CorruptData:
             assert target == path
         else:
@@ -280,7 +285,7 @@ def test_commits_beside_writers_and_searches(tmp_path: Path) -> None:
     threads = [threading.Thread(target=repeat, args=(job,)) for job in jobs]
     for thread in threads:
         thread.start()
-    for begin in range(2000, 6000, 50):
+    for begin in range(2000, ALL, 50):
         index.add(ids(begin, begin + 50), ROWS[begin : begin + 50])
         index.delete(ids(begin - 2000, begin - 1990))
     assert index.wait_indexed(60)
@@ -289,7 +294,7 @@ def test_commits_beside_writers_and_searches(tmp_path: Path) -> None:
         thread.join(60)
     assert failures == []
     index.save(path)
-    docs = [doc for doc in range(6000) if doc >= 4000 or doc % 50 >= 10]
+    docs = [doc for doc in range(ALL) if doc >= ALL - 2000 or doc % 50 >= 10]
     back = make()
     assert back.load(path, AllowList(BitMap(docs))).tolist() == []
     assert back.pending == 0
