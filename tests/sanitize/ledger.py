@@ -25,21 +25,26 @@ class Ledger:
     def __init__(self, path: Path, sanitizer: str) -> None:
         self._path = path
         self._sanitizer = sanitizer
-        self._rows: dict[str, dict[str, object]] = {}
-        if path.exists():
-            self._rows = json.loads(path.read_text(encoding="utf-8"))
+        self._rows = self._read()
 
     def seconds_of(self, part: str) -> float:
         """How long a part took; one that never ran, longer than any other."""
         return float(str(self._rows.get(part, {}).get("seconds", "inf")))
 
     def note(self, outcome: Outcome) -> None:
-        """Remember one."""
+        """Remember one, beside what other runs of this sanitizer remember meanwhile."""
         row = asdict(outcome)
         del row["sanitizer"], row["part"]
+        self._rows = self._read()
         self._rows[outcome.part] = {**row, "seconds": round(outcome.seconds, 1)}
         text = json.dumps(self._rows, indent=1, sort_keys=True)
         self._path.write_text(text + "\n", encoding="utf-8")
+
+    def _read(self) -> dict[str, dict[str, object]]:
+        if not self._path.exists():
+            return {}
+        rows: dict[str, dict[str, object]] = json.loads(self._path.read_text(encoding="utf-8"))
+        return rows
 
     def outcomes(self) -> Iterator[Outcome]:
         """All that are remembered."""

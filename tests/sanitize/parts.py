@@ -8,7 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {
     "kernels": ("tests/unit/index/kernels/test_*.py",),
-    "graph": ("tests/unit/index/hnsw/test_*.py", "tests/compat/test_graph_bytes.py"),
+    "graph": (
+        "tests/unit/index/hnsw/test_*.py",
+        "tests/unit/index/test_engines.py",
+        "tests/compat/test_graph_bytes.py",
+    ),
     "multi": ("tests/unit/index/test_multi_vector*.py", "tests/unit/index/test_muvera.py"),
     "text": (
         "tests/unit/index/inverted",
