@@ -113,7 +113,10 @@ class Standings:
     def is_unsure(self, shard: ShardRef) -> bool:
         """Whether the others have to be asked first."""
         return (
-            self._asks_first and shard not in self._cleared and self.stage(shard) is Stage.VOUCHES
+            self._asks_first
+            and shard not in self._cleared
+            and tuple(self._view.replicas(shard)) != (self._view.node,)
+            and self.stage(shard) is Stage.VOUCHES
         )
 
     def rebuilding(self, stage: Stage) -> list[ShardRef]:

@@ -16,10 +16,10 @@ from tests.unit.server.internode.fleet import NAMES, SHARD, Fleet, FleetView, ev
 from weftdb.cluster.replication.anti_entropy import initiator
 from weftdb.cluster.replication.effects import KeepHint
 from weftdb.cluster.replication.hints import HintBounds
-from weftdb.cluster.replication.messages import Purpose
-from weftdb.core.errors import ShardLoading
+from weftdb.cluster.replication.messages import Purpose, ShardRef
+from weftdb.core.errors import CorruptData, ShardLoading
 from weftdb.core.objects import Digest
-from weftdb.core.types import NodeName, ShardId
+from weftdb.core.types import CollectionName, NodeName, ShardId, ShardName
 from weftdb.server.internode.comparing import Comparer
 from weftdb.server.internode.conversation import Wiring
 from weftdb.server.internode.driver import Driver
@@ -29,8 +29,15 @@ from weftdb.server.internode.hint_store import HintStore, Owed
 from weftdb.server.internode.messages import NodeFacts, Noted, Pong, Tell
 from weftdb.server.internode.outcomes import Outcomes
 from weftdb.server.internode.repair import RepairPace, Repairs
-from weftdb.server.internode.replica_records import PeerRecord, ReplicaRecords, Stage
+from weftdb.server.internode.replica_records import (
+    PeerRecord,
+    ReplicaRecords,
+    Stage,
+    StandingRecord,
+)
 from weftdb.server.internode.standings import Standings
+from weftdb.storage import keys
+from weftdb.storage.kv import Family, WriteBatch
 
 from tests.unit.server.internode.fleet import KeptHints  # isort: skip
 
@@ -445,12 +452,42 @@ def test_a_short_grace_leaves_less_to_hints() -> None:
     assert bounds_of(7 * 86_400.0)[1] == HintBounds()
 
 
-def test_what_is_kept_survives_a_crash(tmp_path: Path) -> None:
+def test_what_is_kept_survives_a_crash() -> None:
     store = PowerStore()
     records = ReplicaRecords(store)
     records.keep_peers(ShardId(3), {N2: PeerRecord(5, 6, is_marked=True), N3: PeerRecord()})
     records.drop_peers(ShardId(3), [N3])
+    compared = StandingRecord(Stage.REBUILDING, "a test", (N1, N2))
+    records.keep_standing(SHARD, compared)
+    records.keep_standing(ShardRef(CollectionName("Ü"), ShardName("x")), compared)
+    records.keep_standing(ShardRef(CollectionName("Ü"), ShardName("x")), None)
     again = ReplicaRecords(store.after_crash())
     assert again.peers(ShardId(3)) == {N2: PeerRecord(5, 6, is_marked=True)}
     assert again.peers(ShardId(4)) == {}
+    assert again.standings() == {SHARD: compared}
     assert again.alive_ms() is None
+
+
+@pytest.mark.parametrize("row", [b"no JSON", b'{"format": 2}', b'{"format": 1, "stage": "odd"}'])
+def test_damage_is_told(row: bytes) -> None:
+    store, batch = PowerStore(), WriteBatch()
+    batch.put(Family.METADATA, keys.standing_key('["Doc", "s"]'), row)
+    batch.put(Family.METADATA, keys.peer_key(ShardId(3), "n2"), row)
+    batch.put(Family.METADATA, keys.ALIVE_KEY, b"short")
+    store.write(batch)
+    records = ReplicaRecords(store)
+    for read in (records.standings, lambda: records.peers(ShardId(3)), records.alive_ms):
+        with pytest.raises(CorruptData):
+            read()
+
+
+def test_the_only_replica_asks_nobody(fleet: Fleet) -> None:
+    async def main() -> None:
+        third = Node(fleet, N3)
+        third.records.keep_alive(fleet.clock.now_ms())
+        fleet.clock.advance(GRACE_MS)
+        third = Node(fleet, N3)
+        third.view.placed = {SHARD: [N3]}
+        assert not third.standings.is_rebuilding(SHARD)
+
+    run(main())
