@@ -31,7 +31,10 @@ from weftdb.server.internode.standings import Standings
 from weftdb.storage.kv import KeyValueStore
 
 FORGET_SHARE = 0.001
+"""Of the grace of deletions: how often it is looked at what may be forgotten,"""
 FORGET_S_MAX = 60.0
+"""but at least this often."""
+DRAIN_S_MAX = 1.0
 
 
 class Replication:
@@ -122,12 +125,13 @@ class Replication:
         repairs.start()
 
     async def stop(self, grace_s: float) -> None:
-        """Let coordinations end, within `grace_s` by themselves; then everything else."""
+        """Let coordinations end, within `grace_s` or less by themselves, for what goes on behind
+        answers can as well become hints; then everything else."""
         running = self._running
         if running is None:
             return
         await running.repairs.stop()
-        await running.driver.drain(grace_s)
+        await running.driver.drain(min(grace_s, DRAIN_S_MAX))
         await running.keeper.stop()
 
     def note(self, sender: NodeName, tell: Tell) -> Noted:

@@ -119,10 +119,6 @@ class Standings:
             and self.stage(shard) is Stage.VOUCHES
         )
 
-    def rebuilding(self, stage: Stage) -> list[ShardRef]:
-        """The shards here at a stage."""
-        return sorted(shard for shard in self._view.here() if self.stage(shard) is stage)
-
     # --- on the way to vouch ---------------------------------------------------------------------
 
     def learn_unmarked(self, shard: ShardRef, peer: NodeName) -> None:
