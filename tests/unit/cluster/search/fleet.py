@@ -44,6 +44,7 @@ from weftdb.core.types import NodeName, ShardName
 from weftdb.engine.collection import LocalCollection
 from weftdb.engine.database import Database
 from weftdb.engine.steps import run
+from weftdb.modules.ports import Vectorizers
 from weftdb.modules.registry import Registry
 from weftdb.storage.memory import MemoryStore
 
@@ -53,11 +54,11 @@ SEARCHES = (GatherStatistics, SearchShard, FetchRows, AggregateShard, FindIds)
 EFFECTS_MAX = 10_000
 
 
-def open_database(path: Path) -> Database:
+def open_database(path: Path, vectorizers: Vectorizers) -> Database:
     """Over an empty store in memory; its maintenance rests."""
     path.mkdir(parents=True)
     env = Env(ManualClock(), seed=1)
-    database = Database(path, MemoryStore(), config=Config(), vectorizers=Registry(), env=env)
+    database = Database(path, MemoryStore(), config=Config(), vectorizers=vectorizers, env=env)
     database.maintenance.stop()
     return database
 
@@ -71,6 +72,7 @@ class Fleet:
     shards: int
     factor: int = 1
     nodes: int = 3
+    vectorizers: Vectorizers = field(default_factory=Registry)
     down: set[NodeName] = field(default_factory=set)
     asked: list[tuple[NodeName, AnyRequest]] = field(default_factory=list)
 
@@ -96,7 +98,7 @@ class Fleet:
         }
 
     def _create(self, name: str) -> LocalCollection:
-        database = open_database(self.folder / name)
+        database = open_database(self.folder / name, self.vectorizers)
         self._databases.append(database)
         return database.create_collection(self.schema)
 
@@ -126,7 +128,7 @@ class Fleet:
 
     def search(self, query: Search, level: ConsistencyLevel = ConsistencyLevel.ONE) -> Hits:
         """Search the shards."""
-        return self.run(search_rounds(self.rounds(level), query, Registry()))
+        return self.run(search_rounds(self.rounds(level), query, self.vectorizers))
 
     def run(self, questions: Generator[Any, Any, T]) -> T:
         """Drive a search to its end: rounds are answered by the shards, calls run inline."""
