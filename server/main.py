@@ -82,8 +82,10 @@ LOOP_NICENESS = -10
 """Of the event loop and of the threads that search, where it is permitted: to root, with
 CAP_SYS_NICE, or by the limit `nice` (LimitNICE of systemd). A turn of the kernel is a tick of 4 ms:
 a search that waits for another thread's turn is ten times as late."""
-WRITE_NICENESS = 10
-"""Of threads that import and delete, above the loop's."""
+WORK_NICENESS = 4
+"""Of threads that import and delete, above the loop's, and of slow reads where that is less than
+what the process has. They hold the interpreter: while other processes, or threads that link, go
+before one that does, the loop waits for it, 4 ms and more."""
 
 
 class Exit(IntEnum):
@@ -339,11 +341,11 @@ async def _run(settings: ServerSettings, node: Node, listener: socket.socket) ->
 
     threads = settings.grpc
     usual = _answer_first()
+    work = _niceness() + WORK_NICENESS
+    read = min(work, usual)
     with (
-        ThreadPoolExecutor(threads.read_threads, "weft-read", _take_niceness, (usual,)) as readers,
-        ThreadPoolExecutor(
-            threads.write_threads, "weft-write", _take_niceness, (_niceness() + WRITE_NICENESS,)
-        ) as writers,
+        ThreadPoolExecutor(threads.read_threads, "weft-read", _take_niceness, (read,)) as readers,
+        ThreadPoolExecutor(threads.write_threads, "weft-write", _take_niceness, (work,)) as writers,
         contextlib.closing(
             SearchDriver(loop, settings.engine.index.threads, readers, node.way)
         ) as driver,

@@ -20,10 +20,10 @@ from weftdb.server.grpc import _session
 
 WAIT_S_MAX = 0.002
 """A thread goes on after this, also where the loop never rests."""
-RATION_S = 0.00035
+RATION_S = 0.0004
 """A thread's work between two searches of which one is on its way at a time: about as long as that
 search takes."""
-RATION_OF_SEVERAL_S = 0.0003
+RATION_OF_SEVERAL_S = 0.0002
 """The same beside several. The loop then rests many times a search."""
 LOOK_S = 0.00002
 """A thread does not look again for this long: it is asked more often than a look is worth."""
