@@ -17,7 +17,7 @@ NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash test-cluster simulate fuzz sanitize check-arm docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash test-cluster compose-test helm-lint simulate fuzz sanitize check-arm docs proto clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -65,7 +65,7 @@ format:  ## write the formatting that `check` asks for
 	@$(BIN)/clang-format -i $(NATIVE_SOURCES)
 
 test: setup  ## every test but those of several nodes, with the coverage of the Python code
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not cluster" --cov --cov-report=term:skip-covered tests
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not cluster and not compose" --cov --cov-report=term:skip-covered tests
 
 demo: setup  ## import, embed and search real documents through the official client
 	@$(BIN)/python -m benchmarks.demo
@@ -90,6 +90,15 @@ crash: setup  ## ROUNDS times: write, SIGKILL, restart, check every acknowledged
 
 test-cluster: setup  ## tests that start several nodes, or members of etcd (etcd must be on the PATH)
 	@$(BIN)/python -m pytest -q -m cluster tests
+
+compose-test: setup  ## build the image and run both compose files (Docker; root starts an engine where none runs)
+	@$(BIN)/python -m pytest -q -s -m compose tests/compose
+
+helm-lint:  ## check the chart, for one node and for three (helm must be on the PATH, or Go, which fetches it)
+	@command -v helm > /dev/null || GOBIN=$(CURDIR)/build/bin go install helm.sh/helm/v3/cmd/helm@v3.16.4
+	@export PATH="$(CURDIR)/build/bin:$$PATH"; helm lint --strict deploy/helm/weftdb
+	@export PATH="$(CURDIR)/build/bin:$$PATH"; for replicas in 1 3; do 	    helm template weftdb deploy/helm/weftdb --set replicas=$$replicas > /dev/null; done
+	@export PATH="$(CURDIR)/build/bin:$$PATH"; 	    ! helm template weftdb deploy/helm/weftdb --set replicas=2 > /dev/null 2>&1
 
 simulate: setup  ## SEEDS times: a cluster under a seeded clock, network and disk, and its promises
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS)

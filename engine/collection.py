@@ -20,7 +20,7 @@ from weftdb.core.errors import Closed, ShardLoading, UnknownTenant, Unsupported,
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
-from weftdb.core.types import ObjectId, PropertyValue, ShardName, VectorName
+from weftdb.core.types import NodeName, ObjectId, PropertyValue, ShardName, VectorName
 from weftdb.engine.change import PutMode
 from weftdb.engine.local_shard import LocalShard
 from weftdb.engine.maintenance import Chore
@@ -145,8 +145,9 @@ class LocalCollection:
         with_vectors: bool = False,
         tenant: str = "",
         level: ConsistencyLevel | None = None,
+        node: NodeName | None = None,
     ) -> Object | None:
-        """The object, or None."""
+        """The object, or None. There is one replica, whichever node is named."""
         return self._of(tenant).get(object_id, with_vectors=with_vectors)
 
     def exists(

@@ -19,7 +19,7 @@ from weftdb.core.errors import WeftError
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
-from weftdb.core.types import ObjectId, PropertyValue, VectorName
+from weftdb.core.types import NodeName, ObjectId, PropertyValue, VectorName
 from weftdb.engine.change import PutMode
 from weftdb.engine.steps import Steps
 
@@ -104,8 +104,9 @@ class ServedCollection(Protocol):
         with_vectors: bool = False,
         tenant: str = "",
         level: ConsistencyLevel | None = None,
+        node: NodeName | None = None,
     ) -> Object | None:
-        """The object, or None."""
+        """The object, or None; with `node`, as the replica there has it."""
         ...
 
     def exists(

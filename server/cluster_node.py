@@ -19,7 +19,7 @@ from pathlib import Path
 
 from weftdb.cluster.metadata.store import Revision
 from weftdb.core.env import Env
-from weftdb.core.errors import Fault, MetadataUnavailable, Unsupported
+from weftdb.core.errors import Closed, Fault, MetadataUnavailable
 from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.engine.assembly import Engine
@@ -43,6 +43,8 @@ from weftdb.server.follower import Follower
 from weftdb.server.node_links import Lent, NodeLinks, NodeParts
 from weftdb.server.own_facts import OwnFacts
 from weftdb.server.presence import Presence
+from weftdb.server.routing.collection import RoutedCollection
+from weftdb.server.routing.router import Router, Surroundings
 from weftdb.storage.kv import KeyValueStore
 from weftdb.storage.versions import LIFE_BITS, writer_number
 
@@ -152,8 +154,7 @@ class ClusterNode:
     def start(self) -> None:
         """Follow the metadata, and make the database as agreed. Raises MetadataUnavailable, Fault.
 
-        Until a router is there (`Catalogue.serve`), objects are refused: they would stay on the
-        node that took them.
+        Objects are refused until `running`: there is no router yet, and they would stay here.
         """
         for follower in self._followers:
             follower.start()
@@ -185,6 +186,9 @@ class ClusterNode:
         async with contextlib.AsyncExitStack() as begun:
             begun.push_async_callback(self.links.stop, grace_s)
             await self.links.start()
+            router = Router(self._surroundings(), self.links.replication.driver)
+            self.engine.catalogue.serve = lambda local: RoutedCollection(router, local.schema)
+            begun.callback(setattr, self.engine.catalogue, "serve", self._serve_nothing)
             begun.push_async_callback(asyncio.to_thread, self._presence.close)
             await asyncio.to_thread(self._presence.start)
             try:
@@ -226,6 +230,17 @@ class ClusterNode:
             self.facts,
         )
 
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            self.name,
+            self.schema,
+            self.view.is_away,
+            self.engine.database.versions,
+            self.engine.vectorizers,
+            self.engine.config.query,
+            self.engine.env,
+        )
+
     def _replica_count(self, schema: Collection, shard: ShardName) -> int:
         found = self.schema.sharding(CollectionName(schema.name))
         placed = None if found is None else found[0].shard(shard)
@@ -247,4 +262,4 @@ class ClusterNode:
 
     def _serve_nothing(self, local: LocalCollection) -> ServedCollection:
         name = CollectionName(local.schema.name)
-        raise Unsupported(f"objects of {name} cannot be reached: this build has no router yet")
+        raise Closed(f"objects of {name} cannot be reached: this node starts or stops")

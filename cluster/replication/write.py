@@ -3,7 +3,8 @@
 1. Every replica is sent all states. One that membership calls away is spared and gets a hint at
    once, unless the level needs it: then it is asked all the same, for membership may be late.
 2. A state is acknowledged when the level's number of replicas hold it durably. The answer comes
-   when every state is acknowledged or given up; it does not wait for further replicas.
+   when every state is acknowledged or given up, and `awaited` has answered or failed; it does not
+   wait for further replicas.
 3. A replica with a newer state makes the coordinator stamp that state (alone) anew above it and
    send it again, at most `RESTAMPS_MAX` times.
 4. A replica that fails, or is silent at the deadline, gets a hint, also after the answer. One that
@@ -57,6 +58,9 @@ class WriteOrder:
     deadline_s: float
     unavailable: AbstractSet[NodeName] = frozenset()
     """Nodes that membership calls away."""
+    awaited: NodeName | None = None
+    """A replica for whose answer is waited beside the level: the coordinating node itself, so that
+    who has written through it finds that in a search of one replica, which is its own."""
 
     def __post_init__(self) -> None:
         assert self.states, "nothing to write"
@@ -224,7 +228,7 @@ class WriteCoordination:
         for position in hopeless:
             write = self._writes[position]
             write.is_settled = write.is_hopeless
-        if all(write.is_settled for write in self._writes):
+        if all(write.is_settled for write in self._writes) and not self._is_awaiting:
             self._is_answered = True
             # What a failed state lacked is said as it is now: others may have taken it meanwhile.
             outcomes = tuple(
@@ -233,6 +237,12 @@ class WriteCoordination:
             )
             effects.append(Answer(Written(outcomes)))
         return effects
+
+    @property
+    def _is_awaiting(self) -> bool:
+        """Whether the replica that is waited for is still to answer."""
+        awaited = self._order.awaited
+        return awaited is not None and any(call.to == awaited for call in self._calls.waiting())
 
     def _widen(self, hopeless: Iterable[int], effects: Effects[Written]) -> None:
         """Ask the replicas that were spared, where the level cannot be reached without them."""

@@ -18,7 +18,7 @@ from weftdb.core.errors import (
     UnknownCollection,
 )
 from weftdb.core.schema import canonical_collection_name
-from weftdb.core.types import ObjectId, new_object_id
+from weftdb.core.types import NodeName, ObjectId, new_object_id
 from weftdb.engine.serving import PutMode, ServedCollection
 from weftdb.server.rest.context import RestContext, context_of
 from weftdb.server.rest.object_json import Json, render_draft, render_object, render_read_object
@@ -180,12 +180,14 @@ async def _locate(request: Request) -> ServedCollection:
 
 async def _get(request: Request, served: ServedCollection) -> Response:
     object_id, tenant = path_id(request), query_text(request, "tenant")
+    node = query_text(request, "node_name")
     found = await run_in_threadpool(
         served.get,
         object_id,
         with_vectors=wants_vector(request),
         tenant=tenant,
         level=query_level(request),
+        node=NodeName(node) if node else None,
     )
     if found is None:
         return empty_reply(404)

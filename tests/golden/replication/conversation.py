@@ -15,8 +15,8 @@
     n1 again                                   the last thing that n1 said is said once more
     time 5                                     the clock stands at 5 s
 
-Options: `away=n2,n3` (membership), `deadline=5`, `strategy=DeleteOnConflict`. Versions are their
-time in ms. Output is one line an effect, and `done` when the coordination is.
+Options: `away=n2,n3` (membership), `awaited=n1`, `deadline=5`, `strategy=DeleteOnConflict`.
+Versions are their time in ms. Output is one line an effect, and `done` when the coordination is.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ class Conversation:
             ),
             deadline_s=float(options.get("deadline", "10")),
             unavailable=away(options),
+            awaited=NodeName(options["awaited"]) if "awaited" in options else None,
         )
         return WriteCoordination(order, lambda newer: Version(newer.time_ms + 1))
 

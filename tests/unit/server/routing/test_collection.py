@@ -1,0 +1,404 @@
+"""A routed collection: three shards of two or three replicas in one process, asked by a real driver
+in a loop of its own, as a server's doors ask."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.cluster.search.fleet import Fleet
+from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure, KeepHint
+from weftdb.cluster.replication.messages import Apply, Purpose
+from weftdb.cluster.sharding import ShardingState, encode_sharding
+from weftdb.core.aggregation import Aggregate
+from weftdb.core.config import QueryConfig
+from weftdb.core.consistency import ConsistencyLevel
+from weftdb.core.env import Env, ManualClock
+from weftdb.core.errors import (
+    NotEnoughReplicas,
+    ObjectExists,
+    ObjectNotFound,
+    ShardLoading,
+    UnknownCollection,
+    UnknownTenant,
+)
+from weftdb.core.objects import ObjectDraft
+from weftdb.core.query import (
+    Comparison,
+    Keyword,
+    NearVector,
+    Operator,
+    Search,
+    Target,
+    ValueKind,
+)
+from weftdb.core.schema import Collection
+from weftdb.core.types import UNNAMED, CollectionName, NodeName, ObjectId, Version
+from weftdb.engine.change import SLICE_OBJECTS, PutMode
+from weftdb.engine.serving import ServedCollection
+from weftdb.modules.registry import Registry
+from weftdb.server.internode.conversation import Wiring
+from weftdb.server.internode.driver import Driver
+from weftdb.server.internode.messages import NO_REVISION, Moved
+from weftdb.server.internode.outcomes import Outcomes
+from weftdb.server.internode.ports import CallFailed
+from weftdb.server.routing.collection import RoutedCollection
+from weftdb.server.routing.router import Router, Surroundings
+from weftdb.storage.object_codec import stored_id
+from weftdb.storage.versions import VersionClock
+
+ONE, QUORUM, ALL = ConsistencyLevel.ONE, ConsistencyLevel.QUORUM, ConsistencyLevel.ALL
+N0, N1, N2 = (NodeName(f"n{at}") for at in range(3))
+DOC = {
+    "class": "Doc",
+    "vectorizer": "none",
+    "properties": [
+        {"name": "title", "dataType": ["text"]},
+        {"name": "size", "dataType": ["int"]},
+    ],
+}
+EVEN = Comparison(Operator.LIKE, ("title",), "even*", ValueKind.TEXT)
+
+
+class Caller:
+    """`ReplicaCaller` over a fleet; knows a newer sharding state when told to."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.moved: Moved | None = None
+        self._turn = threading.Lock()
+
+    async def ask(
+        self,
+        node: NodeName,
+        request: AnyRequest,
+        deadline_s: float,
+        *,
+        revision: int = NO_REVISION,
+        purpose: Purpose = Purpose.SERVE,
+    ) -> AnyReply:
+        if self.moved is not None and revision < self.moved.revision:
+            raise CallFailed(Failure("the shards have moved"), moved=self.moved)
+
+        def said() -> AnyReply | Failure:
+            with self._turn:
+                return self.fleet.ask(node, request)
+
+        reply = await asyncio.to_thread(said)
+        if isinstance(reply, Failure):
+            raise CallFailed(reply, error=reply.refusal)
+        return reply
+
+
+class Hints:
+    """`HintSink` that remembers."""
+
+    def __init__(self) -> None:
+        self.kept: list[KeepHint] = []
+
+    async def keep(self, hint: KeepHint) -> None:
+        self.kept.append(hint)
+
+
+class Agreed:
+    """`Agreement` of one collection."""
+
+    def __init__(self, schema: Collection, state: ShardingState) -> None:
+        self.schema: Collection | None = schema
+        self.state: ShardingState | None = state
+        self.revision = 5
+        self.learned: list[Moved] = []
+
+    def definition(self, name: CollectionName) -> Collection | None:
+        return self.schema if name == "Doc" else None
+
+    def schema_version(self, name: CollectionName) -> int:
+        return 1
+
+    def sharding(self, name: CollectionName) -> tuple[ShardingState, int] | None:
+        return None if self.state is None else (self.state, self.revision)
+
+    def learn(self, moved: Moved) -> None:
+        self.learned.append(moved)
+        self.revision = moved.revision
+
+
+class HouseClock(ManualClock):
+    """The wall clock of the replicas, which stands; deadlines are real."""
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+class House:
+    """A node with its router, in a loop of its own."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet, self.caller, self.hints = fleet, Caller(fleet), Hints()
+        self.agreed = Agreed(fleet.schema, fleet.state)
+        self.away: set[NodeName] = set()
+        env = Env(HouseClock())
+        self.outcomes = Outcomes()
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+
+        async def made() -> tuple[Router, Driver]:
+            driver = Driver(Wiring(self.caller, self.hints, env.clock), self.outcomes)
+            around = Surroundings(
+                N0,
+                self.agreed,
+                self.away.__contains__,
+                VersionClock(env.clock, node=7, floor=Version(0)),
+                Registry(),
+                QueryConfig(),
+                env,
+            )
+            return Router(around, driver), driver
+
+        self.router, self.driver = asyncio.run_coroutine_threadsafe(made(), self.loop).result(30)
+        self.doc = RoutedCollection(self.router, fleet.schema)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.driver.drain(5.0), self.loop).result(30)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(30)
+        self.loop.close()
+        self.fleet.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(Fleet(tmp_path, DOC, shards=3, factor=3))
+    yield made
+    made.close()
+
+
+def uid(number: int) -> ObjectId:
+    """Spread over the ring."""
+    return ObjectId(bytes([number * 37 % 256]) + number.to_bytes(15, "big"))
+
+
+def draft(number: int, **changes: Any) -> ObjectDraft:
+    title = f"{'odd' if number % 2 else 'even'} thing {number}"
+    vector = np.random.default_rng(number).normal(size=4).astype(np.float32)
+    properties = {"title": title, "size": number, **changes}
+    return ObjectDraft(uid(number), properties, {UNNAMED: vector})
+
+
+def fill(house: House, count: int = 30) -> None:
+    """At QUORUM: the third replica of a shard may have it a moment later."""
+    assert house.doc.put([draft(number) for number in range(count)]) == [None] * count
+
+
+def titles(house: House, condition: Any = None) -> set[str]:
+    hits = house.doc.search(Search("Doc", filter=condition, limit=1000))
+    found = house.doc.get
+    return {str(properties(found(stored_id(row)))["title"]) for row in hits.stored}
+
+
+def properties(found: Any) -> Mapping[str, Any]:
+    assert found is not None
+    held: Mapping[str, Any] = found.properties
+    return held
+
+
+def test_it_is_what_doors_work_with(house: House) -> None:
+    served: ServedCollection = house.doc
+    assert served.reads_elsewhere
+    assert served.schema.name == "Doc"
+
+
+def test_objects_are_written_to_every_replica_of_their_shard_and_read_back(house: House) -> None:
+    assert house.doc.put([draft(number) for number in range(30)], level=ALL) == [None] * 30
+    for (shard, _), local in house.fleet.replicas.items():
+        own = {uid(n) for n in range(30) if house.fleet.state.shard_of(uid(n)).name == shard}
+        assert local.count() == len(own)
+    found = house.doc.get(uid(7), with_vectors=True)
+    assert found is not None
+    assert properties(found) == {"title": "odd thing 7", "size": 7}
+    assert np.array_equal(found.vectors[UNNAMED], draft(7).vectors[UNNAMED])
+    plain = house.doc.get(uid(7))
+    assert plain is not None
+    assert plain.vectors == {}
+    assert found.created_ms == found.updated_ms > 0
+    assert house.doc.get(uid(99)) is None
+    assert house.doc.exists(uid(7))
+    assert not house.doc.exists(uid(99), level=ALL)
+
+
+def test_searches_and_counts_cover_all_shards(house: House) -> None:
+    fill(house)
+    doc = house.doc
+    assert doc.count() == 30
+    assert doc.count(EVEN) == 15
+    near = Search("Doc", near=NearVector((Target(UNNAMED, draft(3).vectors[UNNAMED]),)), limit=1)
+    assert [stored_id(row) for row in doc.search(near).stored] == [uid(3)]
+    words = Search("Doc", keyword=Keyword("thing 11", (("title", 1.0),)), limit=1)
+    assert [stored_id(row) for row in doc.search(words, level=QUORUM).stored] == [uid(11)]
+    total = doc.aggregate(Aggregate("Doc", filter=EVEN)).total
+    assert total is not None
+    assert total.count == 15
+
+
+def test_a_write_keeps_the_time_of_creation_and_its_mode(house: House) -> None:
+    fill(house, 3)
+    before = house.doc.get(uid(1))
+    assert house.doc.put([draft(1, title="new")], PutMode.REPLACE) == [None]
+    after = house.doc.get(uid(1))
+    assert before is not None
+    assert after is not None
+    assert after.properties["title"] == "new"
+    assert after.created_ms == before.created_ms
+    assert after.version > before.version
+    (taken,) = house.doc.put([draft(1)], PutMode.INSERT)
+    assert isinstance(taken, ObjectExists)
+    (missing,) = house.doc.put([draft(50)], PutMode.REPLACE)
+    assert isinstance(missing, ObjectNotFound)
+    assert not house.doc.exists(uid(50))
+
+
+def test_of_one_id_twice_the_last_is_written(house: House) -> None:
+    assert house.doc.put([draft(1, title="a"), draft(2), draft(1, title="b")]) == [None] * 3
+    assert properties(house.doc.get(uid(1)))["title"] == "b"
+    assert house.doc.count() == 2
+
+
+def test_what_replicas_refuse_is_said_of_that_object_alone(house: House) -> None:
+    fill(house, 1)
+    wrong = draft(2)
+    wrong.vectors[UNNAMED] = np.ones(9, np.float32)
+    # Every shard has to know the length: it is a shard's, not yet the collection's.
+    fill(house, 30)
+    good, bad = house.doc.put([draft(3), wrong])
+    assert good is None
+    assert "9" in str(bad)
+    assert properties(house.doc.get(uid(2)))["size"] == 2
+
+
+def test_a_batch_of_many_slices_arrives_whole(house: House) -> None:
+    count = 4 * SLICE_OBJECTS
+    fill(house, count)
+    assert house.doc.count() == count
+    longest = max(len(r.states) for _, r in house.fleet.asked if isinstance(r, Apply))
+    assert longest <= SLICE_OBJECTS
+
+
+def test_single_properties_and_vectors_change(house: House) -> None:
+    fill(house, 3)
+    row = np.arange(4, dtype=np.float32)
+    house.doc.merge(uid(1), {"size": None, "title": "t"}, {})
+    found = house.doc.get(uid(1), with_vectors=True)
+    assert found is not None
+    assert properties(found) == {"title": "t"}
+    assert np.array_equal(found.vectors[UNNAMED], draft(1).vectors[UNNAMED])
+    house.doc.merge(uid(1), {}, {UNNAMED: row}, level=ALL)
+    found = house.doc.get(uid(1), with_vectors=True)
+    assert found is not None
+    assert np.array_equal(found.vectors[UNNAMED], row)
+    with pytest.raises(ObjectNotFound):
+        house.doc.merge(uid(80), {"title": "t"}, {})
+
+
+def test_deletions_say_what_was_there_and_stay(house: House) -> None:
+    fill(house, 5)
+    assert house.doc.delete([uid(1), uid(60), uid(1)]) == [True, False, True]
+    assert house.doc.get(uid(1), level=ALL) is None
+    assert house.doc.count() == 4
+    assert house.doc.put([draft(1)], PutMode.INSERT) == [None]
+    assert house.doc.count() == 5
+
+
+def test_deletions_by_filter(house: House) -> None:
+    fill(house)
+    report = house.doc.delete_where(EVEN, dry_run=True)
+    assert (report.matches, report.deleted) == (15, 0)
+    assert house.doc.count() == 30
+    report = house.doc.delete_where(EVEN)
+    assert (report.matches, report.deleted) == (15, 15)
+    assert set(report.ids) == {uid(number) for number in range(0, 30, 2)}
+    assert all(title.startswith("odd") for title in titles(house))
+    assert house.doc.delete_where(EVEN).matches == 0
+
+
+def test_with_one_node_down_quorum_goes_on_and_all_does_not(house: House) -> None:
+    fill(house, 10)
+    house.fleet.down.add(N2)
+    assert house.doc.put([draft(number) for number in range(10, 20)]) == [None] * 10
+    assert properties(house.doc.get(uid(15)))["size"] == 15
+    assert house.doc.count() == 20
+    assert {hint.to for hint in house.hints.kept} == {N2}
+    (error,) = house.doc.put([draft(30)], level=ALL)
+    assert isinstance(error, NotEnoughReplicas)
+    assert "n2" in str(error)
+    with pytest.raises(NotEnoughReplicas, match="n2"):
+        house.doc.get(uid(15), level=ALL)
+    house.fleet.down.add(N1)
+    with pytest.raises(NotEnoughReplicas):
+        house.doc.get(uid(15))
+    assert house.doc.count() >= 20, "a search at ONE goes on"
+    with pytest.raises(NotEnoughReplicas):
+        house.doc.delete([uid(1)])
+
+
+def test_a_deletion_by_filter_that_reaches_nobody_is_an_error(house: House) -> None:
+    fill(house, 10)
+    house.fleet.down.update({N1, N2})
+    with pytest.raises(NotEnoughReplicas):
+        house.doc.delete_where(EVEN)
+
+
+def test_who_is_away_is_spared_while_others_are_enough(house: House) -> None:
+    house.away.add(N1)
+    fill(house, 10)
+    asked = {node for node, request in house.fleet.asked if isinstance(request, Apply)}
+    assert asked == {N0, N2}
+    assert {hint.to for hint in house.hints.kept} == {N1}
+    assert house.doc.put([draft(1)], level=ALL) == [None]
+
+
+def test_what_one_replica_has_can_be_asked_for(house: House) -> None:
+    assert house.doc.put([draft(number) for number in range(5)], level=ALL) == [None] * 5
+    house.fleet.down.add(N2)
+    house.doc.put([draft(1, title="later")])
+    house.fleet.down.clear()
+    stale, fresh = (house.doc.get(uid(1), node=node) for node in (N2, N1))
+    assert properties(stale)["title"] == "odd thing 1"
+    assert properties(fresh)["title"] == "later"
+
+
+def test_a_refusal_by_a_newer_sharding_state_is_learnt_and_tried_again(house: House) -> None:
+    house.caller.moved = Moved(CollectionName("Doc"), 9, encode_sharding(house.fleet.state))
+    fill(house, 10)
+    assert {moved.revision for moved in house.agreed.learned} == {9}
+    house.caller.moved = Moved(CollectionName("Doc"), 11, encode_sharding(house.fleet.state))
+    assert house.doc.count() == 10
+    house.caller.moved = Moved(CollectionName("Doc"), 13, encode_sharding(house.fleet.state))
+    assert house.doc.get(uid(3), level=ALL) is not None
+    assert house.agreed.revision == 13
+
+
+def test_what_is_not_there(house: House) -> None:
+    fill(house, 1)
+    with pytest.raises(UnknownTenant, match="multi-tenancy disabled"):
+        house.doc.put([draft(1)], tenant="t")
+    house.agreed.state = None
+    with pytest.raises(ShardLoading):
+        house.doc.get(uid(0))
+    house.agreed.schema = None
+    with pytest.raises(UnknownCollection):
+        house.doc.count()
+
+
+def test_outcomes_are_counted(house: House) -> None:
+    fill(house, 1)
+    house.doc.get(uid(0), level=ONE)
+    assert house.outcomes.ended["write", "QUORUM", "all"] == 1
+    assert house.outcomes.ended["read", "ONE", "all"] >= 1
