@@ -11,6 +11,7 @@ failure while others still answer, instead of memory filling with what a slow no
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import grpc
@@ -47,6 +48,9 @@ _OPTIONS = (
     ("grpc.max_send_message_length", INTERNODE_MESSAGE_BYTES_MAX),
     ("grpc.max_receive_message_length", INTERNODE_MESSAGE_BYTES_MAX),
 )
+
+
+_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,30 +137,40 @@ class Peer:
             raise self._no_answer(error) from None
         except grpc.aio.UsageError as error:  # The channel is closed.
             raise self._broken(str(error)) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled this task: it is gRPC's word for a channel that was closed.
+            raise self._broken("the connection was closed") from None
         finally:
             self._calls -= 1
             self._bytes -= size
         self.figures.answered += 1
         return reply
 
-    async def close(self) -> None:
-        """End the connection and the calls on it."""
-        await self._channel.close()
+    async def close(self, grace_s: float | None = None) -> None:
+        """End the connection, and the calls on it that take longer than `grace_s`."""
+        await self._channel.close(grace_s)
 
     def _has_room(self, size: int) -> bool:
         if self._calls >= self._bounds.calls_max:
             return False
         return not self._calls or self._bytes + size <= self._bounds.bytes_max
 
-    def _no_answer(self, error: grpc.aio.AioRpcError) -> NoAnswer:
+    def _no_answer(self, error: grpc.aio.AioRpcError) -> CallFailed:
         code, text = error.code(), error.details() or ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             self.figures.timed_out += 1
             reason = f"{self._node} ({self.address}) did not answer in time"
             return NoAnswer(Failure(reason), CallOutcome.TIMEOUT)
+        if code in _AWAY:
+            return self._broken(f"{code.name} {text}".rstrip())
+        self.figures.broken += 1
         if code is grpc.StatusCode.UNIMPLEMENTED:
             text = "its release does not know this call"
-        return self._broken(f"{code.name} {text}".rstrip())
+        # Somebody answered, if nothing useful: that says nothing of whether the node is there.
+        return CallFailed(Failure(f"{self._node} ({self.address}): {code.name} {text}".rstrip()))
 
     def _broken(self, text: str) -> NoAnswer:
         self.figures.broken += 1

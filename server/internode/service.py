@@ -47,6 +47,7 @@ from weftdb.server.internode.methods import (
 from weftdb.server.internode.part_calls import PART_CALLS, PartCall, first_rows
 from weftdb.server.internode.ports import CallFailed
 from weftdb.server.internode.security import HEADER, InternodeSecurity
+from weftdb.server.internode.seldom import SeldomLog
 from weftdb.server.right_of_way import RightOfWay
 
 log = logging.getLogger("weftdb.internode")
@@ -78,6 +79,7 @@ class InternodeService:
         self._observer = observer
         self._way = way
         self._door: Door | None = None
+        self._strangers = SeldomLog(log, clock)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port. Raises InvalidRequest where that were unprotected, OSError."""
@@ -148,19 +150,15 @@ class InternodeService:
     ) -> QuestionT:
         """Read a question of a node of this cluster that means this node. Raises CallFailed."""
         if not self._security.admits(call.header(HEADER)):
-            log.warning(
-                "a call of %s is refused: it does not prove the cluster's secret", method.name
-            )
-            raise CallFailed(
-                Failure("the caller does not prove that it knows the cluster's secret")
-            )
+            self._strangers.warn(f"{method.name} is refused: no proof of the cluster's secret")
+            raise CallFailed(Failure("the call does not prove that it knows the cluster's secret"))
         try:
             question = codec.read_request(method, message)
         except CorruptData as error:
             raise failed(error) from error
         head = question.head
         if head.cluster != self._cluster:
-            log.warning("node %s of cluster %r called here", head.sender, head.cluster)
+            self._strangers.warn(f"node {head.sender!r} of cluster {head.cluster!r} called here")
             raise CallFailed(
                 Failure(f"this is a node of cluster {self._cluster!r}, not of {head.cluster!r}")
             )

@@ -25,10 +25,13 @@ from weftdb.server.internode.methods import AnswerT, Method, QuestionT
 from weftdb.server.internode.peer import NoAnswer, Peer, PeerBounds, PeerFigures
 from weftdb.server.internode.ports import CallFailed, CallObserver
 from weftdb.server.internode.security import InternodeSecurity
+from weftdb.server.internode.seldom import SeldomLog
 
 log = logging.getLogger("weftdb.internode")
 
 _TIMEOUT_MS_MAX = 2**32 - 1
+_MOVED_S = 2.0
+"""How long calls to a node may go on at the address that it had before."""
 
 
 class Switchboard:
@@ -58,6 +61,7 @@ class Switchboard:
         self._figures: dict[NodeName, PeerFigures] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._refusals = SeldomLog(log, clock)
 
     async def call(
         self,
@@ -114,7 +118,7 @@ class Switchboard:
         failure = failure_of(head.failure) if head.HasField("failure") else None
         if not head.generation:  # Somebody answered, who is not that node or does not know us.
             text = failure.failure.reason if failure else "an answer without a sender"
-            log.warning("%s (%s) refuses this node: %s", node, self._address_of(node), text)
+            self._refusals.warn(f"{node} ({self._address_of(node)}) refuses this node: {text}")
             raise NoAnswer(Failure(f"{node}: {text}"), CallOutcome.REFUSED)
         self._outcomes.on_answer(node, head.generation)
         if failure is not None:
@@ -152,8 +156,9 @@ class Switchboard:
         peer = self._peers.get(node)
         if peer is not None and peer.address == address:
             return peer
-        if peer is not None:
-            self.forget(node)  # It lives elsewhere now.
+        if peer is not None:  # It lives elsewhere now; what it answers still counts.
+            del self._peers[node]
+            self._close_later(peer, _MOVED_S)
         figures = self._figures.setdefault(node, PeerFigures())
         try:
             peer = Peer(node, address, self._security, self._bounds, figures)
@@ -162,7 +167,7 @@ class Switchboard:
         self._peers[node] = peer
         return peer
 
-    def _close_later(self, peer: Peer) -> None:
-        task = asyncio.ensure_future(peer.close())
+    def _close_later(self, peer: Peer, grace_s: float | None = None) -> None:
+        task = asyncio.ensure_future(peer.close(grace_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -188,6 +188,7 @@ def test_a_bug_is_a_failure_and_the_node_goes_on(
             failed = await failure_of(pair.apply(objects(pair.left, 1)))
         assert not failed.failure.is_final
         assert "secret" not in failed.failure.reason
+        assert not pair.left.heard.failures, "the node is there"
         assert await pair.apply(objects(pair.left, 1)) == Applied((None,))
 
     play(tmp_path, main)
@@ -379,6 +380,31 @@ def test_a_node_that_moves_to_another_address(tmp_path: Path) -> None:
         await pair.right.service.stop(0.1)
         await pair.right.start()
         await pair.apply(objects(pair.left, 1))  # Without waiting for the old connection.
+
+    play(tmp_path, main)
+
+
+def test_calls_on_a_connection_that_is_closed_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(pair: Pair) -> None:
+        go_on = threading.Event()
+        monkeypatch.setattr(
+            type(pair.right.replica), "digests", lambda *_: go_on.wait(20) and [None]
+        )
+        ask, question = pair.left.client.ask, ReadDigests(SHARD, 1, (uid(1),))
+        calls = [asyncio.ensure_future(ask(RIGHT, question, within())) for _ in range(3)]
+        while pair.right.answers.lanes.reads.taken < 3:
+            await asyncio.sleep(0.01)
+        calls[0].cancel()  # Its own caller gives up: that is another thing.
+        with pytest.raises(asyncio.CancelledError):
+            await calls[0]
+        pair.left.client.board.forget(RIGHT)
+        for call in calls[1:]:
+            failed = await failure_of(call)
+            assert "closed" in failed.failure.reason
+        go_on.set()
+        await pair.left.client.ping(RIGHT, within())
 
     play(tmp_path, main)
 
