@@ -173,11 +173,11 @@ class Catalogue:
         if self._known(name) is None:
             body = infer_collection(name, self._config, note)
             empty = parse_collection(body, self._config, self._surroundings())
-            self._check_name(empty.name)
             try:
+                self._check_name(empty.name)
                 self.keeper.create(widen(empty, objects, self._config, note))
             except CollectionExists:
-                if not self.keeper.arrives(empty.name):
+                if self._known(name) is None:  # Another node was faster, or the name is too alike.
                     raise
             else:
                 return

@@ -36,6 +36,7 @@ from weftdb.server.agreement.incarnations import Incarnations
 from weftdb.server.agreement.metadata import AgreedMetadata, open_metadata
 from weftdb.server.agreement.node_view import NodeView
 from weftdb.server.agreement.peers import Peers
+from weftdb.server.cluster_figures import ClusterFigures
 from weftdb.server.cluster_settings import MANAGED, NodeInCluster
 from weftdb.server.etcd.member_plan import ask_at
 from weftdb.server.etcd.roster import EtcdRoster
@@ -202,6 +203,16 @@ class ClusterNode:
             follower.close()
         self.applier.close()
         self.peers.close()
+
+    def figures(self) -> ClusterFigures:
+        """For metrics; any thread."""
+        member = self.metadata.member
+        return ClusterFigures(
+            {node: self.peers.liveness_of(node) for node in self.peers.members()},
+            self.is_current,
+            len(self.applier.faults()),
+            0 if member is None else member.restarts,
+        )
 
     def reports(self) -> ClusterReports:
         """What the REST API tells of the nodes. Requires: running."""

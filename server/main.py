@@ -379,6 +379,7 @@ async def _among_others(
     if node.cluster is None:
         yield
         return
+    from weftdb.server.cluster_figures import ClusterCollector
     from weftdb.server.internode.peer_figures import LinkCollector
     from weftdb.server.internode.replication_figures import ReplicationCollector
     from weftdb.server.node_links import Lent
@@ -388,6 +389,7 @@ async def _among_others(
     async with node.cluster.running(stop, lent, grace_s=grace_s) as links:
         metrics.include(LinkCollector(links.figures))
         metrics.include(ReplicationCollector(links.replication.figures, clock))
+        metrics.include(ClusterCollector(node.cluster.figures))
         yield
 
 

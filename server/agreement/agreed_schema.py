@@ -56,7 +56,7 @@ APPLIED_S_MAX = 20.0
 """How long a change waits for this node itself to make it."""
 ARRIVES_S_MAX = 2.0
 """How long a request for an unknown collection waits, where the metadata knows that one."""
-AWAY_S = 2.0
+AWAY_S = 10.0
 """After a look into the metadata that failed, requests do without for so long."""
 TRIES_MAX = 20
 _NAME_CHARS = 12
@@ -125,9 +125,9 @@ class AgreedSchema:
     def arrives(self, name: str) -> bool:
         """Look into the metadata for a collection that is not here, and wait for it to come."""
         canonical = CollectionName(name)
-        now = self._clock.monotonic_s()
-        if now < self._blind_until_s:
-            return False
+        is_blind = self._clock.monotonic_s() < self._blind_until_s
+        if is_blind or not self._follower.is_current or canonical in self._applier.faults():
+            return False  # Nobody must wait each time for what does not come soon.
         try:
             found = self._reads.get(self._keys.collection(canonical))
         except MetadataUnavailable:
