@@ -110,7 +110,7 @@ class PartLeg:
     scores: tuple[float, ...] | None = None
     sort_keys: tuple[tuple[PropertyValue, ...], ...] | None = None
     """The values of each key of `Search.sort`; of `_id` the id's 16 bytes, of times milliseconds,
-    None for no value."""
+    of places longitude and latitude, None for no value."""
     explanations: tuple[str, ...] | None = None
     is_near: tuple[bool, ...] | None = None
     """Of a hybrid search's hits by words: whether they lie within its largest vector distance."""

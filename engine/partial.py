@@ -37,6 +37,7 @@ from weftdb.engine.shard import Shard
 from weftdb.engine.steps import Steps, run
 from weftdb.engine.vector_search import ranges_of, search_vectors
 from weftdb.index.allow_list import AllowList
+from weftdb.index.sorting import portable
 
 T = TypeVar("T")
 
@@ -193,7 +194,8 @@ def _legs(shard: Shard, part: PartSearch, allow: AllowList | None) -> Steps[list
     plan = Plan(read, limit=depth, offset=0)
     if read is Read.SORTED:
         ordered = sort_docs(shard, query, plan, allow)
-        keys = list(zip(*ordered.columns, strict=True))
+        columns = [[portable(value) for value in column] for column in ordered.columns]
+        keys = list(zip(*columns, strict=True))
         return [_Found(Ranked(ordered.doc_ids), sort_keys=keys)]
     if allow is None:
         return [_Found(list_docs(shard, query, plan, None))]

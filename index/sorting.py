@@ -24,7 +24,13 @@ def _same(value: Any) -> Any:
 
 
 def _place(value: Any) -> tuple[float, float]:
-    return float(value["longitude"]), float(value["latitude"])
+    longitude, latitude = portable(value)
+    return float(longitude), float(latitude)
+
+
+def portable(value: Any) -> Any:
+    """A value to sort by as it is sent to another node: of a place, longitude and latitude."""
+    return [value["longitude"], value["latitude"]] if isinstance(value, dict) else value
 
 
 _COMPARABLES: dict[DataType, Comparable] = {

@@ -118,11 +118,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fleets")
 
 
-def filled(folder: Path, seed: int, shards: int, count: int) -> tuple[Fleet, Corpus]:
+def filled(
+    folder: Path, seed: int, shards: int, count: int, *, kind: type[Fleet] = Fleet
+) -> tuple[Fleet, Corpus]:
     """A fleet after inserts, updates and deletions."""
     corpus = Corpus(seed)
     path = folder / f"{len(list(folder.iterdir()))}"
-    fleet = Fleet(path, DEFINITION, shards)
+    fleet = kind(path, DEFINITION, shards)
     states = [corpus.state() for _ in range(count)]
     fleet.apply(states)
     if count:
