@@ -26,6 +26,7 @@ GROUPS = {
         "tests/unit/server/grpc/test_connection.py",
         "tests/unit/server/grpc/test_door.py",
         "tests/unit/server/grpc/test_reply.py",
+        "tests/unit/server/test_right_of_way.py",
         "tests/unit/server/test_search_driver.py",
         "tests/property/server",
     ),
