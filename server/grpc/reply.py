@@ -38,6 +38,7 @@ _DISTANCE, _DISTANCE_PRESENT = wire.tag(7, wire.FOUR_BYTES), wire.tag(8, wire.VA
 _CERTAINTY, _CERTAINTY_PRESENT = wire.tag(9, wire.FOUR_BYTES), wire.tag(10, wire.VARINT) + b"\x01"
 _SCORE, _SCORE_PRESENT = wire.tag(11, wire.FOUR_BYTES), wire.tag(12, wire.VARINT) + b"\x01"
 _EXPLAIN_PRESENT = wire.tag(14, wire.VARINT) + b"\x01"
+_CONSISTENT, _CONSISTENT_PRESENT = wire.tag(15, wire.VARINT), wire.tag(18, wire.VARINT) + b"\x01"
 
 _VECTORS_NAME, _VECTORS_BYTES = 1, 3
 _SINGLE_FP32 = wire.tag(4, wire.VARINT) + b"\x01"
@@ -84,8 +85,9 @@ def assemble_by_reference(hits: Hits, shape: ReplyShape) -> list[bytes]:
 
 
 def _rest(hits: Hits, shape: ReplyShape) -> list[bytes] | None:
-    """What is asked of each hit and seldom: explanations and vectors."""
-    if not shape.explain and not shape.vectors:
+    """What is asked of each hit and seldom: explanations, agreement and vectors."""
+    is_told = shape.consistency and hits.is_consistent is not None
+    if not (shape.explain or shape.vectors or is_told):
         return None
     return [_rest_of(hits, shape, at) for at in range(len(hits.stored))]
 
@@ -95,6 +97,8 @@ def _rest_of(hits: Hits, shape: ReplyShape, at: int) -> bytes:
     if shape.explain:
         text = hits.explanations[at].encode() if hits.explanations is not None else b""
         parts += (wire.field(_EXPLAIN_SCORE, text), _EXPLAIN_PRESENT)
+    if shape.consistency and hits.is_consistent is not None:
+        parts += (_CONSISTENT, wire.varint(hits.is_consistent[at]), _CONSISTENT_PRESENT)
     for name in shape.vectors:
         vector = hits.vectors[name][at] if name in hits.vectors else None
         if vector is not None:

@@ -28,6 +28,8 @@ class ReplyShape:
     certainty: bool = False
     score: bool = False
     explain: bool = False
+    consistency: bool = False
+    """Whether the replicas of each hit agreed, where more than one was asked."""
     vectors: tuple[VectorName, ...] = ()
     is_named: bool = False
     """Whether vectors travel with their names."""
@@ -74,6 +76,7 @@ def parse_shape(
         certainty=metadata.certainty,
         score=metadata.score,
         explain=metadata.explain_score,
+        consistency=metadata.is_consistent,
         vectors=_vectors(metadata, collection),
         is_named=collection.is_named,
     )

@@ -90,13 +90,17 @@ def test_both_twins_mean_the_same(
 ) -> None:
     asked = ("id", "created", "updated", "distance", "certainty", "score", "explain")
     shape = ReplyShape(
-        head=wire.field(3, b"Thing"), selection=selection, **dict(zip(asked, flags, strict=False))
+        head=wire.field(3, b"Thing"),
+        selection=selection,
+        consistency=flags[0],
+        **dict(zip(asked, flags, strict=False)),
     )
     hits = Hits(
         [_stored(message, number) for number, (message, _, _) in enumerate(items)],
         distances=[distance for _, distance, _ in items] if flags[7] else None,
         scores=[score for _, _, score in items] if flags[8] else None,
         explanations=["why"] * len(items) if flags[8] else None,
+        is_consistent=[bool(at % 2) for at in range(len(items))] if flags[7] else None,
         has_certainty=flags[4],
     )
     native = search_pb2.SearchReply.FromString(assemble_reply(hits, shape, 0.5))

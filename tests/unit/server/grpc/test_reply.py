@@ -156,6 +156,19 @@ def test_a_list_has_no_distance_but_a_score_of_zero_when_asked() -> None:
     assert result.metadata == search_pb2.MetadataResult(score_present=True)
 
 
+def test_agreement_is_told_where_replicas_were_compared() -> None:
+    asked = request({"metadata": search_pb2.MetadataRequest(is_consistent=True)})
+    hits = Hits([stored(FULL), stored(FULL)], is_consistent=[True, False])
+    told = [result.metadata for result in reply(hits, asked).results]
+    assert [(one.is_consistent, one.is_consistent_present) for one in told] == [
+        (True, True),
+        (False, True),
+    ]
+    assert all(one.HasField("is_consistent") for one in told)
+    (alone,) = reply(Hits([stored(FULL)]), asked).results
+    assert alone.metadata == search_pb2.MetadataResult()
+
+
 def test_missing_properties_are_null_and_blobs_come_only_by_name() -> None:
     asked = request({"properties": search_pb2.PropertiesRequest(return_all_nonref_properties=True)})
     (result,) = reply(Hits([stored(message(count=number(-1)))]), asked).results
