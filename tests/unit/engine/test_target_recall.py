@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pytest
 
+from tests.sizes import sized
 from tests.unit.engine.samples import uid
 from weftdb.core.definition import parse_collection, update_collection
 from weftdb.core.env import ManualClock
@@ -51,7 +52,7 @@ def test_a_collection_measures_itself(database: Database, clock: ManualClock) ->
     assert docs.figures.recalls(10)[UNNAMED].queries == 0
     for row in rows[:64] + np.float32(0.3):
         docs.search(Search("Doc", near=NearVector((Target(UNNAMED, row),)), limit=10))
-    until = time.monotonic() + 60
+    until = time.monotonic() + sized(60, sanitized=600)
     while docs.figures.recalls(10)[UNNAMED].queries < 64:
         clock.advance(60_000)
         for chore in docs.chores:
@@ -81,7 +82,7 @@ def test_a_single_search_may_ask(database: Database, clock: ManualClock) -> None
     assert search(rows[0]) == 20, "nothing is known yet: as configured"
     for row in rows[:64] + np.float32(0.3):
         search(row)
-    until = time.monotonic() + 60
+    until = time.monotonic() + sized(60, sanitized=600)
     while docs.figures.recalls(10, 0.98)[UNNAMED].queries < 64:
         clock.advance(60_000)
         for chore in docs.chores:

@@ -128,7 +128,7 @@ def tuned(index: HnswIndex, queries: Rows) -> None:
     """Search, and let the index measure until all queries are through."""
     for query in queries:
         index.search(query, 10)
-    now_s, until = 0.0, time.monotonic() + 60
+    now_s, until = 0.0, time.monotonic() + sized(60, sanitized=600)
     while (report := index.recall(10)) is None or report.queries < len(queries):
         now_s += 1000.0
         index.tune(now_s)
@@ -192,7 +192,7 @@ def test_a_probe_counts_what_the_walk_misses_and_minds_its_share_of_time() -> No
     assert index.wait_indexed(60)
     queries = clustered(QUERIES_PER_PROBE, 24, seed=4)
     probe = _native.start_recall_probe(index.native, queries, 10, [10, 6000])
-    until = time.monotonic() + 30
+    until = time.monotonic() + sized(30, sanitized=300)
     while (found := probe.result()) is None:
         assert time.monotonic() < until
         time.sleep(0.002)
@@ -212,7 +212,7 @@ def test_a_probe_takes_the_scan_in_parts_and_minds_deletions_in_between() -> Non
     probe = _native.start_recall_probe(index.native, rows[:4], 10, [10])
     for doc_id in range(4, 1_000):
         index.delete(np.array([doc_id], dtype=np.uint32))
-    until = time.monotonic() + 30
+    until = time.monotonic() + sized(30, sanitized=300)
     while (found := probe.result()) is None:
         assert time.monotonic() < until
         time.sleep(0.002)
@@ -227,7 +227,7 @@ def test_a_closed_or_empty_index_teaches_nothing() -> None:
     queries = clustered(3, 24, seed=4)
     for _ in range(2):
         probe = _native.start_recall_probe(index.native, queries, 10, [10])
-        until = time.monotonic() + 30
+        until = time.monotonic() + sized(30, sanitized=300)
         while (found := probe.result()) is None:
             assert time.monotonic() < until
             time.sleep(0.002)
