@@ -66,11 +66,11 @@ class SnapshotChore:
 
     def finish(self) -> None:
         """Save before the shard closes if that is worth it."""
-        if self._fresh >= NEW_DOCS_MIN:
-            try:
+        try:
+            if self._fresh >= NEW_DOCS_MIN:
                 self._save()
-            except (WeftError, OSError):
-                log.exception("%s failed; the next start takes longer", self.name)
+        except (WeftError, OSError):
+            log.exception("%s failed; the next start takes longer", self.name)
 
     @property
     def _fresh(self) -> int:

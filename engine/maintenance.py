@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from weftdb.core.env import Env
-from weftdb.core.errors import WeftError
+from weftdb.core.errors import Closed, WeftError
 
 log = logging.getLogger("weftdb.maintenance")
 
@@ -106,6 +106,8 @@ class Maintenance:
             return False
         try:
             worked = chore.run_if_due()
+        except Closed:
+            return False  # A drop was faster, or another index has taken over.
         except (WeftError, OSError) as error:
             state.failures += 1
             state.rest_until_s = now_s + min(2.0**state.failures, BACKOFF_S_MAX)

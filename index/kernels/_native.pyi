@@ -3,6 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from weftdb.core.errors import Closed
+
 SANITIZER: str
 
 # --- distances (bind_distance.cpp) ---
@@ -17,7 +19,9 @@ def checksum(bytes: bytes) -> int: ...
 # --- vector index (bind_vector_index.cpp) ---
 
 class DimensionError(ValueError): ...
-class ClosedError(RuntimeError): ...
+
+ClosedError = Closed  # the engine's own
+
 class SnapshotError(ValueError): ...
 
 class SearchBounds:

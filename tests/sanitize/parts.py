@@ -33,6 +33,11 @@ GROUPS = {
     "property": ("tests/property/index/test_*.py",),
 }
 """Each file that a pattern names is a part, and so is a folder."""
+FOREIGN = {
+    "tests/unit/engine/test_hnswlib_engine.py": "alloc_dealloc_mismatch=0",
+    "tests/unit/index/test_engines.py": "alloc_dealloc_mismatch=0",
+}
+"""Options of ASan for parts that run hnswlib, which gives arrays back as if they were objects."""
 OTHERS = "others"
 """The group of a part that is in none."""
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.sanitize.parts import FOREIGN
+
 VARIABLES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
 
@@ -18,14 +20,19 @@ class Reports:
 
     def environment(self, part: str, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment in which a part runs; what it reported earlier is forgotten."""
+        log_path = f"log_path={self._folder / _stem(part)}"
         for path in self._files(part):
             path.unlink()
         told = {
-            name: f"{environment[name]}:log_path={self._folder / _stem(part)}"
+            name: f"{environment[name]}{self._foreign(name, part)}:{log_path}"
             for name in VARIABLES
             if name in environment
         }
         return {**environment, **told}
+
+    @staticmethod
+    def _foreign(variable: str, part: str) -> str:
+        return f":{FOREIGN[part]}" if variable == "ASAN_OPTIONS" and part in FOREIGN else ""
 
     def of(self, part: str) -> str:
         """All that its processes reported."""

@@ -182,10 +182,26 @@ size_t count_bits(const AllowWords& allow) {
     return count;
 }
 
+// Whoever asks a closed index anything gets the engine's own error: readers that are overtaken by a
+// drop (chores, metrics) need not know what is native.
+void bind_closed_error(nb::module_& m) {
+    nb::object closed = nb::module_::import_("weftdb.core.errors").attr("Closed");
+    m.attr("ClosedError") = closed;
+    nb::register_exception_translator(
+        [](const std::exception_ptr& thrown, void* type) {
+            try {
+                std::rethrow_exception(thrown);
+            } catch (const ClosedError& error) {
+                PyErr_SetString(static_cast<PyObject*>(type), error.what());
+            }
+        },
+        closed.release().ptr());
+}
+
 void bind_vector_index(nb::module_& m) {
     nb::exception<DimensionError>(m, "DimensionError", PyExc_ValueError);
     nb::exception<SnapshotError>(m, "SnapshotError", PyExc_ValueError);
-    nb::exception<ClosedError>(m, "ClosedError", PyExc_RuntimeError);
+    bind_closed_error(m);
     nb::class_<IndexHandle>(m, "VectorIndex")
         .def("add", &add, nb::arg("doc_ids"), nb::arg("rows"))
         .def("erase", &erase, nb::arg("doc_ids"))

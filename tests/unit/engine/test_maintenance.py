@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.unit.engine.samples import draft
 from weftdb.core.env import Env, ManualClock
 from weftdb.core.errors import DiskFull
+from weftdb.core.types import UNNAMED
+from weftdb.engine.collection import LocalCollection
 from weftdb.engine.maintenance import BACKOFF_S_MAX, Maintenance
 
 
@@ -62,3 +67,17 @@ def test_signal_wakes_the_thread_and_stop_ends_it() -> None:
     maintenance.signal()
     maintenance.stop()
     assert chore.calls >= 1
+
+
+def test_chores_that_are_overtaken_by_a_drop_have_nothing_to_do(
+    docs: LocalCollection, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A drop closes an index while the thread is about to ask it something."""
+    docs.put([draft(1, "an object", [1, 2])])
+    docs.shard.vectors[UNNAMED].close()
+    maintenance = Maintenance(lambda: docs.chores, Env(clock))
+    for _ in range(3):
+        maintenance.run_once()
+        clock.advance(60_000)
+    assert maintenance.counters.failures == 0, maintenance.counters.last_error
+    assert caplog.text == ""

@@ -257,6 +257,28 @@ def test_bad_input_is_refused_and_changes_nothing(kind: str) -> None:
         index.add(ids(9, 10), np.ones((1, 3), dtype=np.float32))
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "count", "pending", "dimensions", "deleted", "code_bytes", "unsaved_codes", "compact",
+        "memory_bytes", "delete",
+    ],
+)  # fmt: skip
+def test_whatever_a_closed_index_is_asked_it_says_that_it_is(asked: str) -> None:
+    index = make()
+    index.add(ids(0, 2), np.ones((2, 3), dtype=np.float32))
+    index.close()
+    given = {"compact": (0.1,), "delete": (ids(0, 1),)}
+    with pytest.raises(Closed, match="index is closed"):
+        _ask(index, asked, given.get(asked, ()))
+
+
+def _ask(index: VectorIndex, asked: str, given: tuple[object, ...]) -> None:
+    found = getattr(index, asked)
+    if callable(found):
+        found(*given)
+
+
 def test_distances_and_vector() -> None:
     index = make(Metric.COSINE)
     rows = clustered(50, 6)

@@ -27,6 +27,11 @@ from weftdb.index.hnsw.graph import HnswIndex
 from weftdb.index.kernels import _native
 
 SCARCE = os.environ.get("WEFTDB_SCARCE", "")
+PATIENCE = 1
+if SCARCE:
+    from tests.sanitize.patience import TIMES as PATIENCE, be_patient
+
+    be_patient()
 COUNT = 6_000
 rows = np.random.default_rng(1).standard_normal((COUNT, 16)).astype(np.float32)
 docs = np.arange(COUNT, dtype=np.uint32)
@@ -69,7 +74,7 @@ check(index)
 end_memory()
 index.native.set_flat_until(1)
 index.add(np.array([COUNT], dtype=np.uint32), rows[:1] + 100)
-until = time.monotonic() + 30
+until = time.monotonic() + 30 * PATIENCE
 while not index.link_fault and time.monotonic() < until:
     time.sleep(0.01)
 fault = index.link_fault
