@@ -19,7 +19,7 @@ from pathlib import Path
 
 from weftdb.cluster.metadata.store import Revision
 from weftdb.core.env import Env
-from weftdb.core.errors import Closed, Fault, MetadataUnavailable
+from weftdb.core.errors import Closed, CommitUnknown, Fault, MetadataUnavailable
 from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.engine.assembly import Engine
@@ -33,7 +33,12 @@ from weftdb.server.agreement.entry import Entered, enter
 from weftdb.server.agreement.held_shards import HeldShards
 from weftdb.server.agreement.holding import DatabaseHolder
 from weftdb.server.agreement.incarnations import Incarnations
-from weftdb.server.agreement.metadata import AgreedMetadata, open_metadata
+from weftdb.server.agreement.metadata import (
+    PAUSE_S,
+    AgreedMetadata,
+    open_metadata,
+    patiently,
+)
 from weftdb.server.agreement.node_view import NodeView
 from weftdb.server.agreement.peers import Peers
 from weftdb.server.cluster_figures import ClusterFigures
@@ -72,13 +77,18 @@ class JoiningNode:
         self._metadata = open_metadata(
             self._settings, self._data, self._env.clock, random.Random(self._random.random())
         )
-        self._entered = enter(
-            self._metadata.store,
-            self._metadata.keys,
-            directory,
-            self._settings.node,
-            zone=self._settings.cluster.zone,
-            randomness=self._random,
+        opened, clock = self._metadata, self._env.clock
+        self._entered = patiently(
+            lambda: enter(
+                opened.store,
+                opened.keys,
+                directory,
+                self._settings.node,
+                zone=self._settings.cluster.zone,
+                randomness=self._random,
+            ),
+            clock.monotonic_s() + self._settings.cluster.bootstrap_timeout_s,
+            clock,
         )
         return writer_number(self._entered.number, self._random.getrandbits(LIFE_BITS))
 
@@ -191,11 +201,25 @@ class ClusterNode:
             self.engine.catalogue.serve = lambda local: RoutedCollection(router, local.schema)
             begun.callback(setattr, self.engine.catalogue, "serve", self._serve_nothing)
             begun.push_async_callback(asyncio.to_thread, self._presence.close)
-            await asyncio.to_thread(self._presence.start)
+            await self._announce(stop)
             try:
                 yield self.links
             finally:
                 self._end = self._note_superseded
+
+    async def _announce(self, stop: asyncio.Event) -> None:
+        """Say that this node is there, as soon as the metadata takes it. Raises
+        MetadataUnavailable, CommitUnknown."""
+        clock = self.engine.env.clock
+        deadline_s = clock.monotonic_s() + self.settings.cluster.bootstrap_timeout_s
+        while not stop.is_set():
+            try:
+                return await asyncio.to_thread(self._presence.start)
+            except (MetadataUnavailable, CommitUnknown) as error:
+                if clock.monotonic_s() >= deadline_s:
+                    raise
+                log.warning("others cannot be told yet that this node is there: %s", error)
+            await asyncio.sleep(PAUSE_S)
 
     def close(self) -> None:
         """Stop following. Before the engine is closed; the metadata is closed after it."""

@@ -29,7 +29,7 @@ from weftdb.cluster.metadata.store import (
     Transaction,
 )
 from weftdb.cluster.stored_json import StoredJson
-from weftdb.core.errors import Fault, MetadataUnavailable
+from weftdb.core.errors import CommitUnknown, Fault, MetadataUnavailable
 from weftdb.core.types import NodeName
 from weftdb.storage import keys as rows
 from weftdb.storage.kv import Family, KeyValueStore, WriteBatch
@@ -197,18 +197,22 @@ def _join(
         )
     number = cluster.next_number
     member = MemberRecord(number, MemberState.JOINED, 1, zone)
-    outcome = metadata.commit(
-        Transaction(
-            (
-                Put(keys.identity, replace(cluster, next_number=number + 1).encode()),
-                Put(keys.member(node), member.encode()),
-            ),
-            (IsAt(keys.identity, record.revision), IsAbsent(keys.member(node))),
+    try:
+        outcome = metadata.commit(
+            Transaction(
+                (
+                    Put(keys.identity, replace(cluster, next_number=number + 1).encode()),
+                    Put(keys.member(node), member.encode()),
+                ),
+                (IsAt(keys.identity, record.revision), IsAbsent(keys.member(node))),
+            )
         )
-    )
-    if not isinstance(outcome, Committed):
-        return None
-    return Entered(Identity(cluster.id, node, number), member.generation)
+        is_made = isinstance(outcome, Committed)
+    except CommitUnknown:
+        # No other process could have written this number: it is ours, or it is not there.
+        seat = metadata.get(keys.member(node))
+        is_made = seat is not None and seat.value == member.encode()
+    return Entered(Identity(cluster.id, node, number), member.generation) if is_made else None
 
 
 def _come_back(

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from weftdb.cluster.metadata.keys import ClusterKeys
 from weftdb.cluster.metadata.store import MetadataStore
 from weftdb.core.env import Clock
-from weftdb.core.errors import MetadataUnavailable
+from weftdb.core.errors import CommitUnknown, MetadataUnavailable
 from weftdb.server.agreement.own_member import OwnMember, absent
 from weftdb.server.cluster_settings import MANAGED, NodeInCluster
 from weftdb.server.etcd.connection import EtcdSettings, EtcdTls
@@ -24,6 +27,9 @@ from weftdb.server.etcd.store import EtcdMetadata
 
 log = logging.getLogger("weftdb.cluster")
 
+T = TypeVar("T")
+
+PAUSE_S = 0.5
 READ_TIMEOUT_S = 0.5
 """Of a read that somebody waits for who would rather have no answer than wait."""
 
@@ -89,6 +95,20 @@ def open_metadata(
         found.close()
         raise
     return found
+
+
+def patiently(work: Callable[[], T], deadline_s: float, clock: Clock) -> T:
+    """Do `work` again and again while the metadata is away, or has lost an answer, until the
+    deadline: a disk that is slow for some seconds must not end a start. Requires: to do it twice is
+    as good as once. Raises MetadataUnavailable, CommitUnknown."""
+    while True:
+        try:
+            return work()
+        except (MetadataUnavailable, CommitUnknown) as error:
+            if clock.monotonic_s() >= deadline_s:
+                raise
+            log.warning("the start waits for the metadata: %s", error)
+            time.sleep(PAUSE_S)
 
 
 def _wait(

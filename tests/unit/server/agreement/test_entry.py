@@ -14,7 +14,7 @@ from weftdb.cluster.metadata.records import MemberRecord
 from weftdb.cluster.metadata.store import Delete, Outcome, Transaction
 from weftdb.cluster.metadata.stored import StoredMetadata
 from weftdb.core.env import SystemClock
-from weftdb.core.errors import Fault, MetadataUnavailable
+from weftdb.core.errors import CommitUnknown, Fault, MetadataUnavailable
 from weftdb.core.types import NodeName
 from weftdb.server.agreement.entry import (
     TRIES_MAX,
@@ -112,6 +112,26 @@ def test_collections_of_a_single_node_are_not_taken_along(metadata: StoredMetada
     with pytest.raises(Fault, match="collections of a single node"):
         start(metadata, directory)
     assert metadata.get(KEYS.identity) is None
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_number_whose_answer_got_lost_is_known(metadata: StoredMetadata, is_made: bool) -> None:
+    class Forgetful(StoredMetadata):
+        is_due = True
+        get = metadata.get
+
+        def commit(self, transaction: Transaction) -> Outcome:
+            joins = any(change.key == KEYS.member(A) for change in transaction.changes)
+            if joins and self.is_due:
+                self.is_due = False
+                if is_made:
+                    metadata.commit(transaction)
+                raise CommitUnknown("the answer got lost")
+            return metadata.commit(transaction)
+
+    entered = start(Forgetful(MemoryStore(), SystemClock()), MemoryStore())
+    assert (entered.number, entered.generation) == (1, 1)
+    assert not entered.identity.was_emptied
 
 
 def test_who_loses_every_race_says_so(metadata: StoredMetadata) -> None:

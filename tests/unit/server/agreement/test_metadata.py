@@ -14,9 +14,10 @@ from tests.etcd_trio import pairs
 from tests.server_process import free_ports
 from weftdb.cluster.metadata.store import Committed, Put, Transaction
 from weftdb.core.env import SystemClock
-from weftdb.core.errors import MetadataUnavailable
+from weftdb.core.errors import CommitUnknown, MetadataUnavailable, WeftError
 from weftdb.core.types import NodeName
-from weftdb.server.agreement.metadata import open_metadata
+from weftdb.server.agreement import metadata as subject
+from weftdb.server.agreement.metadata import open_metadata, patiently
 from weftdb.server.cluster_settings import ClusterSettings, EtcdServerSettings, NodeInCluster
 
 pytestmark = [pytest.mark.xdist_group("etcd")]
@@ -68,6 +69,22 @@ def test_somebody_elses_etcd_is_waited_for(
     finally:
         starter.join()
         etcd.stop()
+
+
+def test_a_start_is_patient_until_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "PAUSE_S", 0.01)
+    clock = SystemClock()
+    outcomes: list[WeftError] = [MetadataUnavailable("slow"), CommitUnknown("lost")]
+
+    def work() -> str:
+        if outcomes:
+            raise outcomes.pop()
+        return "done"
+
+    assert patiently(work, clock.monotonic_s() + 20, clock) == "done"
+    outcomes.append(MetadataUnavailable("slow"))
+    with pytest.raises(MetadataUnavailable, match="slow"):
+        patiently(work, clock.monotonic_s() - 1, clock)
 
 
 def test_an_etcd_that_never_comes_is_an_error(tmp_path: Path) -> None:
