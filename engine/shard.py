@@ -100,8 +100,14 @@ class Shard:
         self.vectors: dict[VectorName, VectorIndex] = {
             vector.name: self._make_index(vector) for vector in schema.vectors
         }
-        self.ledger = open_ledger(store, shard_id, schema, self.docs.next_doc_id)
-        """Where the collection is replicated."""
+        self.ledger = open_ledger(
+            store,
+            shard_id,
+            schema,
+            self.docs.next_doc_id,
+            is_always=config.replication.keeps_states,
+        )
+        """Where the collection is replicated, or may be."""
         self.last_ticket: Ticket | None = None
         """Of the newest commit since the shard was opened."""
 
@@ -242,7 +248,12 @@ class Shard:
             self.schema = schema
             self.text.reconfigure(schema)
             self.ledger = open_ledger(
-                self.store, self.shard_id, schema, self.docs.next_doc_id, self.ledger
+                self.store,
+                self.shard_id,
+                schema,
+                self.docs.next_doc_id,
+                self.ledger,
+                is_always=self.config.replication.keeps_states,
             )
         for name, index in before.items():
             if isinstance(self.vectors[name], SkippedIndex):

@@ -254,11 +254,14 @@ def open_ledger(
     schema: Collection,
     next_doc_id: int,
     before: StateLedger | None = None,
+    *,
+    is_always: bool = False,
 ) -> StateLedger | None:
     """The ledger that a shard has under `schema`, and had `before`; None where the collection is
-    not replicated, and then there are no rows either. Requires: nobody writes."""
+    not replicated (unless it `is_always` kept), and then there are no rows either. Requires: nobody
+    writes."""
     height = schema.hash_tree_height
-    if schema.replication_factor > 1:
+    if is_always or schema.replication_factor > 1:
         if before is not None and before.height == height:
             return before
         return StateLedger(store, shard, height=height, next_doc_id=next_doc_id)

@@ -14,10 +14,10 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from weftdb.cluster.metadata.store import Revision
+from weftdb.cluster.metadata.store import Event, Revision
 from weftdb.core.env import Env
 from weftdb.core.errors import Closed, CommitUnknown, Fault, MetadataUnavailable
 from weftdb.core.schema import Collection
@@ -46,6 +46,12 @@ from weftdb.server.cluster_settings import MANAGED, NodeInCluster
 from weftdb.server.etcd.member_plan import ask_at
 from weftdb.server.etcd.roster import EtcdRoster
 from weftdb.server.follower import Follower
+from weftdb.server.moving.board import OperationBoard
+from weftdb.server.moving.held_here import HeldHere
+from weftdb.server.moving.members import MemberBoard
+from weftdb.server.moving.movements import Movements
+from weftdb.server.moving.mover import Mover
+from weftdb.server.moving.plans import PlanBoard
 from weftdb.server.node_links import Lent, NodeLinks, NodeParts
 from weftdb.server.own_facts import OwnFacts
 from weftdb.server.presence import Presence
@@ -131,7 +137,11 @@ class ClusterNode:
         self.applier = SchemaApplier(self.name, keys, holder, incarnations, clock)
         followed = Follower(store, keys.schema, self.applier.hear)
         self.applier.attach(followed)
+        operations = Follower(store, keys.operations, _hear_nothing)
+        self.board = OperationBoard(keys, store, operations, clock, random.SystemRandom())
+        self.plans = PlanBoard(keys, store, self.board, clock, random.SystemRandom())
         self._followers = (
+            operations,
             Follower(store, keys.members, self.peers.hear_members),
             Follower(store, keys.nodes, self.peers.hear_nodes),
             followed,
@@ -152,6 +162,7 @@ class ClusterNode:
         )
         self.links: NodeLinks | None = None
         """What connects it to the others while its loop runs."""
+        self._mover: Mover | None = None
         address = told_address(settings, self._asked())
         self._presence = Presence(
             store, keys.node(self.name), node_record(address, entered.generation, data)
@@ -200,6 +211,9 @@ class ClusterNode:
             router = Router(self._surroundings(), self.links.replication.driver)
             self.engine.catalogue.serve = lambda local: RoutedCollection(router, local.schema)
             begun.callback(setattr, self.engine.catalogue, "serve", self._serve_nothing)
+            self._mover = self._make_mover(self.links)
+            begun.push_async_callback(self._mover.stop)
+            self._mover.start()
             begun.push_async_callback(asyncio.to_thread, self._presence.close)
             await self._announce(stop)
             try:
@@ -252,6 +266,25 @@ class ClusterNode:
             revision=lambda: max(follower.revision for follower in self._followers),
         )
 
+    def movements(self) -> Movements:
+        """What moves data. Requires: running."""
+        assert self.links is not None, "the doors open after the links"
+        return Movements(
+            self.board,
+            self.plans,
+            MemberBoard(self.metadata.keys, self.metadata.store),
+            self.schema,
+            self.peers,
+            self.reports,
+            self.links.replication.full_repair,
+        )
+
+    def _make_mover(self, links: NodeLinks) -> Mover:
+        here = HeldHere(self.view, self.schema, self.engine.database, self.peers)
+        comparer = links.replication.comparer
+        clock = self.engine.env.clock
+        return Mover(self.board, here, comparer, links.client, clock, plans=self.plans)
+
     def _parts(self) -> NodeParts:
         return NodeParts(
             self.settings.cluster,
@@ -298,3 +331,7 @@ class ClusterNode:
     def _serve_nothing(self, local: LocalCollection) -> ServedCollection:
         name = CollectionName(local.schema.name)
         raise Closed(f"objects of {name} cannot be reached: this node starts or stops")
+
+
+def _hear_nothing(_events: Sequence[Event]) -> None:
+    """The board looks at what is there."""

@@ -19,7 +19,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -247,8 +247,11 @@ def _open(settings: ServerSettings, way: RightOfWay, opened: contextlib.ExitStac
     joining = _joining(settings, env)
     if joining is not None:
         opened.callback(joining.close)
-    enter = _enter_alone if joining is None else joining.enter
-    engine = open_engine(settings.data, settings.engine, env=env, enter=enter)
+    enter, config = _enter_alone, settings.engine
+    if joining is not None:
+        enter = joining.enter
+        config = replace(config, replication=replace(config.replication, keeps_states=True))
+    engine = open_engine(settings.data, config, env=env, enter=enter)
     opened.callback(engine.close)
     cluster = None if joining is None else joining.join(engine)
     if cluster is not None:
@@ -429,6 +432,7 @@ def _rest_context(
         grpc_message_bytes_max=settings.grpc.message_bytes_max,
         is_ready=is_ready,
         cluster=None if node.cluster is None else node.cluster.reports,
+        moving=None if node.cluster is None else node.cluster.movements,
     )
 
 

@@ -10,6 +10,7 @@
            | "/members/" node                       -> MemberRecord: belongs to the cluster
            | "/nodes/" node                         -> NodeRecord: lives; bound to its lease
            | "/operations/" id                      -> Operation (cluster/rebalance)
+           | "/plans/" id                           -> Plan (cluster/rebalance/plan.py)
            | "/sessions/" client                    -> of a client (server/etcd/session.py)
 
 A part is not empty and has neither a slash nor a control character. A collection's definition and
@@ -114,6 +115,15 @@ class ClusterKeys:
     def operation(self, operation_id: str) -> str:
         """One operation."""
         return self.operations + _part("the id of an operation", operation_id)
+
+    @property
+    def plans(self) -> str:
+        """The prefix of the plans that are carried out."""
+        return self._prefix + "/plans/"
+
+    def plan(self, plan_id: str) -> str:
+        """One plan."""
+        return self.plans + _part("the id of a plan", plan_id)
 
     def session(self, client: str) -> str:
         """The record by which the etcd client knows what became of its last commit."""

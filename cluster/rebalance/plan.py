@@ -213,6 +213,8 @@ def _format_size(size: Size) -> str:
         if value < 1024:
             break
         value, unit = value / 1024, larger
+    if not size.bytes:
+        return f"{size.objects:,} objects"
     number = f"{value:.0f}" if unit == "B" else f"{value:.1f}"
     return f"about {number} {unit}, {size.objects:,} objects"
 

@@ -65,6 +65,24 @@ class FactsReply(_message.Message):
     facts: NodeFacts
     def __init__(self, head: _Optional[_Union[_envelope_pb2.ReplyHead, _Mapping]] = ..., facts: _Optional[_Union[NodeFacts, _Mapping]] = ...) -> None: ...
 
+class KnowRequest(_message.Message):
+    __slots__ = ("head", "collection", "revision")
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    head: _envelope_pb2.RequestHead
+    collection: str
+    revision: int
+    def __init__(self, head: _Optional[_Union[_envelope_pb2.RequestHead, _Mapping]] = ..., collection: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class KnowReply(_message.Message):
+    __slots__ = ("head", "revision")
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    head: _envelope_pb2.ReplyHead
+    revision: int
+    def __init__(self, head: _Optional[_Union[_envelope_pb2.ReplyHead, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
 class NodeFacts(_message.Message):
     __slots__ = ("name", "version", "release", "git_hash", "status", "operational_mode", "queue_length", "objects_per_s", "has_shards", "shards")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -236,6 +236,10 @@ class AgreedSchema:
         applied = self._applier.applied(name)
         return None if applied is None else applied.schema
 
+    def names(self) -> list[CollectionName]:
+        """The collections that this node goes by, by name."""
+        return sorted(self._applier.all())
+
     def learn(self, moved: Moved) -> None:
         """Take a newer sharding state from a node that refused by it: the metadata may be out of
         reach here. Raises CorruptData."""

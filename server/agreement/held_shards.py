@@ -55,12 +55,18 @@ class HeldShards:
         if found is not None:
             self.standings.check(shard)
             return found
-        known = self._schema.sharding(shard.collection)
-        placed = None if known is None else known[0].shard(shard.shard)
         where = f"shard {shard.shard} of {shard.collection} on {self._own}"
-        if placed is not None and self._own in placed.holders:
+        if self.is_coming(shard):
             raise ShardLoading(f"{where} is being made")
         raise UnknownCollection(f"{shard.collection} ({where})")
+
+    def is_coming(self, shard: ShardRef) -> bool:
+        """Whether the shard is given to this node, and is not open yet."""
+        if open_shard(self._database, shard) is not None:
+            return False
+        known = self._schema.sharding(shard.collection)
+        placed = None if known is None else known[0].shard(shard.shard)
+        return placed is not None and self._own in placed.holders
 
     def is_rebuilding(self, shard: ShardRef) -> bool:
         """Whether the replica was emptied and is not rebuilt yet."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from weftdb.client import errors as client_errors
 from weftdb.core.errors import RequestError, WeftError
 from weftdb.server.cli import (
+    cluster_command,
     estimate_command,
     import_command,
     search_command,
@@ -40,7 +41,13 @@ EXIT_CODES = (
 
 def add_commands(commands: Commands) -> None:
     """Add every command. `arguments.run(arguments)` is the exit code."""
-    for module in (import_command, search_command, stats_command, estimate_command):
+    for module in (
+        import_command,
+        search_command,
+        stats_command,
+        estimate_command,
+        cluster_command,
+    ):
         parser = module.add_parser(commands)
         parser.set_defaults(run=partial(run_command, module.run))
         parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -20,7 +20,7 @@ from weftdb.cluster.search.messages import (
 )
 from weftdb.core.errors import Overloaded, WeftError
 from weftdb.core.partial import PartRows
-from weftdb.core.types import NodeName
+from weftdb.core.types import CollectionName, NodeName
 from weftdb.engine.steps import Steps, run
 from weftdb.server.internode.failure_codec import failed
 from weftdb.server.internode.gate import Basis, ShardGate
@@ -34,6 +34,8 @@ Say = Callable[[Request], Reply]
 """Asks the replica of one shard."""
 Fetch = Callable[[FetchRows], PartRows]
 
+SETTLED_S_MAX = 5.0
+"""How long it is waited for work by an older sharding state."""
 DRIVEN_MAX = 512
 """Parts of searches that run in the event loop at a time."""
 
@@ -136,6 +138,25 @@ class Answers:
         """What this node has. Raises CallFailed."""
         work = functools.partial(self._node.facts, question)
         return await self._done(self.lanes.reads, work, deadline_s)
+
+    async def know(self, collection: CollectionName, revision: int, deadline_s: float) -> int:
+        """Wait until this node goes by that sharding state, and nothing by an older one is under
+        way here; return the revision that it goes by. Raises CallFailed."""
+        settled = functools.partial(
+            self.gate.wait_until_settled, collection, revision, SETTLED_S_MAX
+        )
+        try:
+            known = await self._shards.wait_for_sharding(collection, revision, deadline_s)
+        except WeftError as error:
+            raise failed(error) from error
+        moved = self._shards.sharding(collection)
+        if not known or moved is None or moved.revision < revision:
+            raise CallFailed(
+                Failure(f"revision {revision} of the sharding state has not come here yet")
+            )
+        if not await self._done(self.lanes.reads, settled, deadline_s):
+            raise CallFailed(Failure("work by an older sharding state is under way here"))
+        return moved.revision
 
     def pong(self) -> Pong:
         """That this node is there."""

@@ -46,7 +46,7 @@ from weftdb.core.errors import CorruptData, InvalidRequest, WeftError
 from weftdb.core.limits import INTERNODE_APPLY_BYTES, INTERNODE_OBJECT_BYTES_MAX, KiB
 from weftdb.core.objects import ObjectState
 from weftdb.core.partial import PartRows
-from weftdb.core.types import NodeName, ObjectId, Version
+from weftdb.core.types import CollectionName, NodeName, ObjectId, Version
 from weftdb.proto.internode import nodes_pb2 as nodes
 from weftdb.server.grpc.connection import Observer
 from weftdb.server.internode import codec, methods, node_codec
@@ -345,6 +345,16 @@ class InternodeClient:
         return node_codec.facts_reply(
             await self.board.call(node, methods.FACTS, message, deadline_s)
         )
+
+    async def know(
+        self, node: NodeName, collection: CollectionName, revision: int, deadline_s: float
+    ) -> int:
+        """Wait until a node goes by that sharding state of a collection, and nothing by an older
+        one is under way there; the revision that it goes by. Raises CallFailed."""
+        if node == self._node:
+            return await self._answers.know(collection, revision, deadline_s)
+        message = nodes.KnowRequest(collection=collection, revision=revision)
+        return int((await self.board.call(node, methods.KNOW, message, deadline_s)).revision)
 
     # --- answers ---------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 - The sender knows a newer schema, or a newer sharding state: wait until this node knows it too, at
   most until the deadline; then it is a failure that may go away.
+- The shard is about to be made here: wait likewise.
 - The sender knows an older schema: right as it is. Definitions change so that what was asked by the
   one before is understood by the next.
 - The sender goes by an older sharding state: refused, with the one that is known here (decision 28,
@@ -53,12 +54,17 @@ class ShardGate:
         """Wait until this node knows what the sender knows. Raises CallFailed."""
         collection = basis.shard.collection
         is_behind = self._shards.schema_version(collection) < basis.schema_version
-        if is_behind or self._revision(collection) < basis.revision:
+        is_behind = is_behind or self._revision(collection) < basis.revision
+        is_coming = self._shards.is_coming(basis.shard)
+        if is_behind or is_coming:
             if self._waiting >= WAITING_MAX:
                 raise failed(Overloaded(f"{self._waiting} requests wait for the schema here"))
             self._waiting += 1
             try:
                 await self._wait(basis, deadline_s)
+                if is_coming:
+                    known = self._revision(collection)
+                    await self._shards.wait_for_sharding(collection, known, deadline_s)
             except WeftError as error:
                 raise failed(error) from error
             finally:

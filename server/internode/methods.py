@@ -91,6 +91,7 @@ LEAF = Method("/weftdb.internode.Replica/Leaf", replication.LeafRequest, replica
 PING = Method("/weftdb.internode.Node/Ping", nodes.PingRequest, nodes.PingReply)
 TELL = Method("/weftdb.internode.Node/Tell", nodes.TellRequest, nodes.TellReply)
 FACTS = Method("/weftdb.internode.Node/Facts", nodes.FactsRequest, nodes.FactsReply)
+KNOW = Method("/weftdb.internode.Node/Know", nodes.KnowRequest, nodes.KnowReply)
 STATISTICS = Method(
     "/weftdb.internode.Shard/Statistics", parts.StatisticsRequest, parts.StatisticsReply
 )

@@ -95,6 +95,13 @@ class NodeCaller(Protocol):
         """What the node has. Raises CallFailed."""
         ...
 
+    async def know(
+        self, node: NodeName, collection: CollectionName, revision: int, deadline_s: float
+    ) -> int:
+        """Wait until the node goes by that sharding state, and nothing by an older one is under way
+        there; the revision that it goes by. Raises CallFailed."""
+        ...
+
 
 class CallObserver(Protocol):
     """Hears how calls to other nodes went, in the event loop: membership does."""
@@ -123,6 +130,10 @@ class LocalShards(Protocol):
     def is_rebuilding(self, shard: ShardRef) -> bool:
         """Whether the replica was emptied and is not rebuilt yet: it takes states, but what it
         says counts in comparisons only."""
+        ...
+
+    def is_coming(self, shard: ShardRef) -> bool:
+        """Whether the shard is given to this node, and is not open yet."""
         ...
 
     def sharding(self, collection: CollectionName) -> Moved | None:

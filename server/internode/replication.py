@@ -81,6 +81,11 @@ class Replication:
         return self._started.driver
 
     @property
+    def comparer(self) -> Comparer:
+        """Compares replicas when somebody asks for it. Requires: started."""
+        return self._started.comparer
+
+    @property
     def full_repair(self) -> FullRepair:
         """Brings replicas together when somebody asks for it. Requires: started."""
         return FullRepair(self._started.comparer, self._view)

@@ -26,7 +26,7 @@ from weftdb.cluster.replication.messages import (
 from weftdb.core.env import Clock
 from weftdb.core.errors import CorruptData, LimitExceeded, WeftError
 from weftdb.core.limits import INTERNODE_MESSAGE_BYTES_MAX, INTERNODE_REPLY_BYTES
-from weftdb.core.types import NodeName
+from weftdb.core.types import CollectionName, NodeName
 from weftdb.proto.internode import nodes_pb2 as nodes
 from weftdb.proto.internode import parts_pb2 as parts
 from weftdb.proto.internode import replication_pb2 as replication
@@ -110,6 +110,7 @@ class InternodeService:
             methods.PING.path: self._handler(methods.PING, self._ping),
             methods.TELL.path: self._handler(methods.TELL, self._tell),
             methods.FACTS.path: self._handler(methods.FACTS, self._facts),
+            methods.KNOW.path: self._handler(methods.KNOW, self._know),
             **{call.method.path: self._of_part(call) for call in PART_CALLS.values()},
             methods.ROWS.path: self._handler(methods.ROWS, self._rows),
         }
@@ -225,6 +226,11 @@ class InternodeService:
     async def _facts(self, question: nodes.FactsRequest, deadline_s: float) -> bytes:
         asked = node_codec.question_request(question)
         return self._written(node_codec.facts_message(await self._answers.facts(asked, deadline_s)))
+
+    async def _know(self, question: nodes.KnowRequest, deadline_s: float) -> bytes:
+        collection = CollectionName(question.collection)
+        revision = await self._answers.know(collection, question.revision, deadline_s)
+        return self._written(nodes.KnowReply(revision=revision))
 
 
 class _NobodyObserves:

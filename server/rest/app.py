@@ -15,11 +15,13 @@ from starlette.routing import Route
 from weftdb.core.errors import WeftError
 from weftdb.server.rest import (
     batch_routes,
+    cluster_routes,
     later_routes,
     list_routes,
     meta_routes,
     node_routes,
     object_routes,
+    replication_routes,
     schema_routes,
     tokenize_routes,
 )
@@ -33,6 +35,8 @@ MODULES = (
     schema_routes,
     tokenize_routes,
     node_routes,
+    replication_routes,
+    cluster_routes,
     batch_routes,
     list_routes,
     object_routes,

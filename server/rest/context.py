@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -16,6 +17,9 @@ from weftdb.engine.database import Database
 from weftdb.modules.ports import Vectorizers
 from weftdb.server.node_reports import NodeReports, OwnReports
 from weftdb.server.own_facts import REPORTED_VERSION, OwnFacts
+
+if TYPE_CHECKING:
+    from weftdb.server.moving.movements import Movements
 
 __all__ = ["REPORTED_VERSION", "RestContext", "context_of"]
 
@@ -35,6 +39,8 @@ class RestContext:
     """False while starting and while draining."""
     cluster: Callable[[], NodeReports] | None = None
     """Reports of the cluster that this node is one of."""
+    moving: Callable[[], Movements] | None = None
+    """What moves data in that cluster."""
 
     @property
     def reports(self) -> NodeReports:

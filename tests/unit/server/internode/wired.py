@@ -78,6 +78,9 @@ class Known:
             raise UnknownCollection(shard.collection)
         return self.collection.only
 
+    def is_coming(self, _shard: ShardRef) -> bool:
+        return False
+
     def is_rebuilding(self, _shard: ShardRef) -> bool:
         return self.rebuilding
 

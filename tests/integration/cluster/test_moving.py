@@ -1,0 +1,192 @@
+"""Replicas move between real nodes while clients write and read."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster_trio import NAMES, ClusterTrio, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("etcd")]
+
+OBJECTS = 300
+OVER = ("READY", "CANCELLED")
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
+    made = ClusterTrio(tmp_path_factory.mktemp("moving"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+def make(trio: ClusterTrio, name: str, *, factor: int, shards: int = 1) -> None:
+    status, body = trio.ask(
+        "n1",
+        "POST",
+        "/schema",
+        {
+            "class": name,
+            "vectorizer": "none",
+            "properties": [{"name": "n", "dataType": ["int"]}],
+            "replicationConfig": {"factor": factor},
+            "shardingConfig": {"desiredCount": shards},
+        },
+    )
+    assert status == 200, body
+
+
+def fill(trio: ClusterTrio, name: str, count: int = OBJECTS) -> list[str]:
+    ids = [str(uuid.uuid4()) for _ in range(count)]
+    objects = [
+        {"class": name, "id": one, "properties": {"n": at}, "vector": [float(at), 1.0]}
+        for at, one in enumerate(ids)
+    ]
+    status, body = trio.ask("n1", "POST", "/batch/objects", {"objects": objects})
+    assert status == 200, body
+    assert all(each["result"]["status"] == "SUCCESS" for each in body), body[:2]
+    return ids
+
+
+def places(trio: ClusterTrio, name: str, asked: str = "n1") -> dict[str, list[str]]:
+    status, body = trio.ask(asked, "GET", f"/replication/sharding-state?collection={name}")
+    assert status == 200, body
+    return {each["shard"]: each["replicas"] for each in body["shardingState"]["shards"]}
+
+
+def counts(trio: ClusterTrio, name: str) -> dict[str, int]:
+    """Objects of a collection on each node."""
+    status, body = trio.ask("n1", "GET", "/nodes?output=verbose")
+    assert status == 200, body
+    return {
+        node["name"]: sum(
+            shard["objectCount"] for shard in node["shards"] or () if shard["class"] == name
+        )
+        for node in body["nodes"]
+    }
+
+
+def replicate(trio: ClusterTrio, name: str, shard: str, source: str, target: str, kind: str) -> str:
+    status, body = trio.ask(
+        target,
+        "POST",
+        "/replication/replicate",
+        {
+            "collection": name,
+            "shard": shard,
+            "sourceNode": source,
+            "targetNode": target,
+            "type": kind,
+        },
+    )
+    assert status == 200, body
+    return str(body["id"])
+
+
+def details(trio: ClusterTrio, operation: str, asked: str = "n1") -> dict[str, Any]:
+    status, body = trio.ask(asked, "GET", f"/replication/replicate/{operation}?includeHistory=true")
+    assert status == 200, body
+    found: dict[str, Any] = body
+    return found
+
+
+def ended(trio: ClusterTrio, operation: str, within_s: float = 60.0) -> str:
+    eventually(lambda: details(trio, operation)["status"]["state"] in OVER, within_s)
+    return str(details(trio, operation)["status"]["state"])
+
+
+class Load:
+    """A client that writes and reads at QUORUM, all the time, through one node."""
+
+    def __init__(self, trio: ClusterTrio, name: str, asked: str) -> None:
+        self._trio, self._name, self._asked = trio, name, asked
+        self._stop = threading.Event()
+        self.written: list[str] = []
+        self.failures: list[Any] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            one = str(uuid.uuid4())
+            body = {"class": self._name, "id": one, "properties": {"n": 1}, "vector": [1.0, 2.0]}
+            path = "/objects?consistency_level=QUORUM"
+            status, answer = self._trio.ask(self._asked, "POST", path, body)
+            if status != 200:
+                self.failures.append(("write", status, answer))
+                continue
+            self.written.append(one)
+            path = f"/objects/{self._name}/{one}?consistency_level=QUORUM"
+            status, answer = self._trio.ask(self._asked, "GET", path)
+            if status != 200:
+                self.failures.append(("read", status, answer))
+            time.sleep(0.01)
+
+
+def test_a_copy_and_a_move_under_load(trio: ClusterTrio) -> None:
+    make(trio, "Copied", factor=1)
+    ids = fill(trio, "Copied")
+    ((shard, (home,)),) = places(trio, "Copied").items()
+    first, second = [name for name in NAMES if name != home]
+    loads = [Load(trio, "Copied", asked) for asked in (home, first)]
+    copy = replicate(trio, "Copied", shard, home, first, "COPY")
+    assert ended(trio, copy) == "READY"
+    states = [each["state"] for each in details(trio, copy)["statusHistory"]]
+    assert states == ["REGISTERED", "HYDRATING", "FINALIZING", "INTEGRATING"]
+    assert sorted(places(trio, "Copied")[shard]) == sorted((home, first))
+    move = replicate(trio, "Copied", shard, home, second, "MOVE")
+    assert ended(trio, move) == "READY"
+    for load in loads:
+        load.stop()
+    assert [load.failures for load in loads] == [[], []]
+    assert all(len(load.written) > 5 for load in loads)
+    assert sorted(places(trio, "Copied", second)[shard]) == sorted((first, second))
+    wanted = len(ids) + sum(len(load.written) for load in loads)
+    eventually(lambda: counts(trio, "Copied") == {home: 0, first: wanted, second: wanted})
+    for one in (ids[0], ids[-1], *(load.written[-1] for load in loads)):
+        for asked in NAMES:
+            assert trio.ask(asked, "GET", f"/objects/Copied/{one}")[0] == 200
+    status, found = trio.ask("n3", "GET", "/replication/replicate/list?collection=copied")
+    assert status == 200
+    assert [each["id"] for each in found] == [copy, move]
+    assert trio.ask("n1", "POST", f"/replication/replicate/{move}/cancel")[0] == 409
+    assert trio.ask("n1", "DELETE", f"/replication/replicate/{move}")[0] == 204
+    assert trio.ask("n2", "GET", f"/replication/replicate/{move}")[0] == 404
+
+
+def test_what_cannot_be_is_refused(trio: ClusterTrio) -> None:
+    make(trio, "Refused", factor=1)
+    ((shard, (home,)),) = places(trio, "Refused").items()
+    other = next(name for name in NAMES if name != home)
+    wish = {"collection": "Refused", "shard": shard, "sourceNode": home, "targetNode": other}
+
+    def refusal(**changed: str) -> str:
+        status, body = trio.ask("n1", "POST", "/replication/replicate", {**wish, **changed})
+        assert status == 422, body
+        return str(body["error"][0]["message"])
+
+    assert refusal(targetNode=home) == (
+        "invalid request: source and target node are the same: bad request"
+    )
+    assert refusal(collection="Nothing") == (
+        "invalid request: collection Nothing does not exists: class not found"
+    )
+    assert "could not find shard" in refusal(sourceNode=other, targetNode=home)
+    assert "not in the cluster" in refusal(targetNode="n9")
+    assert trio.ask("n1", "GET", "/replication/replicate/zzz")[0] == 422
+    missing = f"/replication/replicate/{uuid.uuid4()}"
+    assert trio.ask("n1", "GET", missing)[0] == 404
+    assert trio.ask("n1", "POST", f"{missing}/cancel")[0] == 204
+    assert trio.ask("n1", "DELETE", missing)[0] == 204
