@@ -12,12 +12,14 @@ ROUNDS  ?= 100
 SEEDS   ?= 1000
 SCALE   ?= full
 TIMES   ?= 20
+# How long `make chaos` hurts each cluster.
+SECONDS_OF_CHAOS ?= 300
 
 NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder)/src/*.cpp $(folder)/src/*.h))
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash test-cluster compose-test helm-lint simulate fuzz sanitize check-arm docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash test-cluster compose-test helm-lint simulate chaos fuzz sanitize check-arm docs proto clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -102,6 +104,10 @@ helm-lint:  ## check the chart, for one node and for three (helm must be on the 
 
 simulate: setup  ## SEEDS times: a cluster under a seeded clock, network and disk, and its promises
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS)
+
+chaos: setup  ## real clusters of 3 and 5 nodes under load: kill, pause, partition, skew, wipe (etcd; root for partitions)
+	@for nodes in 3 5; do $(BIN)/python -m tests.chaos --nodes $$nodes --seconds $(SECONDS_OF_CHAOS); done
+	@for nodes in 3 5; do $(BIN)/python -m tests.chaos --nodes $$nodes --seconds $(SECONDS_OF_CHAOS) --namespaces; done
 
 fuzz: setup  ## property tests with many more examples
 	@WEFTDB_FUZZ_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(JOBS) tests/property

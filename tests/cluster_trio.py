@@ -75,7 +75,7 @@ class ClusterTrio:
 
     def ask(self, name: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and JSON of a request of REST to one node."""
-        url = f"http://127.0.0.1:{self.servers[name].http_port}/v1{path}"
+        url = f"http://{self.servers[name].host}:{self.servers[name].http_port}/v1{path}"
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(url, data=data, method=method, headers=headers)

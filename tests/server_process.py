@@ -54,6 +54,9 @@ class ServerProcess:
     environment: Mapping[str, str] = field(default_factory=dict)
     python: Sequence[str] = (sys.executable,)
     timeout_s: float = 60.0
+    host: str = "127.0.0.1"
+    keeps_ports: bool = False
+    """Starts again on the ports that it had."""
     http_port: int = 0
     grpc_port: int = 0
     start_s: float = 0.0
@@ -72,12 +75,13 @@ class ServerProcess:
         return self._process.pid
 
     def start(self) -> Self:
-        """Start on new ports and wait until ready. Raises ServerDidNotStart."""
+        """Start, mostly on new ports, and wait until ready. Raises ServerDidNotStart."""
         assert self._process is None, "already started"
-        self.http_port, self.grpc_port = free_ports(2)
+        if not (self.keeps_ports and self.http_port):
+            self.http_port, self.grpc_port = free_ports(2)
         command = [
             *self.python, "-m", "weftdb", "serve", "--data", str(self.data),
-            "--host", "127.0.0.1", "--port", str(self.http_port),
+            "--host", self.host, "--port", str(self.http_port),
             "--grpc-port", str(self.grpc_port),
         ]  # fmt: skip
         began = time.monotonic()
@@ -96,7 +100,7 @@ class ServerProcess:
         return self
 
     def _is_ready(self) -> bool:
-        url = f"http://127.0.0.1:{self.http_port}{READY_PATH}"
+        url = f"http://{self.host}:{self.http_port}{READY_PATH}"
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:
                 return 200 <= answer.status < 300

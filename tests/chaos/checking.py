@@ -1,0 +1,85 @@
+"""Checks of a healed cluster: its replicas become equal, and hold what was acknowledged."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from weaviate.classes.config import ConsistencyLevel
+from weaviate.classes.query import Filter
+from weaviate.collections import Collection
+
+from tests.chaos.cluster import ChaosCluster
+from tests.chaos.ledger import Key, Ledger
+from tests.chaos.load import NAME, Content, revision_of
+
+CONVERGED_S_MAX = 180.0
+POLL_S = 1.0
+SEARCHED = 100
+"""Objects of each node that are searched for; all are read."""
+
+
+def wait_for_equal_replicas(cluster: ChaosCluster, ledger: Ledger) -> float:
+    """Seconds until the digests of all replicas are equal, by the repair that runs by itself."""
+    began = time.monotonic()
+    while True:
+        asked = {"collection": NAME, "dryRun": True}
+        status, body = cluster.ask(cluster.names[0], "POST", "/cluster/weftdb/repair", asked)
+        shards: list[dict[str, Any]] = body if status == 200 else []
+        passed = time.monotonic() - began
+        if shards and all(each["converged"] for each in shards):
+            return passed
+        if passed > CONVERGED_S_MAX:
+            different = [each for each in shards if not each["converged"]] or [status, body]
+            ledger.note_broken(f"replicas differ after {passed:.0f} s: {different}"[:2000])
+            return passed
+        time.sleep(POLL_S)
+
+
+def check(cluster: ChaosCluster, ledger: Ledger) -> int:
+    """Read every key at QUORUM and at ALL, search for some, count; the number of checks."""
+    keys = ledger.all_keys()
+    there = [key for key in keys if key.is_there]
+    levels = (ConsistencyLevel.QUORUM, ConsistencyLevel.ALL)
+    done = 0
+    with ThreadPoolExecutor(4) as pool:
+        for at, name in enumerate(cluster.names):
+            with cluster.client(name) as client:
+                plain = client.collections.use(NAME)
+                part = keys[at :: len(cluster.names)]
+                for level in levels:
+                    things = plain.with_consistency_level(level)
+                    words = f"{name} at {level.value}"
+                    for fault in pool.map(partial(_read, things), part):
+                        done += 1
+                        if fault:
+                            ledger.note_broken(f"after all, {words}: {fault}")
+                done += _search(plain, name, there, ledger)
+    return done
+
+
+def _read(things: Collection, key: Key) -> str:
+    return key.fault(revision_of(things, key.id))
+
+
+def _search(things: Collection, name: str, there: list[Key], ledger: Ledger) -> int:
+    """Find by vector, by word and by filter; count."""
+    total = things.aggregate.over_all(total_count=True).total_count
+    if total != len(there):
+        ledger.note_broken(f"{name} counts {total} objects, {len(there)} are there")
+    chosen = there[:: max(1, len(there) // SEARCHED)]
+    for key in chosen:
+        content = Content(key.id, key.revision)
+        ways = {
+            "vector": things.query.near_vector(content.vector, limit=1).objects,
+            "word": things.query.bm25(content.word, limit=1).objects,
+            "filter": things.query.fetch_objects(
+                filters=Filter.by_property("word").equal(content.word), limit=2
+            ).objects,
+        }
+        for way, found in ways.items():
+            if [each.uuid for each in found] != [key.id]:
+                ledger.note_broken(f"{name} does not find {key.id} by {way}: {found}"[:600])
+    return 1 + 3 * len(chosen)

@@ -1,0 +1,106 @@
+"""Ledger: what a cluster acknowledged, by key, and how its requests ended.
+
+A key has one writer, which sends one request after the other. Where the answer to a write never
+came, the same write is sent again until it is acknowledged, and then the key is not written any
+more: the first sending may arrive late. So every key has exactly one right state, at any time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+
+DELETED = -1
+NAMED_MAX = 50
+"""Failures and broken promises that are kept word by word; all are counted."""
+
+
+@dataclass(slots=True)
+class Key:
+    """One object: `revision` is what was acknowledged last (DELETED: it is gone)."""
+
+    id: uuid.UUID
+    revision: int
+    is_frozen: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it must be found."""
+        return self.revision != DELETED
+
+    def fault(self, found: int | None) -> str:
+        """What is wrong with having found a revision, or nothing (None); "" where it is right."""
+        if found == (self.revision if self.is_there else None):
+            return ""
+        if found is None:
+            return f"{self.id} is lost: revision {self.revision} was acknowledged"
+        if not self.is_there:
+            return f"{self.id} is there again with revision {found}: its deletion was acknowledged"
+        return f"{self.id} has revision {found}, {self.revision} was acknowledged"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Of one run; thread-safe."""
+
+    keys: dict[int, list[Key]] = field(default_factory=dict)
+    """By writer; each writer touches its own list only."""
+    answered: Counter[str] = field(default_factory=Counter)
+    """By operation."""
+    victims: Counter[str] = field(default_factory=Counter)
+    """Requests that the node under fault did not answer, by fault and kind of error."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Requests that another node did not answer, or with an error, by operation."""
+    named: list[str] = field(default_factory=list)
+    """The first of the failed, and of the broken promises, with all words."""
+    broken: int = 0
+    """Promises: what a read during the run, or the check after it, must not find."""
+    gap_s: float = 0.0
+    """The longest time in which no write was acknowledged by anybody."""
+    _acknowledged_s: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, operation: str, *, is_write: bool) -> None:
+        """Count an answer."""
+        with self._lock:
+            self.answered[operation] += 1
+            if is_write:
+                self._end_gap()
+
+    def note_end(self) -> None:
+        """The load ends: what nobody acknowledged lately counts, too."""
+        with self._lock:
+            self._end_gap()
+
+    def note_victim(self, fault: str, error: str) -> None:
+        """Count a request that the node under fault was to answer."""
+        with self._lock:
+            self.victims[f"{fault}: {error}"] += 1
+
+    def note_failed(self, operation: str, words: str) -> None:
+        """Count a request that should have been answered."""
+        with self._lock:
+            self.failed[operation] += 1
+            self._name(f"failed {operation}: {words}")
+
+    def note_broken(self, words: str) -> None:
+        """Count a broken promise."""
+        with self._lock:
+            self.broken += 1
+            self._name(f"BROKEN {words}")
+
+    def all_keys(self) -> list[Key]:
+        """Of all writers."""
+        return [key for keys in self.keys.values() for key in keys]
+
+    def _end_gap(self) -> None:
+        now_s = time.monotonic()
+        self.gap_s = max(self.gap_s, now_s - (self._acknowledged_s or now_s))
+        self._acknowledged_s = now_s
+
+    def _name(self, words: str) -> None:
+        if len(self.named) < NAMED_MAX:
+            self.named.append(words)
