@@ -53,7 +53,7 @@ def test_nothing_built_is_tracked() -> None:
 def make_targets() -> set[str]:
     """The targets of the Makefile."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):", text, flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", text, flags=re.MULTILINE))
 
 
 def markdown_files() -> list[Path]:
@@ -75,7 +75,7 @@ def test_commands_in_the_pages_exist() -> None:
         f"{relative(path)}: make {target}"
         for path in markdown_files()
         for target in re.findall(
-            r"(?:^|[`\s])make ([a-z]+)\b", code_of(path.read_text(encoding="utf-8"))
+            r"(?:^|[`\s])make ([a-z-]+)", code_of(path.read_text(encoding="utf-8"))
         )
         if target not in targets
     ]
