@@ -214,6 +214,8 @@ class ClusterNode:
             self._mover = self._make_mover(self.links)
             begun.push_async_callback(self._mover.stop)
             self._mover.start()
+            self.schema.scaled = self.movements().scale
+            begun.callback(setattr, self.schema, "scaled", None)
             begun.push_async_callback(asyncio.to_thread, self._presence.close)
             await self._announce(stop)
             try:

@@ -12,8 +12,9 @@ away, what is known is used, and changes are refused at once (MetadataUnavailabl
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from weftdb.cluster.metadata.keys import ClusterKeys
 from weftdb.cluster.metadata.records import CollectionRecord, NameRecord
@@ -111,6 +112,9 @@ class AgreedSchema:
         self._config = config
         self._clock = clock
         self._random = randomness
+        self.scaled: Callable[[CollectionName, int], None] | None = None
+        """Has a collection get another number of replicas, in time (server/moving); without it the
+        factor stays. Raises InvalidRequest, TooFewNodes."""
         self._blind_until_s = float("-inf")
         self._learned: dict[CollectionName, tuple[ShardingState, Revision]] = {}
         """Sharding states that other nodes told, until the follower has them, too."""
@@ -179,16 +183,16 @@ class AgreedSchema:
             raise UnknownCollection(name)
         if applied.schema is not old:
             raise SchemaChanged(f"{name} has changed meanwhile")
+        definition = new.definition
         if new.replication_factor != old.replication_factor:
-            raise SchemaViolation(
-                "updating the replication factor is not supported: it was "
-                f"{old.replication_factor}, attempted to set {new.replication_factor}"
-            )
+            definition = self._scale(old, new)
+            if definition == old.definition:
+                return old
         self._holder.check(new)
         before = applied.agreed
         record = replace(
             before.record,
-            definition=new.definition,
+            definition=definition,
             schema_version=before.record.schema_version + 1,
         )
         key = self._keys.collection(name)
@@ -199,6 +203,25 @@ class AgreedSchema:
             return self._made(name, outcome.revision).schema
         self._applier.wait_past(name, applied, ARRIVES_S_MAX)
         raise SchemaChanged(f"another node has changed {name} meanwhile")
+
+    def _scale(self, old: Collection, new: Collection) -> Mapping[str, Any]:
+        """Have the replicas made, or dropped, that another factor asks for; the definition until
+        they are. Raises SchemaViolation, InvalidRequest, TooFewNodes."""
+        if self.scaled is None:
+            raise SchemaViolation(
+                "updating the replication factor is not supported: it was "
+                f"{old.replication_factor}, attempted to set {new.replication_factor}"
+            )
+        factor = new.replication_factor
+        check_factor(factor, least=self._config.factor_min, most=self._config.factor_max)
+        self.scaled(CollectionName(old.name), factor)
+        kept = old.definition["replicationConfig"]
+        replication = {
+            **new.definition["replicationConfig"],
+            "factor": kept["factor"],
+            "asyncEnabled": kept["asyncEnabled"],
+        }
+        return {**new.definition, "replicationConfig": replication}
 
     def drop(self, name: str) -> bool:
         """Agree that a collection is gone, with its sharding state."""
