@@ -47,6 +47,7 @@ from weftdb.server.etcd.member_plan import ask_at
 from weftdb.server.etcd.roster import EtcdRoster
 from weftdb.server.follower import Follower
 from weftdb.server.moving.board import OperationBoard
+from weftdb.server.moving.figures import MovingTally
 from weftdb.server.moving.held_here import HeldHere
 from weftdb.server.moving.members import MemberBoard
 from weftdb.server.moving.movements import Movements
@@ -267,6 +268,12 @@ class ClusterNode:
             roster=roster.members,
             revision=lambda: max(follower.revision for follower in self._followers),
         )
+
+    @property
+    def moved(self) -> MovingTally:
+        """What moving data came to. Requires: running."""
+        assert self._mover is not None, "the mover starts with the links"
+        return self._mover.tally
 
     def movements(self) -> Movements:
         """What moves data. Requires: running."""

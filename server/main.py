@@ -385,6 +385,7 @@ async def _among_others(
     from weftdb.server.cluster_figures import ClusterCollector
     from weftdb.server.internode.peer_figures import LinkCollector
     from weftdb.server.internode.replication_figures import ReplicationCollector
+    from weftdb.server.moving.figures import MovingCollector
     from weftdb.server.node_links import Lent
 
     metrics, clock = node.metrics, node.engine.env.clock
@@ -393,6 +394,7 @@ async def _among_others(
         metrics.include(LinkCollector(links.figures))
         metrics.include(ReplicationCollector(links.replication.figures, clock))
         metrics.include(ClusterCollector(node.cluster.figures))
+        metrics.include(MovingCollector(node.cluster.moved))
         yield
 
 

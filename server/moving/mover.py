@@ -250,7 +250,6 @@ class Mover:
         else:
             await self._bring_together(shard, staying)
         await self._report(operation, Fact.CLEANED)
-        self.tally.moved += isinstance(operation.change, MoveReplica)
 
     async def _bring_together(self, shard: ShardRef, staying: Sequence[NodeName]) -> None:
         """Compare a majority with a majority: each of one collects, then gives to those before."""

@@ -29,6 +29,7 @@ from weftdb.core.errors import InvalidRequest, NotCancelable
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.server.follower import Follower
 from weftdb.server.moving.board import OperationBoard, Rest
+from weftdb.server.moving.figures import MovingCollector, MovingTally
 from weftdb.server.moving.footprint import before, is_first, worker_of
 from weftdb.server.moving.plans import PlanBoard
 from weftdb.storage.memory import MemoryStore
@@ -256,3 +257,16 @@ def test_a_plan_stops_where_a_step_is_taken_back(table: Table) -> None:
     assert table.plans.stop(stored.id)
     assert not table.plans.stop(stored.id)
     assert table.state.factor == 1
+
+
+def test_metrics_tell_of_moves() -> None:
+    tally = MovingTally(under_way=2, objects=7)
+    tally.ended["READY"] += 1
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in MovingCollector(tally).collect()
+        for sample in family.samples
+    }
+    assert samples["weftdb_moving_operations",] == 2
+    assert samples["weftdb_moving_ended_total", "READY"] == 1
+    assert samples["weftdb_moving_objects_total",] == 7
