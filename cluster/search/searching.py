@@ -28,6 +28,7 @@ from weftdb.cluster.search.merge import (
     only_legs,
 )
 from weftdb.cluster.search.messages import GatherStatistics, SearchShard
+from weftdb.cluster.search.naming import named_ids
 from weftdb.cluster.search.rows import NamedVectors, RowsById
 from weftdb.cluster.search.scatter import Gathered
 from weftdb.cluster.search.statistics import needs_statistics, total
@@ -105,6 +106,11 @@ def search_rounds(rounds: Rounds, query: Search, vectorizers: Vectorizers) -> Qu
     asked, mmr = yield from _resolve(rounds, query, plan, vectorizers)
     if plan.limit == 0:
         return Hits(stored=[])
+    wanted = named_ids(query) if rounds.is_checked else None
+    if wanted is not None:
+        there = yield from rows.read_checked(rounds, wanted)
+        page = [one for one in wanted if one in there][plan.offset : plan.depth]
+        return _hits(rounds, asked, _Ranked(page), there, ())
     name = _diverse_vector(rounds.layout.schema, asked.query) if mmr is not None else None
     vectors = query.vectors
     if name is not None and name not in vectors:

@@ -1,7 +1,8 @@
 """Namespaces: a network of its own for every node, on one bridge, that can be cut off.
 
-The bridge and this process are one side, so clients reach every node, also one that the other
-nodes do not. Needs root, `ip` and `iptables`. Every name has the process id of the run in it.
+The bridge has a namespace of its own, where no rules of the machine (such as Docker's) forbid to
+forward. This process has an address on it, so clients reach every node, also one that the others
+do not. Needs root, `ip` and `iptables`. Every name has the process id of the run in it.
 Nodes find each other by name: `ip netns exec` shows a command `/etc/netns/NAMESPACE/hosts`.
 """
 
@@ -34,22 +35,37 @@ class Namespaces:
             raise RuntimeError(reason)
         self._tag = f"{os.getpid() % 100_000}"
         self._third = os.getpid() % 250
-        self._bridge = f"chaos{self._tag}"
         self._hosts: dict[str, int] = {}
-        _run("ip", "link", "add", self._bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{self._at(254)}/24", "dev", self._bridge)
-        _run("ip", "link", "set", self._bridge, "up")
+        self._middle, self._own = self._space("mid"), f"o{self._tag}"
+        _run("ip", "netns", "add", self._middle)
+        _run("ip", "-n", self._middle, "link", "add", "bridge", "type", "bridge")
+        _run("ip", "-n", self._middle, "link", "set", "bridge", "up")
+        _run(
+            "ip",
+            "link",
+            "add",
+            self._own,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "own",
+            "netns",
+            self._middle,
+        )
+        self._plug("own")
+        _run("ip", "addr", "add", f"{self._at(254)}/24", "dev", self._own)
+        _run("ip", "link", "set", self._own, "up")
 
     def add(self, name: str) -> str:
         """Make the namespace of a node; its address."""
         host = self._hosts[name] = len(self._hosts) + 1
-        space, out, end = self._space(name), f"c{self._tag}{name}", f"e{self._tag}{name}"
+        space, middle = self._space(name), ("ip", "-n", self._middle)
         _run("ip", "netns", "add", space)
-        _run("ip", "link", "add", out, "type", "veth", "peer", "name", end, "netns", space)
-        _run("ip", "link", "set", out, "master", self._bridge)
-        _run("ip", "link", "set", out, "up")
-        _run("ip", "-n", space, "addr", "add", f"{self._at(host)}/24", "dev", end)
-        _run("ip", "-n", space, "link", "set", end, "up")
+        _run(*middle, "link", "add", name, "type", "veth", "peer", "name", "node", "netns", space)
+        self._plug(name)
+        _run("ip", "-n", space, "addr", "add", f"{self._at(host)}/24", "dev", "node")
+        _run("ip", "-n", space, "link", "set", "node", "up")
         _run("ip", "-n", space, "link", "set", "lo", "up")
         return self._at(host)
 
@@ -82,7 +98,12 @@ class Namespaces:
         for name in self._hosts:
             shutil.rmtree(FILES / self._space(name), ignore_errors=True)
             subprocess.run(("ip", "netns", "del", self._space(name)), check=False, timeout=30)
-        subprocess.run(("ip", "link", "del", self._bridge), check=False, timeout=30)
+        subprocess.run(("ip", "netns", "del", self._middle), check=False, timeout=30)
+
+    def _plug(self, end: str) -> None:
+        """Put one end of a cable into the bridge."""
+        _run("ip", "-n", self._middle, "link", "set", end, "master", "bridge")
+        _run("ip", "-n", self._middle, "link", "set", end, "up")
 
     def _rules(self, name: str, what: str) -> None:
         for other, host in self._hosts.items():

@@ -16,6 +16,7 @@ from weftdb.cluster.search.aggregating import aggregate_rounds
 from weftdb.cluster.search.finding import find_rounds
 from weftdb.cluster.search.merge import merge_legs, merge_sorted, only_legs
 from weftdb.cluster.search.messages import FetchRows, GatherStatistics, SearchShard
+from weftdb.cluster.search.naming import named_ids
 from weftdb.cluster.search.searching import ROWS_AT_ONCE_MAX, search_rounds
 from weftdb.core.aggregation import Aggregate, Aggregated
 from weftdb.core.consistency import ConsistencyLevel
@@ -42,7 +43,7 @@ from weftdb.core.query import (
     Target,
     ValueKind,
 )
-from weftdb.core.types import UNNAMED, NodeName, ObjectId, Version
+from weftdb.core.types import UNNAMED, NodeName, ObjectId, Version, format_object_id
 from weftdb.engine import partial
 from weftdb.modules.registry import Registry
 from weftdb.storage.object_codec import stored_id, stored_version
@@ -154,6 +155,55 @@ def test_a_deleted_object_is_left_out(fleet: Fleet) -> None:
     assert uid(7) in ids(fleet.search(query))
     assert uid(7) not in ids(fleet.search(query, QUORUM))
     assert len(fleet.search(query, QUORUM).stored) == 3  # Repaired: the next search ranks without.
+
+
+@pytest.mark.parametrize("is_single", [True, False])
+def test_objects_named_by_id_are_read_at_the_level(fleet: Fleet, *, is_single: bool) -> None:
+    """Whichever replica would rank: each has missed some of what a majority has."""
+    for number in range(100, 112):
+        shard = fleet.state.shard_of(uid(number))
+        for node in [each for at, each in enumerate(shard.replicas) if at != number % 3]:
+            fleet.apply([state(number)], only=node)
+    for node in fleet.state.shard_of(uid(7)).replicas[1:]:
+        fleet.apply([deletion(7, time=5)], only=node)
+    numbers = [*range(100, 112), 7, 999]
+    texts = [format_object_id(uid(number)) for number in numbers]
+    path, kind = ("_id",), ValueKind.TEXT
+    if is_single:
+        filters = [Comparison(Operator.EQUAL, path, text, kind) for text in texts]
+    else:
+        filters = [Comparison(Operator.CONTAINS_ANY, path, tuple(texts), kind)]
+    found = [
+        one
+        for each in filters
+        for one in ids(fleet.search(Search("Doc", limit=20, filter=each), QUORUM))
+    ]
+    assert sorted(found) == sorted(uid(number) for number in range(100, 112))
+    page = Search("Doc", limit=3, offset=2, filter=filters[-1], vectors=(UNNAMED,))
+    hits = fleet.search(page, QUORUM)
+    assert ids(hits) == ([] if is_single else sorted(found)[2:5])
+    assert [vector is not None for vector in hits.vectors[UNNAMED]] == [True] * len(hits.stored)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Search("Doc", filter=EVEN),
+        Search("Doc"),
+        Search("Doc", filter=Comparison(Operator.EQUAL, ("_id",), "no id", ValueKind.TEXT)),
+        Search("Doc", filter=Comparison(Operator.NOT_EQUAL, ("_id",), "x", ValueKind.TEXT)),
+        Search("Doc", filter=Comparison(Operator.EQUAL, ("_id",), 3, ValueKind.INT)),
+        Search(
+            "Doc",
+            near=NearObject(ObjectId(bytes(16))),
+            filter=Comparison(
+                Operator.EQUAL, ("_id",), format_object_id(ObjectId(bytes(16))), ValueKind.TEXT
+            ),
+        ),
+    ],
+)
+def test_other_lists_name_nobody(query: Search) -> None:
+    assert named_ids(query) is None
 
 
 def test_nodes_down(fleet: Fleet) -> None:
