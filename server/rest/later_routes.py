@@ -33,7 +33,6 @@ FEATURES: tuple[tuple[str, str, str], ...] = (
     ("backups", "GET POST DELETE", "/backups/{backend}/{id}/restore"),
     ("export", "POST", "/export/{backend}"),
     ("export", "GET DELETE", "/export/{backend}/{id}"),
-    ("replica movement", "GET POST", "/replication/scale"),
     ("users", "GET", "/users/own-info"),
     ("users", "GET", "/users/db"),
     ("users", "GET POST DELETE", "/users/db/{id}"),

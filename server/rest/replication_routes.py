@@ -5,6 +5,7 @@ A node alone has nowhere to move anything: every one of them answers 501 there.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,16 +13,25 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from weftdb.cluster.rebalance.changes import CopyReplica, DropReplica, MoveReplica
+from weftdb.cluster.rebalance.changes import CopyReplica, DropReplica, MoveReplica, SetFactor
 from weftdb.cluster.rebalance.operation import Operation, StateEntry
+from weftdb.cluster.rebalance.plan import Plan, StepList
 from weftdb.cluster.rebalance.replicas import TransferType
+from weftdb.cluster.sharding import ShardingState
 from weftdb.core.errors import InvalidRequest, Unsupported
 from weftdb.core.schema import canonical_collection_name
 from weftdb.core.types import CollectionName, NodeName, ShardName
+from weftdb.server.moving.footprint import obstacle
 from weftdb.server.moving.movements import Movements, Transfer
 from weftdb.server.rest.context import context_of
 from weftdb.server.rest.replies import empty_reply, json_reply, refusal
-from weftdb.server.rest.requests import checked_id, object_body, query_text, text_field
+from weftdb.server.rest.requests import (
+    checked_id,
+    object_body,
+    query_integer,
+    query_text,
+    text_field,
+)
 
 router = APIRouter()
 
@@ -128,6 +138,79 @@ async def cancel_operation(request: Request, id: str) -> Response:
     checked_id(id, "id in path")
     await moving.cancel(id)
     return empty_reply(204)
+
+
+@router.get("/replication/scale")
+async def scale_plan(request: Request) -> Response:
+    """Answer what another number of replicas would ask for; nothing is changed."""
+    moving = _moving(request)
+    name, factor = query_text(request, "collection"), query_integer(request, "replicationFactor")
+    if not name:
+        return refusal(400, "collection is required")
+    collection = CollectionName(canonical_collection_name(name))
+    if collection not in moving.states():
+        return empty_reply(404)
+    plan = await moving.plan_scale(collection, factor or 0)
+    actions: dict[str, dict[str, Any]] = {}
+    for step in plan.steps:
+        match step.change:
+            case CopyReplica(shard=shard, source=source, target=target):
+                _action(actions, shard)["addNodes"][target] = source
+            case DropReplica(shard=shard, node=node):
+                _action(actions, shard)["removeNodes"].append(node)
+    plan_id = str(uuid.uuid4())
+    return json_reply({"planId": plan_id, "collection": collection, "shardScaleActions": actions})
+
+
+@router.post("/replication/scale")
+async def scale(request: Request) -> Response:
+    """Carry out such a plan: register what it asks for."""
+    moving, body = _moving(request), await object_body(request)
+    collection = CollectionName(canonical_collection_name(_required(body, "collection")))
+    if collection not in moving.states():
+        return empty_reply(404)
+    actions = body.get("shardScaleActions")
+    if not isinstance(actions, dict):
+        raise InvalidRequest("shardScaleActions in body is required")
+    stored = await moving.carry_out(scaling(moving.states()[collection], collection, actions))
+    ids = [stored.operation_id(at) for at in range(len(stored.plan.steps))]
+    plan_id = text_field(body, "planId")
+    return json_reply({"operationIds": ids, "planId": plan_id, "collection": collection})
+
+
+def scaling(state: ShardingState, collection: CollectionName, actions: Mapping[str, Any]) -> Plan:
+    """The steps of a client's plan. Raises InvalidRequest for what is none."""
+    steps, counts = StepList(), set()
+    for shard in state.shards:
+        action = actions.get(shard.name) or {}
+        if not isinstance(action, dict):
+            raise InvalidRequest(f"the actions of shard {shard.name} are no plan")
+        added, removed = action.get("addNodes") or {}, action.get("removeNodes") or []
+        if not isinstance(added, dict) or not isinstance(removed, list):
+            raise InvalidRequest(f"the actions of shard {shard.name} are no plan")
+        if not all(isinstance(node, str) for node in (*added.values(), *removed)):
+            raise InvalidRequest(f"the actions of shard {shard.name} name nodes by texts")
+        for target, source in added.items():
+            change = CopyReplica(collection, shard.name, NodeName(source), NodeName(target))
+            why = obstacle(state, change)
+            if why is not None:
+                raise InvalidRequest(why)
+            steps.add(change)
+        counts.add(len({*shard.replicas, *added} - {*removed}))
+        for node in removed:
+            steps.add(DropReplica(collection, shard.name, NodeName(node)))
+    unknown = set(actions) - {shard.name for shard in state.shards}
+    if unknown or 0 in counts:
+        raise InvalidRequest(
+            f"{collection} has no shard {min(unknown)}" if unknown else "a shard would be lost"
+        )
+    if len(counts) == 1 and counts != {state.factor}:
+        steps.add_barrier(SetFactor(collection, *counts))
+    return steps.plan(f"scale {collection} as a client asks")
+
+
+def _action(actions: dict[str, dict[str, Any]], shard: str) -> dict[str, Any]:
+    return actions.setdefault(shard, {"addNodes": {}, "removeNodes": []})
 
 
 def operation_json(operation: Operation, *, with_history: bool) -> dict[str, Any]:

@@ -236,7 +236,14 @@ def test_scale_drain_and_rebalance_under_load(trio: ClusterTrio) -> None:
     planned(trio, kind="rebalance")
     held = [node for nodes in places(trio, "Spread").values() for node in nodes]
     assert sorted(held.count(name) for name in NAMES) == [2, 2, 2]
-    planned(trio, kind="scale", collection="Spread", factor=1)
+    status, scale = trio.ask(
+        "n2", "GET", "/replication/scale?collection=Spread&replicationFactor=1"
+    )
+    assert status == 200
+    assert len(scale["shardScaleActions"]) == 3
+    status, applied = trio.ask("n2", "POST", "/replication/scale", scale)
+    assert (status, applied["planId"], len(applied["operationIds"])) == (200, scale["planId"], 4)
+    finished(trio, trio.ask("n3", "GET", "/cluster/weftdb/plans")[1][-1]["id"])
     load.stop()
     assert load.failures == []
     assert [len(nodes) for nodes in places(trio, "Spread").values()] == [1, 1, 1]
