@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.sanitize.outcome import Outcome
-from tests.sanitize.parts import GROUPS, OTHERS, group_of
+from tests.sanitize.parts import GROUPS, OTHERS, group_of, parts
 
 HEADING = (
     "| group | sanitizer | date | commit | parts | tests passed | skipped | reports | faults"
@@ -74,7 +74,7 @@ def _line(group: str, sanitizer: str, rows: Sequence[Outcome]) -> str:
         sanitizer,
         ", ".join(sorted({row.day for row in rows})),
         ", ".join(sorted({row.commit for row in rows})),
-        len(rows),
+        f"{len(rows)} of {len(parts([group])) if group in GROUPS else len(rows)}",
         sum(row.passed for row in rows),
         sum(row.skipped for row in rows),
         sum(row.reports for row in rows),

@@ -68,10 +68,11 @@ def test_the_table_adds_parts_of_a_group() -> None:
         Outcome("thread", "tests/unit/none.py", "", 6.0, 1, 0, 0, "0a1b2c3", "2026-11-21"),
         Outcome("address", first, "", 30.0, 3, 1, 0, "0a1b2c3", "2026-11-22"),
     ]
+    all_ = len(parts(["property"]))
     assert list(table(outcomes))[2:] == [
-        "| property | thread | 2026-11-21 | 0a1b2c3, 1a1b2c3 | 2 | 7 | 1 | 2 | 1 | 2 |",
-        "| others | thread | 2026-11-21 | 0a1b2c3 | 1 | 1 | 0 | 0 | 0 | 0 |",
-        "| property | address | 2026-11-22 | 0a1b2c3 | 1 | 3 | 1 | 0 | 0 | 0 |",
+        f"| property | thread | 2026-11-21 | 0a1b2c3, 1a1b2c3 | 2 of {all_} | 7 | 1 | 2 | 1 | 2 |",
+        "| others | thread | 2026-11-21 | 0a1b2c3 | 1 of 1 | 1 | 0 | 0 | 0 | 0 |",
+        f"| property | address | 2026-11-22 | 0a1b2c3 | 1 of {all_} | 3 | 1 | 0 | 0 | 0 |",
     ]
 
 
