@@ -32,7 +32,7 @@ def wait_for_equal_replicas(cluster: ChaosCluster, ledger: Ledger) -> float:
         if shards and all(each["converged"] for each in shards):
             return passed
         if passed > CONVERGED_S_MAX:
-            different = [each for each in shards if not each["converged"]] or [status, body]
+            different = [each for each in shards if not each["converged"]] or [{str(status): body}]
             ledger.note_broken(f"replicas differ after {passed:.0f} s: {different}"[:2000])
             return passed
         time.sleep(POLL_S)

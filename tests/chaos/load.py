@@ -19,7 +19,6 @@ import weaviate
 from weaviate.classes.config import ConsistencyLevel
 from weaviate.classes.query import MetadataQuery
 from weaviate.collections import Collection
-from weaviate.collections.classes.types import Properties
 from weaviate.exceptions import UnexpectedStatusCodeError
 
 from tests.chaos.cluster import ChaosCluster
@@ -192,7 +191,7 @@ class Writer:
         is_whole = self._chance.random() < 0.5
 
         def change(things: Collection) -> None:
-            properties: Properties = content.properties
+            properties: dict[str, str | int] = content.properties
             if not is_whole:
                 properties = {"revision": content.revision}
             write = things.data.replace if is_whole else things.data.update

@@ -31,7 +31,7 @@ def bend(file: Path) -> None:
             offset_ms = int(text) if text.lstrip("-").isdigit() else offset_ms
         return time.time_ns() // 1_000_000 + offset_ms
 
-    SystemClock.now_ms = now_ms  # type: ignore[method-assign]
+    SystemClock.now_ms = now_ms  # type: ignore[assignment, method-assign]
 
 
 def main() -> None:
