@@ -130,8 +130,8 @@ class ReplicationConfig:
     """How far the version of a state that another node sends may be ahead of this node's clock;
     more is refused. Above the difference that clocks may have (`Grace.skew_ms`)."""
     keeps_states: bool = False
-    """Keep states and hash trees of collections with one replica, too: in a cluster it may be copied
-    elsewhere, and copies are made by comparing."""
+    """Keep states and hash trees of collections with one replica, too: in a cluster it may be
+    copied elsewhere, and copies are made by comparing."""
     factor_min: int = 1
     """REPLICATION_MINIMUM_FACTOR: collections with fewer replicas are refused."""
     factor_max: int = 0

@@ -12,6 +12,7 @@ import weaviate
 from weaviate.classes.config import Configure, ConsistencyLevel, DataType, Property
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter, Sort
+from weaviate.cluster.models import ReplicationType
 from weaviate.collections import Collection
 from weaviate.exceptions import UnexpectedStatusCodeError
 
@@ -166,3 +167,33 @@ def test_a_batch_delete_reaches_all_shards(trio: ClusterTrio) -> None:
         gone = collection.data.delete_many(where=Filter.by_property("size").less_than(100))
         assert (gone.matches, gone.successful, gone.failed) == (100, 100, 0)
         assert collection.aggregate.over_all(total_count=True).total_count == COUNT - 100
+
+
+def test_the_official_client_copies_a_replica(trio: ClusterTrio) -> None:
+    with client_of(trio, "n1") as client:
+        made = fill(create(client, 1, 1), 1)
+        (shard,) = client.cluster.query_sharding_state(collection="Thing").shards
+        (source,) = shard.replicas
+        target = next(name for name in NAMES if name != source)
+        operation = client.cluster.replicate(
+            collection="Thing",
+            shard=shard.name,
+            source_node=source,
+            target_node=target,
+            replication_type=ReplicationType.COPY,
+        )
+        replications = client.cluster.replications
+
+        def state() -> str:
+            found = replications.get(uuid=operation)
+            return "" if found is None else found.status.state.value
+
+        eventually(lambda: state() == "READY")
+        assert [each.uuid for each in replications.list_all()] == [operation]
+        assert len(replications.query(collection="Thing", target_node=target)) == 1
+        replications.delete(uuid=operation)
+        assert replications.get(uuid=operation) is None
+        (shard,) = client.cluster.query_sharding_state(collection="Thing").shards
+        assert sorted(shard.replicas) == sorted([source, target])
+    with client_of(trio, target) as client:
+        check(client.collections.use("Thing"), made)
