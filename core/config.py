@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from weftdb.core import limits
 from weftdb.core.limits import MiB
 
+NO_SETTING = {"is_setting": False}
+"""Of a field that follows from others: no user sets it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StorageConfig:
@@ -129,9 +132,9 @@ class ReplicationConfig:
     clock_ahead_s_max: float = 3_600.0
     """How far the version of a state that another node sends may be ahead of this node's clock;
     more is refused. Above the difference that clocks may have (`Grace.skew_ms`)."""
-    keeps_states: bool = False
+    keeps_states: bool = field(default=False, metadata=NO_SETTING)
     """Keep states and hash trees of collections with one replica, too: in a cluster it may be
-    copied elsewhere, and copies are made by comparing."""
+    copied elsewhere, and copies are made by comparing. Who opens the engine says so."""
     factor_min: int = 1
     """REPLICATION_MINIMUM_FACTOR: collections with fewer replicas are refused."""
     factor_max: int = 0

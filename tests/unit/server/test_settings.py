@@ -26,6 +26,8 @@ BY_PATH = {setting.path: setting for setting in SETTINGS}
 def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every field of a tree of dataclasses, by the path that users write."""
     for item in dataclasses.fields(tree):
+        if not item.metadata.get("is_setting", True):
+            continue
         value = getattr(tree, item.name)
         path = prefix + item.name
         if dataclasses.is_dataclass(value):
