@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from weftdb.core.aggregation import Aggregate, Aggregated
 from weftdb.core.consistency import ConsistencyLevel
-from weftdb.core.errors import Closed, ShardLoading, UnknownTenant, Unsupported, WeftError
+from weftdb.core.errors import Closed, ShardLoading, Unsupported, WeftError
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
@@ -25,7 +25,7 @@ from weftdb.engine.change import PutMode
 from weftdb.engine.local_shard import LocalShard
 from weftdb.engine.maintenance import Chore
 from weftdb.engine.replica import ShardReplica
-from weftdb.engine.serving import DeleteReport
+from weftdb.engine.serving import DeleteReport, wrong_tenant
 from weftdb.engine.shard import Shard
 from weftdb.engine.shard_sums import ShardSums
 from weftdb.engine.steps import Steps, run
@@ -225,16 +225,8 @@ class LocalCollection:
         """The shard that has what is asked for. Raises UnknownTenant, Closed, and as `only`."""
         if tenant or self._schema.multi_tenant:
             self._check()
-            raise UnknownTenant(self._wrong_tenant(tenant))
+            raise wrong_tenant(self._schema, tenant)
         return self.only
-
-    def _wrong_tenant(self, tenant: str) -> str:
-        name = self._schema.name
-        if not self._schema.multi_tenant:
-            return f"class {name} has multi-tenancy disabled, but request was with tenant"
-        if not tenant:
-            return f"class {name} has multi-tenancy enabled, but request was without tenant"
-        return f'tenant not found: "{tenant}"'
 
     def _check(self) -> None:
         if self._retired.is_set():

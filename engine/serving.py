@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from weftdb.core.aggregation import Aggregate, Aggregated
 from weftdb.core.consistency import ConsistencyLevel
-from weftdb.core.errors import WeftError
+from weftdb.core.errors import UnknownTenant, WeftError
 from weftdb.core.objects import Object, ObjectDraft
 from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
@@ -31,6 +31,21 @@ class DeleteReport:
     matches: int
     deleted: int
     ids: tuple[ObjectId, ...]
+
+
+def wrong_tenant(schema: Collection, tenant: str) -> UnknownTenant:
+    """Why a request cannot be served: there are no tenants yet, or it names one, or none, wrongly.
+    Requires: it names a tenant, or the collection has them."""
+    name = schema.name
+    if not schema.multi_tenant:
+        return UnknownTenant(
+            f"class {name} has multi-tenancy disabled, but request was with tenant"
+        )
+    if not tenant:
+        return UnknownTenant(
+            f"class {name} has multi-tenancy enabled, but request was without tenant"
+        )
+    return UnknownTenant(f'tenant not found: "{tenant}"')
 
 
 class ServedCollection(Protocol):
@@ -138,4 +153,4 @@ class ServedCollection(Protocol):
         ...
 
 
-__all__ = ["DeleteReport", "PutMode", "ServedCollection"]
+__all__ = ["DeleteReport", "PutMode", "ServedCollection", "wrong_tenant"]

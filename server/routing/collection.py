@@ -21,7 +21,7 @@ from weftdb.cluster.search.finding import find_rounds
 from weftdb.cluster.search.searching import search_rounds
 from weftdb.core.aggregation import Aggregate, Aggregated
 from weftdb.core.consistency import ConsistencyLevel
-from weftdb.core.errors import ObjectExists, ObjectNotFound, UnknownTenant, WeftError
+from weftdb.core.errors import ObjectExists, ObjectNotFound, WeftError
 from weftdb.core.objects import Object, ObjectDraft, ObjectState
 from weftdb.core.query import Filter, Hits, Search
 from weftdb.core.schema import Collection
@@ -36,7 +36,7 @@ from weftdb.core.types import (
 )
 from weftdb.engine.change import PutMode
 from weftdb.engine.merging import merged
-from weftdb.engine.serving import DeleteReport
+from weftdb.engine.serving import DeleteReport, wrong_tenant
 from weftdb.engine.steps import Steps, run
 from weftdb.engine.vectorization import fill_vectors
 from weftdb.server.routing.router import Router
@@ -248,17 +248,8 @@ class RoutedCollection:
 
     def _check(self, tenant: str) -> None:
         """Raise UnknownTenant: there are none yet."""
-        name = self._schema.name
-        if self._schema.multi_tenant:
-            if tenant:
-                raise UnknownTenant(f'tenant not found: "{tenant}"')
-            raise UnknownTenant(
-                f"class {name} has multi-tenancy enabled, but request was without tenant"
-            )
-        if tenant:
-            raise UnknownTenant(
-                f"class {name} has multi-tenancy disabled, but request was with tenant"
-            )
+        if tenant or self._schema.multi_tenant:
+            raise wrong_tenant(self._schema, tenant)
 
 
 def _refusal(object_id: ObjectId, old: ObjectState | None, mode: PutMode) -> WeftError | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -169,8 +169,8 @@ class Router:
 
         async def write(name: ShardName, part: list[int]) -> Sequence[Outcome]:
             async with turn:
-                order = self._write_order(look, name, [states[at] for at in part], level)
-                order = replace(order, deadline_s=deadline_s)
+                written_part = [states[at] for at in part]
+                order = self._write_order(look, name, written_part, level, deadline_s)
                 coordination = WriteCoordination(order, self._restamp)
                 kind = Kind(is_read=False, level=level)
                 written: Written = await self._driver.run(
@@ -199,6 +199,7 @@ class Router:
         name: ShardName,
         states: Sequence[ObjectState],
         level: ConsistencyLevel,
+        deadline_s: float,
     ) -> WriteOrder:
         placed = look.state.shard(name)
         assert placed is not None, name
@@ -207,7 +208,7 @@ class Router:
             schema_version=look.schema_version,
             states=tuple(states),
             targets=WriteTargets(placed.write_groups, level),
-            deadline_s=0.0,
+            deadline_s=deadline_s,
             unavailable=self._away(placed.holders),
             awaited=self.around.node,
         )
