@@ -37,6 +37,7 @@ from weftdb.core.errors import (
     UnknownTenant,
     WeftError,
 )
+from weftdb.server.internode.alarms import Alarms
 from weftdb.server.internode.messages import NO_REVISION, Moved
 from weftdb.server.internode.ports import CallFailed, ReplicaCaller
 from weftdb.storage.encoded_properties import EncodedProperties
@@ -104,7 +105,7 @@ class Conversation(Generic[ResultT]):
         self._changed = changed
         self._replied = replied
         self._calls: dict[CallNumber, tuple[Send, asyncio.Task[AnyReply]]] = {}
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._alarms = Alarms(self._loop, wiring.clock)
         self._keeping: set[asyncio.Task[None]] = set()
         self._is_answering = False
         self._is_broken = False
@@ -149,7 +150,7 @@ class Conversation(Generic[ResultT]):
                 case Send():
                     self._send(effect)
                 case Wake(at_s=at_s):
-                    self._wake_at(at_s)
+                    self._alarms.set(at_s, self._wake)
                 case KeepHint():
                     self._keep(effect)
                 case Answer(outcome=outcome):
@@ -213,16 +214,8 @@ class Conversation(Generic[ResultT]):
         else:
             self._feed(lambda: self._coordination.on_reply(call, outcome, self._now()))
 
-    def _wake_at(self, at_s: float) -> None:
-        if at_s == float("inf"):
-            return
-
-        def wake() -> None:
-            self._timers.discard(handle)
-            self._feed(lambda: self._coordination.on_time(self._now()))
-
-        handle = self._loop.call_later(max(0.0, at_s - self._now()), wake)
-        self._timers.add(handle)
+    def _wake(self) -> None:
+        self._feed(lambda: self._coordination.on_time(self._now()))
 
     def _keep(self, hint: KeepHint) -> None:
         task = self._loop.create_task(self._wiring.hints.keep(hint))
@@ -264,9 +257,7 @@ class Conversation(Generic[ResultT]):
             self._changed(self)
 
     def _let_go(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        self._alarms.cancel()
         calls, self._calls = self._calls, {}
         for _, task in calls.values():
             task.cancel()  # Of an exchange that stopped: nobody waits for them.

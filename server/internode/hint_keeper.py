@@ -30,6 +30,7 @@ from weftdb.cluster.replication.messages import Apply, Purpose
 from weftdb.core.env import Clock, Randomness
 from weftdb.core.errors import WeftError
 from weftdb.core.types import NodeName
+from weftdb.server.internode.alarms import Alarms
 from weftdb.server.internode.cluster_view import ClusterView
 from weftdb.server.internode.hint_store import HintStore
 from weftdb.server.internode.messages import Moved
@@ -75,7 +76,7 @@ class HintKeeper:
         self._replays: dict[NodeName, HintReplay] = {}
         self._there: set[NodeName] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._alarms = Alarms(self._loop, clock)
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -100,8 +101,7 @@ class HintKeeper:
         for task in (self._looking, *self._tasks):
             if task is not None:
                 task.cancel()
-        for timer in self._timers:
-            timer.cancel()
+        self._alarms.cancel()
         while self._flushing is not None:
             await asyncio.wait([self._flushing])
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -183,7 +183,7 @@ class HintKeeper:
                 case Send():
                     self._begin(self._send(target, effect))
                 case Wake(at_s=at_s):
-                    self._wake_at(target, at_s)
+                    self._alarms.set(at_s, partial(self._wake, target))
                 case LoadHints(count_max=count):
                     self._begin(self._load(target, count))
                 case ForgetHints(through=through, is_final=is_final):
@@ -199,13 +199,8 @@ class HintKeeper:
         if not task.cancelled() and task.exception() is not None:
             log.error("sending hints broke", exc_info=task.exception())
 
-    def _wake_at(self, target: NodeName, at_s: float) -> None:
-        def wake() -> None:
-            self._timers.discard(handle)
-            self._carry_out(target, self._replays[target].on_time(self._now()))
-
-        handle = self._loop.call_later(max(0.0, at_s - self._now()), wake)
-        self._timers.add(handle)
+    def _wake(self, target: NodeName) -> None:
+        self._carry_out(target, self._replays[target].on_time(self._now()))
 
     async def _load(self, target: NodeName, count: int) -> None:
         replay = self._replays[target]
