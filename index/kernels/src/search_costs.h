@@ -1,8 +1,9 @@
 // CostMeter: what a distance costs on the rows of one index, measured on those rows.
 //
 // Measured again when the graph has doubled or codes came or went, by whichever search comes first:
-// a few hundred rows, less than a walk takes. The least of some rounds counts, because another
-// process may have had the processor meanwhile.
+// a few hundred rows, less than a walk takes, and sketches at most as many as four million bytes
+// hold, three times. The least of some rounds counts, because another process may have had the
+// processor meanwhile.
 #pragma once
 
 #include <atomic>

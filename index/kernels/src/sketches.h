@@ -58,6 +58,7 @@ class Sketches {
     uint32_t end() const { return end_.load(std::memory_order_acquire); }  // multiple of 64
     uint32_t learned_from() const { return learned_from_; }
     size_t memory_bytes() const;
+    size_t run_bytes() const { return sketch_run_bytes(words_); }
 
     // Takes the vectors and docs of slots [end(), end() + kSketchRun).
     void append_run(const float* const* rows, const uint32_t* docs);
