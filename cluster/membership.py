@@ -64,7 +64,7 @@ class Suspicion:
     unavailable_after_s: float = 5.0
     """Without any answer, since it became suspect."""
     probe_gap_s: float = 0.5
-    probe_gap_s_max: float = 8.0
+    probe_gap_s_max: float = 2.0
     """Probes of a node that stays away become rarer by half each time, down to one in this."""
 
     def __post_init__(self) -> None:

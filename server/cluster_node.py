@@ -311,6 +311,7 @@ class ClusterNode:
         return Surroundings(
             self.name,
             self.schema,
+            self.view.is_alive,
             self.view.is_away,
             self.engine.database.versions,
             self.engine.vectorizers,

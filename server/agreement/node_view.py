@@ -84,6 +84,10 @@ class NodeView:
         members = self._peers.members()
         return not members or node in members
 
+    def is_alive(self, node: NodeName) -> bool:
+        """Whether membership has no doubt of a node."""
+        return self._peers.liveness_of(node) is Liveness.ALIVE
+
     def is_away(self, node: NodeName) -> bool:
         """Whether membership calls a node away."""
         return self._peers.liveness_of(node) in (Liveness.UNAVAILABLE, Liveness.LEFT)

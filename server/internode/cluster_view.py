@@ -77,6 +77,10 @@ class ClusterView(Protocol):
         """Whether a node belongs to the cluster, as far as is known: true while nothing is."""
         ...
 
+    def is_alive(self, node: NodeName) -> bool:
+        """Whether membership has no doubt of a node; one in doubt is not away yet."""
+        ...
+
     def is_away(self, node: NodeName) -> bool:
         """Whether membership calls a node away."""
         ...

@@ -112,14 +112,13 @@ class HintKeeper:
         for target in self._store.targets():
             self._replay(target)
         for target, replay in list(self._replays.items()):
-            is_there = not self._view.is_away(target)
-            if is_there is (target in self._there):
+            if self._view.is_alive(target):
+                if target not in self._there:  # Also after a doubt: it need not wait for its turn.
+                    self._there.add(target)
+                    self._carry_out(target, replay.on_available(self._now()))
                 continue
-            if is_there:
-                self._there.add(target)
-                self._carry_out(target, replay.on_available(self._now()))
-            else:
-                self._there.discard(target)
+            self._there.discard(target)
+            if self._view.is_away(target):
                 self._carry_out(target, replay.on_unavailable())
 
     async def _look_on(self) -> None:

@@ -177,9 +177,14 @@ class Repairs:
             self._placed = (placed, paces)
             self._schedule.set_replicas(placed, now_s, paces)
         nodes = {node for replicas in placed.values() for node in replicas}
-        self._schedule.set_away({node for node in nodes if self._view.is_away(node)}, now_s)
+        # Nor those in doubt: each failure would put the comparison off by more.
+        away = {node for node in nodes if not self._is_there(node)}
+        self._schedule.set_away(away, now_s)
         taken_s = self._clock.monotonic_s() - now_s
         self._place_at_s = now_s + taken_s * LOOK_SHARE
+
+    def _is_there(self, node: NodeName) -> bool:
+        return node == self._view.node or self._view.is_alive(node)
 
     async def _compare_pair(self, pair: Pair) -> None:
         outcome = _GIVEN_UP

@@ -89,10 +89,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a router works with; `is_away` is membership's opinion of a node."""
+    """What a router works with; `is_alive` and `is_away` are membership's opinion of a node: one in
+    doubt is neither. It is still sent writes, and asked last for reads."""
 
     node: NodeName
     agreement: Agreement
+    is_alive: Callable[[NodeName], bool]
     is_away: Callable[[NodeName], bool]
     versions: VersionClock
     vectorizers: Vectorizers
@@ -251,7 +253,7 @@ class Router:
                 level=level,
                 hedge_s=HEDGE_S,
                 strategy=ReplicationSettings.of(look.schema).strategy,
-                unavailable=self._away(look.state.replica_counts()),
+                unavailable=self._doubted(look.state.replica_counts()),
                 limits=self.around.limits,
             )
             rounds = Rounds(self._layout(look, node), terms)
@@ -307,6 +309,10 @@ class Router:
     def _away(self, nodes: Iterable[NodeName]) -> frozenset[NodeName]:
         own = self.around.node
         return frozenset(node for node in nodes if node != own and self.around.is_away(node))
+
+    def _doubted(self, nodes: Iterable[NodeName]) -> frozenset[NodeName]:
+        own = self.around.node
+        return frozenset(node for node in nodes if node != own and not self.around.is_alive(node))
 
     def _manner(self, look: Look, deadline_s: float) -> Manner:
         return Manner(deadline_s, revision=look.revision, learn=self.around.agreement.learn)

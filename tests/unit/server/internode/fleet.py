@@ -170,6 +170,7 @@ class FleetView:
         self._fleet = fleet
         self.node = node
         self.away: set[NodeName] = set()
+        self.doubted: set[NodeName] = set()
         self.gone: set[NodeName] = set()
         self.placed: dict[ShardRef, Sequence[NodeName]] = {SHARD: NAMES}
         self.learned: list[Moved] = []
@@ -213,6 +214,10 @@ class FleetView:
     def is_member(self, node: NodeName) -> bool:
         """As the test says."""
         return node not in self.gone
+
+    def is_alive(self, node: NodeName) -> bool:
+        """As the test says."""
+        return node not in self.away | self.doubted
 
     def is_away(self, node: NodeName) -> bool:
         """As the test says."""

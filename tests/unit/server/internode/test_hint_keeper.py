@@ -24,7 +24,7 @@ from weftdb.cluster.replication.messages import Apply, Purpose, Request
 from weftdb.core.errors import DiskFull
 from weftdb.core.objects import Digest
 from weftdb.core.types import CollectionName, NodeName
-from weftdb.server.internode.hint_keeper import HintKeeper
+from weftdb.server.internode.hint_keeper import LOOK_S, HintKeeper
 from weftdb.server.internode.hint_store import HintStore
 from weftdb.server.internode.messages import Moved
 from weftdb.server.internode.ports import CallFailed
@@ -36,13 +36,15 @@ QUICK = ReplayPace(backoff_s_min=0.02, backoff_s_max=0.05)
 class Bench:
     """A keeper on the first node. Made in a loop."""
 
-    def __init__(self, fleet: Fleet, disk: PowerStore | None = None) -> None:
+    def __init__(
+        self, fleet: Fleet, disk: PowerStore | None = None, *, pace: ReplayPace = QUICK
+    ) -> None:
         self.fleet = fleet
         self.view = FleetView(fleet, NAMES[0])
         self.disk = disk or PowerStore()
         self.store = HintStore(self.disk, fleet.clock)
         self.keeper = HintKeeper(
-            self.store, fleet, self.view, fleet.clock, random.Random(1), pace=QUICK
+            self.store, fleet, self.view, fleet.clock, random.Random(1), pace=pace
         )
 
     def hold(self, number: int) -> Digest | None:
@@ -93,6 +95,24 @@ def test_a_target_that_fails_is_tried_again(fleet: Fleet) -> None:
         fleet["n3"].is_down = False
         await eventually(lambda: bench.store.waiting(N3) == 0)
         assert bench.hold(1) is not None
+        await bench.keeper.stop()
+
+    run(main())
+
+
+def test_a_target_in_doubt_is_sent_its_hints_once_it_answers(fleet: Fleet) -> None:
+    async def main() -> None:
+        bench = Bench(fleet, pace=ReplayPace(backoff_s_min=60.0, backoff_s_max=60.0))
+        fleet["n3"].is_down = True
+        bench.keeper.start()
+        await bench.keeper.keep(hint(1))
+        await eventually(lambda: len(fleet["n3"].heard) == 1)  # It failed: again in a minute.
+        bench.view.doubted = {N3}
+        await bench.keeper.keep(hint(2))
+        await asyncio.sleep(2 * LOOK_S)
+        assert bench.store.waiting(N3) == 2
+        bench.view.doubted, fleet["n3"].is_down = set(), False
+        await eventually(lambda: bench.store.waiting(N3) == 0)
         await bench.keeper.stop()
 
     run(main())

@@ -72,6 +72,9 @@ class View:
     def is_member(self, _node: NodeName) -> bool:
         return True
 
+    def is_alive(self, node: NodeName) -> bool:
+        return node not in self.away
+
     def is_away(self, node: NodeName) -> bool:
         return node in self.away
 

@@ -144,6 +144,7 @@ class House:
         self.fleet, self.caller, self.hints = fleet, Caller(fleet), Hints()
         self.agreed = Agreed(fleet.schema, fleet.state)
         self.away: set[NodeName] = set()
+        self.doubted: set[NodeName] = set()
         env = Env(HouseClock())
         self.outcomes = Outcomes()
         self.loop = asyncio.new_event_loop()
@@ -155,6 +156,7 @@ class House:
             around = Surroundings(
                 N0,
                 self.agreed,
+                lambda node: node not in self.away | self.doubted,
                 self.away.__contains__,
                 VersionClock(env.clock, node=7, floor=Version(0)),
                 Registry(),
@@ -314,6 +316,19 @@ def test_deletions_say_what_was_there_and_stay(house: House) -> None:
     assert house.doc.count() == 4
     assert house.doc.put([draft(1)], PutMode.INSERT) == [None]
     assert house.doc.count() == 5
+
+
+def test_who_is_in_doubt_is_written_to_and_asked_last_for_reads(house: House) -> None:
+    fill(house, 3)
+    house.doubted = {N1}
+    house.fleet.asked.clear()
+    for _ in range(10):  # Of the other two replicas either may come first.
+        assert house.doc.get(uid(1), level=QUORUM) is not None
+    assert N1 not in {node for node, _ in house.fleet.asked}
+    assert house.doc.get(uid(1), level=ALL) is not None
+    fill(house, 3)
+    applied = {node for node, request in house.fleet.asked if isinstance(request, Apply)}
+    assert N1 in applied
 
 
 def test_deletions_by_filter(house: House) -> None:
