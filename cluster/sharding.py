@@ -5,7 +5,8 @@ too, but too many for one value: see tenant_pages.py.
 
     state  := JSON {"format": 1, "factor": n, "virtualPerPhysical": n, "desiredCount": n,
                     "nodes": [name …], "shards": [shard …], "runs": [[shard number, length] …],
-                    "moving": [[first, length, shard number] …]}         # left out when empty
+                    "moving": [[first, length, shard number] …],         # left out when empty
+                    "mayStray": true}                                    # left out when false
     shard  := [name, [node number …]] | [name, [node number …], [node number …]]
                                                          # replicas in order; those that join
 
@@ -16,7 +17,8 @@ answer no read, but a write has to reach its level among the replicas with them,
 (`PlacedShard.write_groups`). The writes of a `moving` row go to a second shard as well, the one
 that it goes to or has just left, and are done when both have them at their level. Neighbouring
 states differ by one such step, so at QUORUM a read by one of them meets a write by the other in a
-replica.
+replica. Once a row has begun to move, replicas may hold objects that are not their shard's any
+more, or never came to be (`may_stray`): from then on nothing of a shard counts but what it owns.
 """
 
 from __future__ import annotations
@@ -82,6 +84,8 @@ class ShardingState:
     """How many shards are asked for; fewer or more may be there while they change."""
     virtual_per_shard: int = VIRTUAL_SHARDS_PER_SHARD
     moving: tuple[VirtualMove, ...] = ()
+    may_stray: bool = False
+    """A row has begun to move once: a replica may hold objects of rows that are not its shard's."""
     _positions: Mapping[ShardName, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -148,6 +152,15 @@ class ShardingState:
     def ranges_of(self, name: ShardName) -> tuple[TokenRange, ...]:
         """The tokens of a shard's objects."""
         return self.table.ranges_of(self._positions[name])
+
+    def kept_ranges(self, name: ShardName) -> tuple[TokenRange, ...]:
+        """The tokens of the objects that a shard's replicas may hold: its own, and those of rows on
+        their way to it or from it; in their order. None of a shard that is gone."""
+        at = self._positions.get(name)
+        if at is None:
+            return ()
+        coming = [self.moving_range(move) for move in self.moving if move.target == at]
+        return tuple(sorted([*self.table.ranges_of(at), *coming]))
 
     def moving_range(self, move: VirtualMove) -> TokenRange:
         """The tokens of a row that moves."""
@@ -245,7 +258,7 @@ class ShardingState:
         assert not any(
             move.first < other.first + other.length and other.first < last for other in self.moving
         ), f"{move} meets a row that moves"
-        return replace(self, moving=(*self.moving, move))
+        return replace(self, moving=(*self.moving, move), may_stray=True)
 
     def with_moved(self, move: VirtualMove) -> ShardingState:
         """The row is read from its target; its writes go to the shard that had it as well."""
@@ -288,6 +301,8 @@ def encode_sharding(state: ShardingState) -> bytes:
     }
     if state.moving:
         body["moving"] = [[move.first, move.length, move.target] for move in state.moving]
+    if state.may_stray:
+        body["mayStray"] = True
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -308,6 +323,7 @@ def decode_sharding(value: bytes, *, collection: str) -> ShardingState:
         body.number("desiredCount", at_least=1),
         body.number("virtualPerPhysical", at_least=1),
         moving,
+        body.flag("mayStray") or bool(moving),
     )
 
 

@@ -49,6 +49,12 @@ class StoredJson:
         self.check(isinstance(value, str), f"{key} is {value!r}, not a text")
         return str(value)
 
+    def flag(self, key: str) -> bool:
+        """Whether true stands at `key`; a missing one is false."""
+        value = self._body.get(key, False)
+        self.check(isinstance(value, bool), f"{key} is {value!r}, not true or false")
+        return bool(value)
+
     def items(self, key: str, *, is_optional: bool = False) -> list[Any]:
         """The list at `key`; a missing one is empty where it is optional."""
         value: Any = self._body.get(key, [] if is_optional else None)

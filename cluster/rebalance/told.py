@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from weftdb.cluster.sharding import ShardingState
+from weftdb.cluster.sharding import ShardingState, VirtualMove
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.types import NodeName, ShardName
 
@@ -61,8 +61,13 @@ class Told:
                 yield from shard.write_groups
 
     def _owns_otherwise(self, name: ShardName) -> bool:
-        rows = [
-            {move for move in state.moving if state.shards[move.target].name == name}
-            for state in (self.before, self.after)
-        ]
+        rows = [_rows_of(state, name) for state in (self.before, self.after)]
         return rows[0] != rows[1] or self.before.ranges_of(name) != self.after.ranges_of(name)
+
+
+def _rows_of(state: ShardingState, name: ShardName) -> set[VirtualMove]:
+    """The rows on their way to a shard or from it."""
+    at = state.position_of(name)
+    return {
+        move for move in state.moving if at in (move.target, int(state.table.owners[move.first]))
+    }

@@ -6,6 +6,7 @@ what is to be sent until it is.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from weftdb.cluster.replication.merge import (
     resolve,
 )
 from weftdb.cluster.replication.messages import Digest, Leaf
+from weftdb.core.hashing import Token, token
 from weftdb.core.objects import ObjectState
+from weftdb.core.partial import TokenRanges
 from weftdb.core.types import ObjectId
 
 
@@ -44,6 +47,19 @@ class Rules:
     forgotten_before_ms: int
     """Deletions before this are not passed on to who does not know the id: their grace is over,
     and each replica forgets them in its own time."""
+    since_ms: int = 0
+    """States before this are left alone."""
+    within: TokenRanges | None = None
+    """Only objects with these tokens, in their order; None for all."""
+    gives: frozenset[Side] = frozenset(Side)
+    """The sides that are given what they lack."""
+
+    def covers(self, start: Token, stop: Token) -> bool:
+        """Whether any of these tokens, from `start` on, before `stop`, is compared."""
+        if self.within is None:
+            return True
+        at = bisect_right(self.within, start, key=lambda each: each[1])
+        return at < len(self.within) and self.within[at][0] < stop
 
 
 @dataclass(slots=True)
@@ -76,6 +92,10 @@ class Differences:
         for object_id in sorted(held_left.keys() | held_right.keys()):
             if end is not None and object_id > end:
                 break
+            if self.rules.within is not None:
+                at = token(object_id)
+                if not self.rules.covers(at, at + 1):
+                    continue
             held = {Side.LEFT: held_left.get(object_id), Side.RIGHT: held_right.get(object_id)}
             if held[Side.LEFT] != held[Side.RIGHT]:
                 self._note(object_id, held)
@@ -91,13 +111,18 @@ class Differences:
         if target.version.time_ms >= self.rules.settled_before_ms:
             self.young += 1
             return
+        if target.version.time_ms < self.rules.since_ms:
+            return
         is_forgotten = target.is_deleted and target.version.time_ms < self.rules.forgotten_before_ms
         if is_forgotten and None in held.values():
             return
-        self.found += 1
-        for side, digest in held.items():
-            if not is_stale(digest, target):
-                continue
+        lacking = [
+            side
+            for side, digest in held.items()
+            if side in self.rules.gives and is_stale(digest, target)
+        ]
+        self.found += bool(lacking)
+        for side in lacking:
             if target.is_deleted:
                 self.towards[side].deletions.append(deletion_state(object_id, target))
             else:

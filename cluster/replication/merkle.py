@@ -9,6 +9,9 @@ places would cancel). Both trees are asked through messages, also the coordinati
          -> listings of a leaf, page by page -> differing objects -> states, in batches, to the
             replica that lacks them
 
+A row of virtual shards is copied in the same way: from a replica of the one shard to one of the
+other, within the row's tokens, and one way only (`Rules`).
+
 Equal trees cost one request to each side. d differing objects cost at most d * height / stride tree
 requests to each side, less where they share branches or requests. Depth first, so that what is
 remembered is bounded by the height, and at most `calls_max` requests are open.
@@ -47,6 +50,7 @@ from weftdb.cluster.replication.messages import (
     States,
     TreeNodes,
 )
+from weftdb.core.hashing import TOKEN_BITS
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import NodeName, ObjectId
 
@@ -91,14 +95,21 @@ class ExchangeOrder:
     rules: Rules
     deadline_s: float
     bounds: ExchangeBounds = field(default_factory=ExchangeBounds)
+    right_shard: ShardRef | None = None
+    """The shard on the right, where it is another one of the collection."""
 
     def __post_init__(self) -> None:
-        assert self.left != self.right, self.left
+        same = self.shard_of(Side.LEFT) == self.shard_of(Side.RIGHT)
+        assert not same or self.left != self.right, self.left
         assert 0 <= self.height <= HEIGHT_MAX, self.height
 
     def node(self, side: Side) -> NodeName:
         """The replica on that side."""
         return self.left if side is Side.LEFT else self.right
+
+    def shard_of(self, side: Side) -> ShardRef:
+        """The shard of that side."""
+        return self.shard if side is Side.LEFT else self.right_shard or self.shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +261,13 @@ class Exchange:
             return
         level = min(job.level + self._order.bounds.stride, height)
         width = 2 ** (level - job.level)
-        below = [at * width + step for at in differing for step in range(width)]
+        shift = TOKEN_BITS - level
+        below = [
+            at
+            for above in differing
+            for at in range(above * width, (above + 1) * width)
+            if self._order.rules.covers(at << shift, (at + 1) << shift)
+        ]
         most = self._order.bounds.positions_max
         chunks = [tuple(below[start : start + most]) for start in range(0, len(below), most)]
         self._todo += [_Compare(level, chunk) for chunk in reversed(chunks)]
@@ -287,7 +304,7 @@ class Exchange:
             case _:
                 sides = (Side.LEFT, Side.RIGHT)
         for side in sides:
-            request = self._request(job)
+            request = self._request(job, side)
             effects.append(self._calls.open(self._order.node(side), request, (job, side)))
         return True
 
@@ -305,9 +322,9 @@ class Exchange:
                 return _Fetch(side, _take(travel.objects, most))
         return None
 
-    def _request(self, job: _Job) -> Request:
+    def _request(self, job: _Job, side: Side) -> Request:
         order = self._order
-        where = (order.shard, order.schema_version)
+        where = (order.shard_of(side), order.schema_version)
         match job:
             case _Compare(level, positions):
                 return ReadTree(*where, level, positions)

@@ -63,15 +63,9 @@ class Layout:
         schema_version: int,
         state: ShardingState,
         nearness: Nearness,
-        *,
-        has_strays: bool = False,
     ) -> Layout:
-        """All shards of a collection without tenants.
-
-        `has_strays` says that a row of virtual shards was moved, and that a replica which had it
-        may not be cleaned yet (an operation is open), or a cancelled one's target.
-        """
-        is_restricted = has_strays or bool(state.moving)
+        """All shards of a collection without tenants; where replicas may hold objects of other
+        shards (`ShardingState.may_stray`), of each only what it owns."""
         return cls(
             schema,
             schema_version,
@@ -79,7 +73,7 @@ class Layout:
                 LaidShard(
                     shard.name,
                     nearness(shard.replicas),
-                    _ranges(state, shard.name) if is_restricted else None,
+                    _ranges(state, shard.name) if state.may_stray else None,
                 )
                 for shard in state.shards
             ),

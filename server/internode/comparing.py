@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from weftdb.cluster.replication.differences import Rules, Side
 from weftdb.cluster.replication.effects import Failure
 from weftdb.cluster.replication.merge import DeletionStrategy
-from weftdb.cluster.replication.merkle import Exchange, Exchanged, ExchangeOrder
+from weftdb.cluster.replication.merkle import Exchange, ExchangeBounds, Exchanged, ExchangeOrder
 from weftdb.cluster.replication.messages import Purpose, ReadTree, ShardRef, TreeNodes
 from weftdb.cluster.replication.settings import ReplicationSettings
 from weftdb.core.config import ComparingConfig
 from weftdb.core.env import Clock
 from weftdb.core.errors import WeftError
+from weftdb.core.partial import TokenRanges
 from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName
 from weftdb.server.internode.cluster_view import ClusterView
@@ -27,6 +29,19 @@ REBUILD_OBJECTS_MAX = 50_000
 """Moved by one comparison of a replica that is rebuilt; the next goes on where it stopped."""
 _FAR_MS = 1 << 47
 """After every state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """Objects of a row of virtual shards that one replica gives to one of another shard."""
+
+    shard: ShardRef
+    node: NodeName
+    to: ShardRef
+    to_node: NodeName
+    tokens: TokenRanges
+    since_ms: int = 0
+    """States before this stay where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +124,60 @@ class Comparer:
         `is_full`: also what is being written just now, and much at a time. `newest_wins`: under
         every deletion strategy, for a replica that is rebuilt has no side in conflicts.
         """
-        schema, settings = self._view.schema(shard.collection), self.settings(shard)
-        if schema is None or settings is None:
-            return self._failed(f"collection {shard.collection} is not known here")
-        now_ms, now_s = self._clock.now_ms(), self._clock.monotonic_s()
+        settings = self.settings(shard)
+        if settings is None:
+            return self._unknown(shard)
+        now_ms = self._clock.now_ms()
         rules = settings.rules(now_ms, forgotten_before_ms=now_ms - self._grace_ms)
         until_ms, bounds = rules.settled_before_ms, settings.bounds
         if newest_wins:
             rules = replace(rules, strategy=DeletionStrategy.TIME_BASED_RESOLUTION)
         if is_full:
             rules = replace(rules, settled_before_ms=_FAR_MS)
-            bounds = replace(
-                bounds, differences_max=max(bounds.differences_max, REBUILD_OBJECTS_MAX)
-            )
-        deadline_s = now_s + settings.exchange_s_max
+            bounds = _much(bounds)
+        return await self._exchange((shard, shard), (left, right), rules, bounds, until_ms)
+
+    async def carry(self, carrying: Carrying) -> Comparison:
+        """Give a replica of another shard what it lacks of a row, what is being written just now
+        as well; failures are in the outcome."""
+        settings = self.settings(carrying.shard)
+        if settings is None:
+            return self._unknown(carrying.shard)
+        now_ms = self._clock.now_ms()
+        rules = Rules(
+            DeletionStrategy.TIME_BASED_RESOLUTION,
+            settled_before_ms=_FAR_MS,
+            forgotten_before_ms=now_ms - self._grace_ms,
+            since_ms=carrying.since_ms,
+            within=carrying.tokens,
+            gives=frozenset({Side.RIGHT}),
+        )
+        shards, nodes = (carrying.shard, carrying.to), (carrying.node, carrying.to_node)
+        return await self._exchange(shards, nodes, rules, _much(settings.bounds), _FAR_MS)
+
+    async def _exchange(
+        self,
+        shards: tuple[ShardRef, ShardRef],
+        nodes: tuple[NodeName, NodeName],
+        rules: Rules,
+        bounds: ExchangeBounds,
+        until_ms: int,
+    ) -> Comparison:
+        shard = shards[0]
+        schema, settings = self._view.schema(shard.collection), self.settings(shard)
+        if schema is None or settings is None:
+            return self._unknown(shard)
+        deadline_s = self._clock.monotonic_s() + settings.exchange_s_max
         order = ExchangeOrder(
             shard=shard,
             schema_version=self._view.schema_version(shard.collection),
-            left=left,
-            right=right,
+            left=nodes[0],
+            right=nodes[1],
             height=schema.hash_tree_height,
             rules=rules,
             deadline_s=deadline_s,
             bounds=bounds,
+            right_shard=shards[1],
         )
         manner = Manner(
             deadline_s,
@@ -162,9 +208,18 @@ class Comparer:
             raise CallFailed(Failure(f"{node} answered out of protocol"))
         return reply.hashes[0]
 
+    def _unknown(self, shard: ShardRef) -> Comparison:
+        return self._failed(f"collection {shard.collection} is not known here")
+
     def _failed(self, reason: str) -> Comparison:
         outcome = Exchanged(
             is_complete=False, found=0, sent=0, young=0, unresolved=0, leaves=0, failure=reason
         )
         self.tally.note(outcome)
         return Comparison(outcome, 0)
+
+
+def _much(bounds: ExchangeBounds) -> ExchangeBounds:
+    """Much at a time, for who is filled."""
+    most = max(bounds.differences_max, REBUILD_OBJECTS_MAX)
+    return replace(bounds, differences_max=most)

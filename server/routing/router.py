@@ -192,7 +192,8 @@ class Router:
                 raise said
             of_part = [said] * len(part) if isinstance(said, WeftError) else said
             for at, outcome in zip(part, of_part, strict=True):
-                outcomes[at] = None if isinstance(outcome, Version) else outcome
+                if not isinstance(outcome, Version):  # Of two shards, both have to have it.
+                    outcomes[at] = outcome
         return outcomes
 
     def _write_order(

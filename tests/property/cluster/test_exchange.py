@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,13 +18,14 @@ from tests.property.cluster.replica_model import (
     Run,
     object_id,
 )
-from weftdb.cluster.replication.differences import Rules
+from weftdb.cluster.replication.differences import Rules, Side
 from weftdb.cluster.replication.effects import CallNumber, Failure, Send
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.merkle import Exchange, ExchangeBounds, Exchanged, ExchangeOrder
-from weftdb.cluster.replication.messages import Applied, TreeNodes
+from weftdb.cluster.replication.messages import Applied, ShardRef, TreeNodes
+from weftdb.core.hashing import token
 from weftdb.core.objects import ObjectState
-from weftdb.core.types import NodeName, Version
+from weftdb.core.types import NodeName, ShardName, Version
 
 LEFT, RIGHT = NodeName("n1"), NodeName("n2")
 TIME_BASED = Rules(DeletionStrategy.TIME_BASED_RESOLUTION, 1000, 0)
@@ -99,6 +102,57 @@ def test_replicas_are_equal_afterwards(
             assert left[key].is_deleted
         else:
             assert left[key] == max(stored, key=lambda state: state.version)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), height=st.integers(1, 5), since=st.sampled_from([0, 3]))
+def test_a_row_is_given_to_another_shard_one_way(
+    data: st.DataObject, height: int, since: int
+) -> None:
+    """Within its tokens the target ends with the newer of both, and nothing else changes."""
+    network = two_replicas(height)
+    held = st.lists(st.tuples(st.integers(0, 15), st.integers(1, 6)), max_size=20)
+    for replica in network.replicas.values():
+        for number, stamp in data.draw(held):
+            version = Version(stamp)
+            replica.apply(ObjectState(object_id(number), version, is_deleted=stamp % 3 == 0))
+    cuts = sorted(data.draw(st.sets(st.integers(0, 16), min_size=2, max_size=4)))[:4]
+    pairs = zip(cuts[::2], cuts[1::2], strict=False)
+    within = tuple((first << 60, stop << 60) for first, stop in pairs)
+    before = {node: dict(replica.held) for node, replica in network.replicas.items()}
+    rules = replace(
+        TIME_BASED,
+        settled_before_ms=1 << 47,
+        within=within,
+        gives=frozenset({Side.RIGHT}),
+        since_ms=since,
+    )
+    other = ShardRef(SHARD.collection, ShardName("other"))
+    bounds = ExchangeBounds(positions_max=8, calls_max=2, leaf_ids_max=3, states_max=3, stride=2)
+    order = ExchangeOrder(SHARD, 1, LEFT, RIGHT, height, rules, 10.0, bounds, other)
+    asked = []
+
+    class Noting(Exchange):
+        def begin(self, now_s: float) -> Any:
+            effects = super().begin(now_s)
+            asked.extend(
+                (each.to, each.request.shard) for each in effects if isinstance(each, Send)
+            )
+            return effects
+
+    assert network.run(Noting(order), first).outcome.is_complete
+    assert asked == [(LEFT, SHARD), (RIGHT, other)]
+    left, right = (network.replicas[node].held for node in (LEFT, RIGHT))
+    assert left == before[LEFT]
+    for number in range(16):
+        key = object_id(number)
+        known = before[RIGHT].get(key)
+        mine = left.get(key)
+        is_in = any(start <= token(key) < stop for start, stop in within)
+        is_new = mine is not None and (known is None or mine.version > known.version)
+        if is_in and is_new and mine is not None and mine.version.time_ms >= since:
+            known = mine
+        assert right.get(key) == known
 
 
 def test_equal_replicas_cost_one_request_each() -> None:

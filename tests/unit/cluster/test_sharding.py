@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_row_that_moves_is_written_in_both_shards_and_read_in_one() -> None:
     assert moved.shards_of(batch)[B].tolist() == sorted(writes[B].tolist())
     assert moved.ranges_of(B)[0].start == tokens.start
     assert moved.ranges_of(A)[0].stop == tokens.start
-    assert moving.without_moving(move) == state
+    assert replace(moving.without_moving(move), may_stray=False) == state
     assert state.write_shards_of(batch).keys() == state.shards_of(batch).keys()
     assert moving.write_shards_of([]) == {}
 
@@ -145,6 +146,27 @@ def test_shards_come_and_go() -> None:
         state.with_moving(VirtualMove(0, 1, 3)).without_shard(added.name)
 
 
+def test_what_a_replica_may_hold_while_a_row_moves() -> None:
+    state = three_shards()
+    assert not state.may_stray
+    move = VirtualMove(first=64, length=64, target=1)
+    back = VirtualMove(first=64, length=64, target=0)
+    moving = state.with_moving(move)
+    moved = moving.with_moved(move)
+    settled = moved.without_moving(back)
+    row = moving.moving_range(move)
+    assert moving.kept_ranges(A) == state.ranges_of(A)
+    assert moving.kept_ranges(B) == (row, *state.ranges_of(B))
+    assert row in moved.kept_ranges(A), "it is written to until all know that it has moved"
+    assert settled.kept_ranges(A) == settled.ranges_of(A)
+    assert sum(each.share for each in settled.kept_ranges(A)) == pytest.approx(1 / 6)
+    assert state.kept_ranges(ShardName("gone")) == ()
+    for each in (moving, moved, settled, moving.without_moving(move)):
+        assert each.may_stray, "a replica that is away may have what is not its shard's"
+        assert decode_sharding(encode_sharding(each), collection="Doc") == each
+    assert b"mayStray" not in encode_sharding(state)
+
+
 def test_cutting_virtual_shards_keeps_what_moves() -> None:
     state = three_shards().with_moving(VirtualMove(64, 32, 1))
     assert state.refined(2).moving == (VirtualMove(128, 64, 1),)
@@ -199,6 +221,7 @@ def damaged(**changes: Any) -> bytes:
         (damaged(moving=[[0, 1, 0]]), "goes to its owner"),
         (damaged(moving=[[100, 50, 2]]), "several owners"),
         (damaged(moving=[[0, 4, 1], [3, 2, 2]]), "meets another"),
+        (damaged(mayStray=1), "not true or false"),
         (damaged(moving=[[0, 4, 9]]), "the target of a moving row"),
     ],
 )

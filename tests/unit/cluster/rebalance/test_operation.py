@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from weftdb.cluster.rebalance.changes import (
@@ -171,7 +173,8 @@ def test_the_other_changes_are_made_at_once() -> None:
 def test_a_cancelled_change_leaves_no_trace(change: Change) -> None:
     states = carried_out(two_shards(), change)
     for was, state in zip(path_of(change)[:3], states, strict=False):
-        assert cancelled(state, change, was) == two_shards()
+        # What was copied of a row may still lie somewhere.
+        assert replace(cancelled(state, change, was), may_stray=False) == two_shards()
     with pytest.raises(AssertionError):
         cancelled(states[3], change, OperationState.INTEGRATING)
     assert cancelled(two_shards(), SetFactor(DOC, 9), OperationState.REGISTERED) == two_shards()

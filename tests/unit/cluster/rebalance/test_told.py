@@ -53,6 +53,15 @@ def test_a_majority_that_is_away_is_waited_for() -> None:
     assert spreading.with_known(N2, 7).is_told((N3, N4, N5))
 
 
+def test_of_a_row_both_shards_are_waited_for() -> None:
+    """A majority of the source that does not know could take writes that never reach the target."""
+    row = MoveRow(DOC, A, B, first=0, length=9)
+    spreading = told(start(), row, OperationState.HYDRATING)
+    for node in (N3, N4, N5):
+        spreading = spreading.with_known(node, 7)
+    assert spreading.missing((N3, N4, N5)) == (N1, N2)
+
+
 def test_shards_that_did_not_change_need_nobody() -> None:
     spreading = told(start(), MOVE, OperationState.HYDRATING)
     for node in (N1, N2, N3):

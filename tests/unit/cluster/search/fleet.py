@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,9 +121,8 @@ class Fleet:
         self, level: ConsistencyLevel = ConsistencyLevel.ONE, *, has_strays: bool = False
     ) -> Rounds:
         """What a search goes by."""
-        layout = Layout.of_state(
-            self.schema, 1, self.state, lambda nodes: nodes, has_strays=has_strays
-        )
+        state = replace(self.state, may_stray=has_strays or self.state.may_stray)
+        layout = Layout.of_state(self.schema, 1, state, lambda nodes: nodes)
         return Rounds(layout, SearchTerms(deadline_s=10, level=level))
 
     def search(self, query: Search, level: ConsistencyLevel = ConsistencyLevel.ONE) -> Hits:

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.cluster.search.fleet import Fleet
 from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure, KeepHint
 from weftdb.cluster.replication.messages import Apply, Purpose
-from weftdb.cluster.sharding import ShardingState, encode_sharding
+from weftdb.cluster.sharding import ShardingState, VirtualMove, encode_sharding
 from weftdb.core.aggregation import Aggregate
 from weftdb.core.config import QueryConfig
 from weftdb.core.consistency import ConsistencyLevel
@@ -29,7 +29,7 @@ from weftdb.core.errors import (
     UnknownCollection,
     UnknownTenant,
 )
-from weftdb.core.objects import ObjectDraft
+from weftdb.core.objects import ObjectDraft, ObjectState
 from weftdb.core.query import (
     Comparison,
     Keyword,
@@ -398,6 +398,23 @@ def test_a_refusal_by_a_newer_sharding_state_is_learnt_and_tried_again(house: Ho
     house.caller.moved = Moved(CollectionName("Doc"), 13, encode_sharding(house.fleet.state))
     assert house.doc.get(uid(3), level=ALL) is not None
     assert house.agreed.revision == 13
+
+
+@pytest.mark.parametrize("down", [N0, N1])
+def test_a_write_of_a_row_that_moves_needs_both_shards(tmp_path: Path, down: NodeName) -> None:
+    house = House(Fleet(tmp_path, DOC, shards=2, factor=1))
+    try:
+        whole = house.fleet.state
+        house.agreed.state = whole.with_moving(VirtualMove(first=0, length=128, target=1))
+        moving = next(uid(n) for n in range(99) if whole.shard_of(uid(n)).name == "s0")
+        state = ObjectState(moving, Version(900), is_deleted=True)
+        assert house.router.write(CollectionName("Doc"), [state], ONE) == [None]
+        house.fleet.down.add(down)
+        later = ObjectState(moving, Version(901), is_deleted=True)
+        (error,) = house.router.write(CollectionName("Doc"), [later], ONE)
+        assert isinstance(error, NotEnoughReplicas), "one of the two shards does not have it"
+    finally:
+        house.close()
 
 
 def test_what_is_not_there(house: House) -> None:
