@@ -87,6 +87,9 @@ class SchemaConfig:
     default_distance: str = "cosine"
     default_quantization: str = ""
     default_tokenization: str = "word"
+    default_sharding_count: int = 0
+    """DEFAULT_SHARDING_COUNT: shards of a collection that asks for no number; 0: as many as there
+    are nodes."""
     async_indexing: bool = False
     """ASYNC_INDEXING: whether a collection may have a dynamic index. Linking itself is always in
     the background."""
@@ -148,6 +151,9 @@ class ComparingConfig:
     The names of the fields are those of core/definition/async_replication.py.
     """
 
+    deletion_strategy: str = ""
+    """REPLICATION_FORCE_DELETION_STRATEGY: who wins where one replica deleted and another one
+    changed, in place of what collections say; nothing: as they say."""
     disabled: bool = False
     """ASYNC_REPLICATION_DISABLED: nothing is compared by a schedule; hints that were lost, and
     replicas that are rebuilt, still are."""

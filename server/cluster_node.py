@@ -317,6 +317,7 @@ class ClusterNode:
             self.engine.vectorizers,
             self.engine.config.query,
             self.engine.env,
+            self.engine.config.comparing,
         )
 
     def _replica_count(self, schema: Collection, shard: ShardName) -> int:

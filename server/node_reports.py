@@ -37,8 +37,11 @@ class NodeReports(Protocol):
         """The shards of a collection; None where there is no such collection."""
         ...
 
-    def check_settable(self) -> None:
-        """Raise Unsupported where the state of a shard cannot be set."""
+    async def set_read_only(
+        self, collection: CollectionName, shard: ShardName, *, is_read_only: bool
+    ) -> bool:
+        """Have a shard refuse writes, or take them again; False where there is no such shard.
+        Raises UnknownCollection."""
         ...
 
 
@@ -61,8 +64,13 @@ class OwnReports:
         """One node has no sharding state."""
         raise Unsupported("replica movement: not supported by this build")
 
-    def check_settable(self) -> None:
-        """It can."""
+    async def set_read_only(
+        self, collection: CollectionName, shard: ShardName, *, is_read_only: bool
+    ) -> bool:
+        """Set what this node holds."""
+        return await asyncio.to_thread(
+            self._own.set_read_only, collection, shard, is_read_only=is_read_only
+        )
 
 
 def node_statistics(

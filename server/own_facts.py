@@ -68,6 +68,17 @@ class OwnFacts:
         count = local.schema.shard_count
         return [first, *(ShardName(f"{first}_{number}") for number in range(1, count))]
 
+    def set_read_only(
+        self, collection: CollectionName, shard: ShardName, *, is_read_only: bool
+    ) -> bool:
+        """Have a shard here refuse writes, or take them again; False where there is none of that
+        name. Raises UnknownCollection."""
+        local = self._database.collection(collection)
+        if shard not in self.shard_names(local):
+            return False
+        local.set_read_only(shard, is_read_only=is_read_only)
+        return True
+
     def _status(self) -> str:
         """UNHEALTHY while vectors get no links because linking failed: searches become slower."""
         for local in self._locals(None):

@@ -125,7 +125,6 @@ _IGNORED = {
     "CORS_*": "this build sends no CORS headers yet",
     "DATABRICKS_TOKEN": _MODULE,
     "DEBUG_ENDPOINTS_ENABLED": "there are no debug endpoints",
-    "DEFAULT_SHARDING_COUNT": "a collection has as many shards as there are nodes",
     "DIMENSION_METRICS_DISABLED": "there are no such metrics",
     "DISABLE_GRAPHQL": "this build has no GraphQL yet",
     "DISABLE_RECOVERY_ON_PANIC": _ENGINE,

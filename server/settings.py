@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 import yaml
 
 from weftdb.core.config import Config
+from weftdb.core.definition.layout import DELETION_STRATEGIES
 from weftdb.core.errors import InvalidRequest
-from weftdb.core.limits import GRPC_MESSAGE_BYTES_MAX, MiB
+from weftdb.core.limits import GRPC_MESSAGE_BYTES_MAX, SHARDS_PER_COLLECTION_MAX, MiB
 from weftdb.core.types import NodeName
 from weftdb.server import setting_values as values
 from weftdb.server.cluster_settings import (
@@ -196,6 +197,11 @@ SETTINGS: tuple[Setting, ...] = (
         "DEFAULT_QUANTIZATION",
     ),
     Setting("schema.default_tokenization", values.choice(_TOKENIZATIONS), "DEFAULT_TOKENIZATION"),
+    Setting(
+        "schema.default_sharding_count",
+        values.whole(0, SHARDS_PER_COLLECTION_MAX),
+        "DEFAULT_SHARDING_COUNT",
+    ),
     Setting("schema.async_indexing", values.FLAG, "ASYNC_INDEXING"),
     Setting("schema.ttl_sweep_interval_s", values.SCHEDULE, "OBJECTS_TTL_DELETE_SCHEDULE"),
     Setting("modules.model2vec_url", values.TEXT, "MODEL2VEC_INFERENCE_API"),
@@ -212,6 +218,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("replication.clock_ahead_s_max", values.duration(600.0)),
     Setting("replication.factor_min", values.whole(1), "REPLICATION_MINIMUM_FACTOR"),
     Setting("replication.factor_max", values.whole(0), "REPLICATION_MAXIMUM_FACTOR"),
+    Setting(
+        "comparing.deletion_strategy",
+        values.choice(DELETION_STRATEGIES, empty=True),
+        "REPLICATION_FORCE_DELETION_STRATEGY",
+    ),
     Setting("comparing.disabled", values.FLAG, "ASYNC_REPLICATION_DISABLED"),
     Setting("comparing.exchanges_max", values.whole(1, 64), "ASYNC_REPLICATION_SCHEDULER_WORKERS"),
     Setting("comparing.period_s", values.duration(0.001), "ASYNC_REPLICATION_FREQUENCY"),

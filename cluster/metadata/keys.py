@@ -3,6 +3,7 @@
     key   := "/weftdb/" cluster rest
     rest  := "/schema/collections/" collection      -> CollectionRecord
            | "/schema/shards/" collection           -> ShardingState (cluster/sharding.py)
+           | "/schema/states/" collection           -> ShardStates: which shards take no writes
            | "/schema/names/" name in lower case    -> NameRecord
            | "/schema/aliases/" alias               -> AliasRecord
            | "/tenants/" collection "/p" bits       -> TenantPage (cluster/tenant_pages.py)
@@ -55,6 +56,11 @@ class ClusterKeys:
         return self.schema + "shards/"
 
     @property
+    def shard_states(self) -> str:
+        """The prefix of what was set for shards."""
+        return self.schema + "states/"
+
+    @property
     def aliases(self) -> str:
         """The prefix of the aliases."""
         return self.schema + "aliases/"
@@ -86,6 +92,10 @@ class ClusterKeys:
     def sharding(self, name: CollectionName) -> str:
         """The sharding state of a collection."""
         return self.shards + _part("the name of a collection", name)
+
+    def states(self, name: CollectionName) -> str:
+        """Which shards of a collection take no writes."""
+        return self.shard_states + _part("the name of a collection", name)
 
     def name(self, name: CollectionName) -> str:
         """A name of a collection, as no other may be that differs in case only."""

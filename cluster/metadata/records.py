@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any
 
 from weftdb.cluster.stored_json import StoredJson
-from weftdb.core.types import CollectionName
+from weftdb.core.types import CollectionName, ShardName
 
 FORMAT = 1
 
@@ -50,6 +50,27 @@ class CollectionRecord:
         fields.check(incarnation, "it has no incarnation")
         version = fields.number("schema_version", at_least=1)
         return CollectionRecord(fields.mapping("definition"), version, incarnation)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStates:
+    """What somebody has set for shards of a collection."""
+
+    incarnation: str
+    """Of the collection that is meant: of another one it says nothing."""
+    read_only: frozenset[ShardName]
+    """Take no writes of clients."""
+
+    def encode(self) -> bytes:
+        """Write the JSON form."""
+        return _value(incarnation=self.incarnation, read_only=sorted(self.read_only))
+
+    @staticmethod
+    def decode(key: str, value: bytes) -> ShardStates:
+        """Read it back. Raises CorruptData."""
+        fields = _fields(key, value)
+        names = map(ShardName, fields.names("read_only"))
+        return ShardStates(fields.text("incarnation"), frozenset(names))
 
 
 @dataclass(frozen=True, slots=True)

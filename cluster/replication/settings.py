@@ -29,10 +29,12 @@ class ReplicationSettings:
     @classmethod
     def of(cls, schema: Collection, defaults: ComparingConfig | None = None) -> ReplicationSettings:
         """Read the canonical definition: it was checked when the collection was made. `defaults`
-        stand for what it leaves out."""
+        stand for what it leaves out; only its `deletion_strategy` goes before what is there."""
         fields = Fields(schema.definition, "").child("replicationConfig")
+        forced = "" if defaults is None else defaults.deletion_strategy
+        strategy = forced or fields.text("deletionStrategy", "TimeBasedResolution")
         return cls(
-            strategy=DeletionStrategy(fields.text("deletionStrategy", "TimeBasedResolution")),
+            strategy=DeletionStrategy(strategy),
             comparing=parse_async_replication(
                 fields.child("asyncConfig"), is_multi_tenant=schema.multi_tenant, defaults=defaults
             ),

@@ -41,7 +41,7 @@ def parse_collection(
     rules = property_rules(name, defaults, inverted, surroundings)
     properties, rendered_properties = parse_properties(fields, rules)
     vectors = parse_vectors(fields, vector_rules(defaults, surroundings))
-    layout = parse_layout(fields, surroundings)
+    layout = parse_layout(fields, surroundings, default_count=defaults.default_sharding_count)
     ttl, rendered_ttl = parse_object_ttl(fields, properties, surroundings)
     if needs_timestamps(ttl):
         inverted = replace(inverted, index_timestamps=True)

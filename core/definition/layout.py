@@ -41,8 +41,11 @@ class Layout:
     rendered: Rendered
 
 
-def parse_layout(fields: Fields, surroundings: Surroundings | None) -> Layout:
-    """Read the three objects. Raises SchemaViolation."""
+def parse_layout(
+    fields: Fields, surroundings: Surroundings | None, *, default_count: int = 0
+) -> Layout:
+    """Read the three objects; without a number of shards there are `default_count`, or, where that
+    is 0, as many as nodes. Raises SchemaViolation."""
     tenancy = fields.child("multiTenancyConfig")
     is_multi_tenant = tenancy.flag("enabled")
     flags = {key: tenancy.flag(key) for key in ("autoTenantCreation", "autoTenantActivation")}
@@ -55,7 +58,9 @@ def parse_layout(fields: Fields, surroundings: Surroundings | None) -> Layout:
             raise SchemaViolation("cannot have both shardingConfig and multiTenancyConfig")
         shard_count, sharding = 1, dict(_NO_SHARDING)
     else:
-        shard_count, sharding = _sharding(fields.child("shardingConfig"), node_count)
+        shard_count, sharding = _sharding(
+            fields.child("shardingConfig"), default_count or node_count
+        )
     replication_fields = fields.child("replicationConfig")
     factor, replication = _replication(replication_fields, surroundings)
     comparing = parse_async_replication(
@@ -77,7 +82,7 @@ def parse_layout(fields: Fields, surroundings: Surroundings | None) -> Layout:
     )
 
 
-def _sharding(fields: Fields, node_count: int) -> tuple[int, Rendered]:
+def _sharding(fields: Fields, default_count: int) -> tuple[int, Rendered]:
     for name, only, phrase in (
         ("key", _SHARDING_KEY, "on key"),
         ("strategy", _SHARDING_STRATEGY, "with strategy"),
@@ -89,7 +94,7 @@ def _sharding(fields: Fields, node_count: int) -> tuple[int, Rendered]:
                 f"parse sharding config: sharding only supported {phrase} '{only}' for now, "
                 f"got: {value}"
             )
-    count = fields.integer("desiredCount", node_count)
+    count = fields.integer("desiredCount", default_count)
     virtual = fields.integer("virtualPerPhysical", VIRTUAL_SHARDS_PER_SHARD)
     if not 1 <= count <= SHARDS_PER_COLLECTION_MAX:
         raise SchemaViolation(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from weftdb.cluster.metadata.keys import ClusterKeys, name_below
-from weftdb.cluster.metadata.records import CollectionRecord
+from weftdb.cluster.metadata.records import CollectionRecord, ShardStates
 from weftdb.cluster.metadata.store import Event, Revision
 from weftdb.cluster.sharding import ShardingState, decode_sharding
 from weftdb.core.definition import load_collection
@@ -26,6 +26,8 @@ class Agreed:
     sharding: ShardingState | None
     """None of a collection with tenants."""
     sharding_revision: Revision
+    read_only: frozenset[ShardName] = frozenset()
+    """Shards that take no writes of clients."""
 
     @property
     def definition(self) -> Collection:
@@ -47,17 +49,21 @@ class Agreed:
 
 
 def read_agreed(follower: Follower, keys: ClusterKeys, name: CollectionName) -> Agreed | None:
-    """The collection as far as is known, both records of one moment. Raises CorruptData."""
-    paths = keys.collection(name), keys.sharding(name)
-    found, placed = follower.known(*paths)
+    """The collection as far as is known, its records of one moment. Raises CorruptData."""
+    paths = keys.collection(name), keys.sharding(name), keys.states(name)
+    found, placed, states = follower.known(*paths)
     if found is None:
         return None
     sharding = None if placed is None else decode_sharding(placed.value, collection=name)
+    record = CollectionRecord.decode(paths[0], found.value)
+    known = None if states is None else ShardStates.decode(paths[2], states.value)
+    is_meant = known is not None and known.incarnation == record.incarnation
     return Agreed(
-        CollectionRecord.decode(paths[0], found.value),
+        record,
         found.revision,
         sharding,
         Revision(0) if placed is None else placed.revision,
+        known.read_only if known is not None and is_meant else frozenset(),
     )
 
 
@@ -65,7 +71,7 @@ def changed_names(keys: ClusterKeys, events: Iterable[Event]) -> dict[Collection
     """The collections that events below `/schema/` are about, with the newest revision of each."""
     found: dict[CollectionName, Revision] = {}
     for event in events:
-        for prefix in (keys.collections, keys.shards):
+        for prefix in (keys.collections, keys.shards, keys.shard_states):
             if event.key.startswith(prefix):
                 found[CollectionName(name_below(prefix, event.key))] = event.revision
     return found

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from weftdb.cluster.metadata.keys import ClusterKeys
-from weftdb.cluster.metadata.records import CollectionRecord, NameRecord
+from weftdb.cluster.metadata.records import CollectionRecord, NameRecord, ShardStates
 from weftdb.cluster.metadata.store import (
     Committed,
     Delete,
@@ -232,7 +232,13 @@ class AgreedSchema:
             found = self._store.get(key)
             if found is None:
                 return False
-            paths = (key, self._keys.sharding(canonical), self._keys.name(canonical))
+            keys = self._keys
+            paths = (
+                key,
+                keys.sharding(canonical),
+                keys.states(canonical),
+                keys.name(canonical),
+            )
             outcome = self._store.commit(
                 Transaction(tuple(map(Delete, paths)), (IsAt(key, found.revision),))
             )
@@ -240,6 +246,34 @@ class AgreedSchema:
                 self._wait(canonical, outcome.revision)
                 return True
         raise SchemaChanged(f"other nodes change {name} faster than it can be dropped")
+
+    def set_read_only(self, name: CollectionName, shard: ShardName, *, is_read_only: bool) -> None:
+        """Agree that a shard takes no writes, or takes them again; this node has made it so when
+        this returns. Raises UnknownCollection, SchemaChanged, MetadataUnavailable."""
+        self._check_reachable()
+        key = self._keys.states(name)
+        for _ in range(TRIES_MAX):
+            applied, found = self._applier.applied(name), self._store.get(key)
+            if applied is None:
+                raise UnknownCollection(name)
+            incarnation = applied.agreed.record.incarnation
+            known = ShardStates(incarnation, frozenset())
+            if found is not None:
+                stored = ShardStates.decode(key, found.value)
+                known = stored if stored.incarnation == incarnation else known
+            others = known.read_only - {shard}
+            changed = ShardStates(incarnation, others | {shard} if is_read_only else others)
+            condition = IsAbsent(key) if found is None else IsAt(key, found.revision)
+            outcome = self._store.commit(
+                Transaction(
+                    (Put(key, changed.encode()),),
+                    (condition, Exists(self._keys.collection(name))),
+                )
+            )
+            if isinstance(outcome, Committed):
+                self._made(name, outcome.revision)
+                return
+        raise SchemaChanged(f"other nodes change {name} faster than its shards can be set")
 
     # --- what this node goes by ------------------------------------------------------------------
 

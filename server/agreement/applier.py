@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,10 @@ class Holder(Protocol):
 
     def add_shard(self, name: CollectionName, shard: ShardName) -> None:
         """Make an empty shard more."""
+        ...
+
+    def set_read_only(self, name: CollectionName, shards: Container[ShardName]) -> None:
+        """Have these of the held shards refuse writes, and the others take them."""
         ...
 
     def drop(self, name: CollectionName) -> None:
@@ -275,6 +279,7 @@ class SchemaApplier:
             for shard in sorted(set(shards) - set(self._holder.shards_of(name))):
                 self._holder.add_shard(name, shard)
                 log.info("collection %s: shard %s is here, empty", name, shard)
+        self._holder.set_read_only(name, agreed.read_only)
         schema = self._holder.find(name)
         assert schema is not None, name
         with self._turn:

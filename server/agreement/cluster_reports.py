@@ -8,18 +8,24 @@ from typing import Any
 
 from weftdb.cluster.membership import NodeStatus
 from weftdb.core.env import Clock
-from weftdb.core.errors import MetadataUnavailable, UnknownCollection, Unsupported
-from weftdb.core.types import CollectionName, NodeName
+from weftdb.core.errors import MetadataUnavailable, UnknownCollection
+from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.server.agreement.agreed_schema import AgreedSchema
 from weftdb.server.agreement.peers import Peers
 from weftdb.server.etcd.roster import MemberStatus
 from weftdb.server.internode.messages import AskFacts, NodeFacts
 from weftdb.server.internode.ports import CallFailed, NodeCaller
 from weftdb.server.node_reports import ShardPlace, node_statistics
-from weftdb.server.own_facts import OPERATIONAL_MODE
+from weftdb.server.own_facts import OPERATIONAL_MODE, READ_ONLY
 
 FACTS_S = 5.0
 """A node that does not say what it has for so long is listed without."""
+
+
+HEARD_S = 1.0
+"""How long a node that does not know a collection is asked again: it was made just now."""
+PAUSE_S = 0.02
+"""Between two looks at whether a node has heard what was agreed."""
 
 
 class ClusterReports:
@@ -89,22 +95,42 @@ class ClusterReports:
             for shard in sorted(shards, key=lambda each: each.name)
         ]
 
-    def check_settable(self) -> None:
-        """Every replica would have to refuse writes, and nothing tells them yet."""
-        raise Unsupported("the state of a shard cannot be set in a cluster by this build")
+    async def set_read_only(
+        self, collection: CollectionName, shard: ShardName, *, is_read_only: bool
+    ) -> bool:
+        """Agree on it, and wait for the replicas that live: a write that follows finds it so."""
+        found = self._schema.sharding(collection)
+        if found is None or found[0].shard(shard) is None:
+            return False
+        await asyncio.to_thread(
+            self._schema.set_read_only, collection, shard, is_read_only=is_read_only
+        )
+        until_s = self._clock.monotonic_s() + FACTS_S
+        question = AskFacts(with_shards=True, collection=collection, shard=shard)
+        while self._clock.monotonic_s() < until_s:
+            replicas = [each for node in await self.nodes(question) for each in node.shards or ()]
+            if all((each.indexing_status == READ_ONLY) == is_read_only for each in replicas):
+                break
+            await asyncio.sleep(PAUSE_S)
+        return True
 
     async def _ask(self, node: NodeName, question: AskFacts) -> NodeFacts:
         status = self._peers.status_of(node)
         if status is NodeStatus.UNAVAILABLE:
             return _absent(node, status)
-        deadline_s = self._clock.monotonic_s() + FACTS_S
-        try:
-            return await self._caller.facts(node, question, deadline_s)
-        except CallFailed as failed:
-            if isinstance(failed.error, UnknownCollection):
-                return _absent(node, NodeStatus.HEALTHY)  # It has not heard of it yet.
-            is_slow = self._clock.monotonic_s() >= deadline_s
-            return _absent(node, NodeStatus.TIMEOUT if is_slow else NodeStatus.UNHEALTHY)
+        began_s = self._clock.monotonic_s()
+        deadline_s = began_s + FACTS_S
+        while True:
+            try:
+                return await self._caller.facts(node, question, deadline_s)
+            except CallFailed as failed:
+                now_s = self._clock.monotonic_s()
+                if not isinstance(failed.error, UnknownCollection):
+                    is_slow = now_s >= deadline_s
+                    return _absent(node, NodeStatus.TIMEOUT if is_slow else NodeStatus.UNHEALTHY)
+                if now_s - began_s >= HEARD_S:
+                    return _absent(node, NodeStatus.HEALTHY)
+            await asyncio.sleep(PAUSE_S)  # The collection is made; it hears of it in a moment.
 
 
 def _absent(node: NodeName, status: NodeStatus) -> NodeFacts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from weftdb.core.errors import UnknownCollection
 from weftdb.core.schema import Collection
@@ -42,6 +42,14 @@ class DatabaseHolder:
     def add_shard(self, name: CollectionName, shard: ShardName) -> None:
         """Make an empty shard more."""
         self._database.add_shard(name, shard)
+
+    def set_read_only(self, name: CollectionName, shards: Container[ShardName]) -> None:
+        """Have these of the held shards refuse writes, and the others take them."""
+        local = self._database.collection(name)
+        for shard in local.shards:
+            is_read_only = shard in shards
+            if is_read_only != (shard in local.read_only):
+                local.set_read_only(shard, is_read_only=is_read_only)
 
     def drop(self, name: CollectionName) -> None:
         """Remove a collection with all of its shards."""

@@ -15,6 +15,7 @@ from weftdb.cluster.replication.hints import HintBounds
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.cluster.replication.settings import ReplicationSettings
 from weftdb.cluster.replication.tombstones import Grace, forgetting
+from weftdb.core.config import ComparingConfig
 from weftdb.core.env import Clock
 from weftdb.core.types import ShardId
 from weftdb.server.internode.cluster_view import ClusterView
@@ -47,12 +48,16 @@ class Forgetting:
         view: ClusterView,
         clock: Clock,
         grace: Grace,
+        *,
+        defaults: ComparingConfig | None = None,
     ) -> None:
+        """`defaults` stand for what a collection's definition leaves out."""
         self._standings = standings
         self._records = records
         self._view = view
         self._clock = clock
         self._grace = grace
+        self._defaults = defaults
         self._before_ms: dict[ShardRef, tuple[ShardId, int]] = {}
 
     def update(self) -> None:
@@ -83,7 +88,7 @@ class Forgetting:
             now_ms=self._clock.now_ms(),
             grace=self._grace,
             peers=self._standings.peers(shard),
-            strategy=ReplicationSettings.of(schema).strategy,
+            strategy=ReplicationSettings.of(schema, self._defaults).strategy,
         )
         allowed_ms = decided.before_ms
         if decided.mark:

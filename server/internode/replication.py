@@ -72,7 +72,14 @@ class Replication:
         )
         encoders = StateEncoders(view.schema)
         self.hints = HintStore(store, env.clock, bounds=hint_bounds, encode=encoders.encode)
-        self._forgetting = Forgetting(self.standings, self._records, view, env.clock, grace)
+        self._forgetting = Forgetting(
+            self.standings,
+            self._records,
+            view,
+            env.clock,
+            grace,
+            defaults=config.comparing,
+        )
         self._running: _Running | None = None
 
     @property

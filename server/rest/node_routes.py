@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -64,20 +63,15 @@ async def update_shard(request: Request, name: str, shard: str) -> Response:
     """Set the state of a shard: READY, or READONLY until it is set back."""
     body = await object_body(request)
     context = context_of(request)
-    local = context.catalogue.local(name)
-    context.reports.check_settable()
-    question = AskFacts(
-        with_shards=True,
-        collection=CollectionName(local.schema.name),
-        shard=ShardName(shard),
-    )
-    if not any(node.shards for node in await context.reports.nodes(question)):
-        return refusal(404, f"no shard {shard} in {name}")
+    collection = CollectionName(context.catalogue.get(name).name)
     status = text_field(body, "status")
     if status not in SHARD_STATES:
         raise InvalidRequest(f"{status}: invalid storage status")
-    is_read_only = status == READ_ONLY
-    await run_in_threadpool(local.set_read_only, shard, is_read_only=is_read_only)
+    is_set = await context.reports.set_read_only(
+        collection, ShardName(shard), is_read_only=status == READ_ONLY
+    )
+    if not is_set:
+        return refusal(404, f"no shard {shard} in {name}")
     return json_reply({"status": status})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -22,10 +22,16 @@ from weftdb.cluster.search.layout import Layout, Round, Rounds, SearchTerms
 from weftdb.cluster.search.rows import read_states
 from weftdb.cluster.search.searching import Questions
 from weftdb.cluster.sharding import ShardingState
-from weftdb.core.config import QueryConfig
+from weftdb.core.config import ComparingConfig, QueryConfig
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.env import Env
-from weftdb.core.errors import ShardLoading, Unavailable, UnknownCollection, WeftError
+from weftdb.core.errors import (
+    InvalidRequest,
+    ShardLoading,
+    Unavailable,
+    UnknownCollection,
+    WeftError,
+)
 from weftdb.core.objects import ObjectState
 from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ObjectId, ShardName, Version
@@ -100,6 +106,7 @@ class Surroundings:
     vectorizers: Vectorizers
     limits: QueryConfig
     env: Env
+    comparing: ComparingConfig = field(default_factory=ComparingConfig)
 
 
 class Router:
@@ -231,9 +238,12 @@ class Router:
         node: NodeName | None = None,
     ) -> list[ObjectState | None]:
         """The objects at the level, in the order of the ids, of which none comes twice; None where
-        there is none. With `node`, what that replica has. Raises NotEnoughReplicas."""
+        there is none. With `node`, what that replica has. Raises NotEnoughReplicas, InvalidRequest
+        for a node that has no replica."""
         if not ids:
             return []
+        if node is not None:
+            self._check_holder(node, name, ids)
         found = run(self.steps(name, partial(_states, ids), level, node=node))
         return [found.get(one) for one in ids]
 
@@ -253,7 +263,7 @@ class Router:
                 deadline_s=deadline_s,
                 level=level,
                 hedge_s=HEDGE_S,
-                strategy=ReplicationSettings.of(look.schema).strategy,
+                strategy=ReplicationSettings.of(look.schema, self.around.comparing).strategy,
                 unavailable=self._doubted(look.state.replica_counts()),
                 limits=self.around.limits,
             )
@@ -293,6 +303,15 @@ class Router:
         return list(await asyncio.gather(*(self._driver.run(one, manner, kind) for one in asked)))
 
     # --- details ---------------------------------------------------------------------------------
+
+    def _check_holder(self, node: NodeName, name: CollectionName, ids: Sequence[ObjectId]) -> None:
+        for object_id in ids:
+            shard = self.look(name).state.shard_of(object_id)
+            if node not in shard.holders:
+                raise InvalidRequest(
+                    f"{node} holds no replica of shard {shard.name}, in which the object is: "
+                    f"{', '.join(shard.holders)} do"
+                )
 
     def _layout(self, look: Look, node: NodeName | None) -> Layout:
         nearness = self._nearest_first

@@ -17,6 +17,7 @@ ARTICLE, NODE = CollectionName("Article"), NodeName("Ärger-1")
 def test_the_grammar() -> None:
     assert KEYS.collection(ARTICLE) == "/weftdb/main/schema/collections/Article"
     assert KEYS.sharding(ARTICLE) == "/weftdb/main/schema/shards/Article"
+    assert KEYS.states(ARTICLE) == "/weftdb/main/schema/states/Article"
     assert KEYS.tenant_page(ARTICLE, "") == "/weftdb/main/tenants/Article/p"
     assert KEYS.tenant_page(ARTICLE, "01") == "/weftdb/main/tenants/Article/p01"
     assert KEYS.name(ARTICLE) == "/weftdb/main/schema/names/article"
@@ -30,7 +31,8 @@ def test_the_grammar() -> None:
 
 def test_prefixes_hold_their_own_and_nothing_else() -> None:
     prefixes = [
-        KEYS.collections, KEYS.shards, KEYS.aliases, KEYS.members, KEYS.nodes, KEYS.operations,
+        KEYS.collections, KEYS.shards, KEYS.shard_states, KEYS.aliases, KEYS.members,
+        KEYS.nodes, KEYS.operations,
         KEYS.tenants(ARTICLE), KEYS.tenants(CollectionName("Articles")),
     ]  # fmt: skip
     for one, two in itertools.permutations(prefixes, 2):

@@ -16,9 +16,10 @@ from weftdb.cluster.metadata.records import (
     MemberState,
     NameRecord,
     NodeRecord,
+    ShardStates,
 )
 from weftdb.core.errors import CorruptData
-from weftdb.core.types import CollectionName
+from weftdb.core.types import CollectionName, ShardName
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 named = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -32,6 +33,7 @@ objects = st.dictionaries(texts, plain, max_size=4)
 lives = st.integers(1, 2**40)
 KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (CollectionRecord, st.builds(CollectionRecord, objects, lives, named)),
+    (ShardStates, st.builds(ShardStates, named, st.frozensets(named, max_size=3))),
     (NameRecord, st.builds(NameRecord, texts)),
     (ClusterRecord, st.builds(ClusterRecord, named, lives)),
     (AliasRecord, st.builds(AliasRecord, texts)),
@@ -52,6 +54,10 @@ GOLDEN = [
     (
         CollectionRecord({"class": "Ä"}, 3, "a1"),
         '{"format":1,"definition":{"class":"Ä"},"schema_version":3,"incarnation":"a1"}',
+    ),
+    (
+        ShardStates("a1", frozenset({ShardName("t"), ShardName("s")})),
+        '{"format":1,"incarnation":"a1","read_only":["s","t"]}',
     ),
     (NameRecord(CollectionName("Ä")), '{"format":1,"collection":"Ä"}'),
     (ClusterRecord("c1", 4), '{"format":1,"id":"c1","next_number":4}'),

@@ -9,6 +9,7 @@ import pytest
 from weftdb.cluster.replication.differences import Rules
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.settings import ReplicationSettings
+from weftdb.core.config import ComparingConfig
 from weftdb.core.definition.collection import parse_collection
 from weftdb.core.errors import Malformed, SchemaViolation
 
@@ -51,6 +52,16 @@ def test_what_is_asked() -> None:
     assert (made.bounds.calls_max, made.bounds.differences_max) == (16, 20)
     assert made.comparing.hash_tree_height == 10
     assert made.rules(5, forgotten_before_ms=0).settled_before_ms == 5
+
+
+def test_a_forced_strategy_goes_before_what_the_collection_asks() -> None:
+    body = {"class": "C", "replicationConfig": {"deletionStrategy": "DeleteOnConflict"}}
+    schema = parse_collection(body)
+    forced = ComparingConfig(deletion_strategy="NoAutomatedResolution")
+    made = ReplicationSettings.of(schema, forced)
+    assert made.strategy is DeletionStrategy.NO_AUTOMATED_RESOLUTION
+    kept = ReplicationSettings.of(schema, ComparingConfig())
+    assert kept.strategy is DeletionStrategy.DELETE_ON_CONFLICT
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,21 @@ def test_refused_changes(change: dict[str, Any], message: str) -> None:
         update_collection(old, {**body, **change})
 
 
+def test_the_number_of_shards_where_none_is_asked_for() -> None:
+    def count(default: int, **body: Any) -> int:
+        around = Surroundings(node_count=3)
+        defaults = SchemaConfig(default_sharding_count=default)
+        made = parse_collection({"class": "A", **body}, defaults, around)
+        assert made.definition["shardingConfig"]["desiredCount"] in (made.shard_count, 0)
+        return made.shard_count
+
+    assert count(0) == 3, "as many as there are nodes"
+    assert count(5) == 5
+    assert count(5, shardingConfig={"desiredCount": 2}) == 2
+    assert count(5, shardingConfig={"virtualPerPhysical": 64}) == 5
+    assert count(5, multiTenancyConfig={"enabled": True}) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from weftdb.cluster.metadata.keys import ClusterKeys
@@ -50,6 +50,7 @@ class FakeHolder:
 
     held: dict[CollectionName, Collection] = field(default_factory=dict)
     shards: dict[CollectionName, set[ShardName]] = field(default_factory=dict)
+    read_only: dict[CollectionName, set[ShardName]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     fault: WeftError | None = None
     refused: WeftError | None = None
@@ -75,6 +76,9 @@ class FakeHolder:
     def add_shard(self, name: CollectionName, shard: ShardName) -> None:
         self._begin(f"add {name}")
         self.shards[name].add(shard)
+
+    def set_read_only(self, name: CollectionName, shards: Container[ShardName]) -> None:
+        self.read_only[name] = {shard for shard in self.shards[name] if shard in shards}
 
     def drop(self, name: CollectionName) -> None:
         self._begin(f"drop {name}")

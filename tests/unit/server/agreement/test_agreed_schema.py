@@ -199,6 +199,48 @@ def test_the_factor_has_bounds_and_needs_nodes(nodes: list[Node]) -> None:
         nodes[0].schema.replace(made, definition(replicationConfig={"factor": 1}))
 
 
+def held_read_only(nodes: list[Node]) -> set[ShardName]:
+    return set().union(*(node.holder.read_only.get(BOOK, set()) for node in nodes))
+
+
+def test_a_shard_is_read_only_on_every_node_that_holds_it(nodes: list[Node], store: Fickle) -> None:
+    nodes[0].schema.create(definition(replicationConfig={"factor": 3}))
+    first, second = sorted(nodes[0].holder.shards[BOOK])[:2]
+
+    def agreed_by(node: Node, shard: ShardName, *, is_read_only: bool) -> None:
+        node.schema.arrives(BOOK)
+        node.schema.set_read_only(BOOK, shard, is_read_only=is_read_only)
+        revision = store.get(KEYS.states(BOOK))
+        assert revision is not None
+        assert all(each.waits_for(revision.revision) for each in nodes)
+
+    agreed_by(nodes[0], first, is_read_only=True)
+    agreed_by(nodes[1], second, is_read_only=True)
+    assert [node.holder.read_only[BOOK] for node in nodes] == [{first, second}] * 3
+    nodes[2].close()
+    nodes[0].schema.set_read_only(BOOK, first, is_read_only=False)
+    nodes[2].open()
+    assert nodes[2].holder.read_only[BOOK] == {second}, "it made up for what it missed"
+
+
+def test_what_was_set_goes_with_its_collection(nodes: list[Node], store: Fickle) -> None:
+    nodes[0].schema.create(definition(shardingConfig={"desiredCount": 1}))
+    placed = nodes[0].schema.sharding(BOOK)
+    assert placed is not None
+    shard = placed[0].shards[0].name
+    nodes[0].schema.set_read_only(BOOK, shard, is_read_only=True)
+    stale = store.get(KEYS.states(BOOK))
+    assert stale is not None
+    assert nodes[0].schema.drop(BOOK)
+    assert store.get(KEYS.states(BOOK)) is None
+    with pytest.raises(UnknownCollection):
+        nodes[0].schema.set_read_only(BOOK, shard, is_read_only=True)
+    # Left by a node of a release that does not know of it.
+    store.commit(Transaction((Put(KEYS.states(BOOK), stale.value),)))
+    nodes[0].schema.create(definition(shardingConfig={"desiredCount": 1}))
+    assert held_read_only(nodes) == set()
+
+
 def test_what_this_node_cannot_serve_is_not_agreed_on(nodes: list[Node], store: Fickle) -> None:
     nodes[0].holder.refused = SchemaViolation("no such index here")
     with pytest.raises(SchemaViolation, match="no such index"):

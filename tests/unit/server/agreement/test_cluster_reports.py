@@ -21,11 +21,11 @@ from weftdb.cluster.membership import Failure as CallOutcome
 from weftdb.cluster.metadata.store import Event, Revision
 from weftdb.cluster.replication.effects import Failure
 from weftdb.core.env import SystemClock
-from weftdb.core.errors import MetadataUnavailable, UnknownCollection, Unsupported
-from weftdb.core.types import CollectionName, NodeName
+from weftdb.core.errors import MetadataUnavailable, UnknownCollection
+from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.server.agreement.cluster_reports import ClusterReports
 from weftdb.server.etcd.roster import MemberStatus
-from weftdb.server.internode.messages import AskFacts, NodeFacts, Noted, Pong, Tell
+from weftdb.server.internode.messages import AskFacts, NodeFacts, Noted, Pong, ShardFacts, Tell
 from weftdb.server.internode.ports import CallFailed
 
 MINIMAL = AskFacts(with_shards=False)
@@ -41,6 +41,9 @@ class Caller:
     def __init__(self) -> None:
         self.failing: dict[NodeName, CallFailed] = {}
         self.asked: list[NodeName] = []
+        self.failures_left = 1_000_000
+        self.silent_looks = 0
+        """So often a question for a shard finds it as it was."""
 
     async def ping(self, node: NodeName, deadline_s: float) -> Pong:
         raise AssertionError
@@ -50,9 +53,16 @@ class Caller:
 
     async def facts(self, node: NodeName, question: AskFacts, deadline_s: float) -> NodeFacts:
         self.asked.append(node)
-        if node in self.failing:
+        if node in self.failing and self.failures_left:
+            self.failures_left -= 1
             raise self.failing[node]
-        return NodeFacts(node, "1.39.0", "1", "", "HEALTHY", "ReadWrite", 1, 2.0, None)
+        shards: tuple[ShardFacts, ...] | None = None
+        if question.collection is not None and question.shard is not None:
+            is_late = len(self.asked) <= 3 * self.silent_looks
+            state = "READY" if is_late else "READONLY"
+            facts = (question.collection, question.shard, 0, state, 0, False, True, 3, 3)
+            shards = (ShardFacts(*facts),)
+        return NodeFacts(node, "1.39.0", "1", "", "HEALTHY", "ReadWrite", 1, 2.0, shards)
 
 
 @pytest.fixture
@@ -107,6 +117,17 @@ def test_a_node_that_has_not_heard_of_a_collection_has_none_of_it(node: Node) ->
         asyncio.run(reports(node, caller).nodes(AskFacts(True, CollectionName("Nothing"))))
 
 
+def test_a_node_that_hears_of_a_collection_meanwhile_is_waited_for(node: Node) -> None:
+    caller = Caller()
+    node.schema.create(definition())
+    error = UnknownCollection("Book")
+    caller.failing[NodeName("n2")] = CallFailed(Failure(str(error)), error=error)
+    caller.failures_left = 2
+    question = AskFacts(with_shards=True, collection=BOOK, shard=ShardName("s"))
+    found = asyncio.run(reports(node, caller).nodes(question))
+    assert [len(each.shards or ()) for each in found] == [1, 1, 1]
+
+
 def test_places_are_those_of_the_sharding_state(node: Node) -> None:
     subject = reports(node, Caller())
     assert subject.places(BOOK) is None
@@ -118,8 +139,24 @@ def test_places_are_those_of_the_sharding_state(node: Node) -> None:
     assert {each.shard: each.replicas for each in places} == {
         shard.name: shard.replicas for shard in state[0].shards
     }
-    with pytest.raises(Unsupported):
-        subject.check_settable()
+
+
+def test_a_shard_is_set_once_its_replicas_say_so(node: Node) -> None:
+    caller = Caller()
+    subject = reports(node, caller)
+    node.schema.create(definition())
+    places = subject.places(BOOK)
+    assert places is not None
+    shard = places[0].shard
+    caller.silent_looks = 2
+
+    async def done(name: ShardName) -> bool:
+        return await subject.set_read_only(BOOK, name, is_read_only=True)
+
+    assert asyncio.run(done(shard)) is True
+    assert len(caller.asked) == 3 * 3, "two looks at what is not yet so, one at what is"
+    assert asyncio.run(done(ShardName("nothing"))) is False
+    assert set().union(*node.holder.read_only.values()) <= {shard}
 
 
 def test_statistics_with_and_without_the_metadata(node: Node) -> None:

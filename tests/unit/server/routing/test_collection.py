@@ -22,6 +22,7 @@ from weftdb.core.config import QueryConfig
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.env import Env, ManualClock
 from weftdb.core.errors import (
+    InvalidRequest,
     NotEnoughReplicas,
     ObjectExists,
     ObjectNotFound,
@@ -387,6 +388,12 @@ def test_what_one_replica_has_can_be_asked_for(house: House) -> None:
     stale, fresh = (house.doc.get(uid(1), node=node) for node in (N2, N1))
     assert properties(stale)["title"] == "odd thing 1"
     assert properties(fresh)["title"] == "later"
+
+
+def test_a_node_that_holds_nothing_of_the_object_is_refused_by_name(house: House) -> None:
+    assert house.doc.put([draft(1)], level=ALL) == [None]
+    with pytest.raises(InvalidRequest, match="node9 holds no replica of shard"):
+        house.doc.get(uid(1), node=NodeName("node9"))
 
 
 def test_a_refusal_by_a_newer_sharding_state_is_learnt_and_tried_again(house: House) -> None:
