@@ -105,9 +105,8 @@ helm-lint:  ## check the chart, for one node and for three (helm must be on the 
 simulate: setup  ## SEEDS times: a cluster under a seeded clock, network and disk, and its promises
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS)
 
-chaos: setup  ## real clusters of 3 and 5 nodes under load: kill, pause, partition, skew, wipe (etcd; root for partitions)
-	@for nodes in 3 5; do $(BIN)/python -m tests.chaos --nodes $$nodes --seconds $(SECONDS_OF_CHAOS); done
-	@for nodes in 3 5; do $(BIN)/python -m tests.chaos --nodes $$nodes --seconds $(SECONDS_OF_CHAOS) --namespaces; done
+chaos: setup  ## real clusters of 3 and 5 nodes under load: kill, pause, partition, skew, wipe (etcd; root for partitions); SAVE=NAME
+	@$(BIN)/python -m tests.chaos.campaign --seconds $(SECONDS_OF_CHAOS) --save $(or $(SAVE),$(shell date +%F)-chaos-runs)
 
 fuzz: setup  ## property tests with many more examples
 	@WEFTDB_FUZZ_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(JOBS) tests/property

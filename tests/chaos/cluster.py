@@ -17,10 +17,12 @@ import weaviate
 from weaviate.classes.init import AdditionalConfig, Timeout
 
 from tests.chaos.namespaces import Namespaces
+from tests.chaos.skewed_server import offset_read
 from tests.cluster_trio import ClusterTrio
 
 ANSWER_S_MAX = 30
 """What a client waits for: longer than a pause."""
+CLOCK_S_MAX = 30.0
 LAUNCHER = Path(__file__).with_name("skewed_server.py")
 
 
@@ -159,11 +161,16 @@ class ChaosCluster:
         self._signal(name, signal.SIGCONT)
 
     def set_clock(self, name: str, offset_ms: int) -> None:
-        """Let the wall clock of a node be off."""
+        """Let the wall clock of a node be off; returns once its process has read it so."""
         file = self._clock(name)
         new = file.with_suffix(".new")
         new.write_text(str(offset_ms))
         new.replace(file)
+        until = time.monotonic() + CLOCK_S_MAX
+        while offset_read(file) != offset_ms:
+            if time.monotonic() > until:
+                raise RuntimeError(f"{name} does not read its clock with {offset_ms} ms")
+            time.sleep(0.05)
 
     def _clock(self, name: str) -> Path:
         return self.folder / f"{name}.clock"

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 DELETED = -1
+GAP_S = 1.0
 NAMED_MAX = 50
 """Failures and broken promises that are kept word by word; all are counted."""
 
@@ -60,13 +61,21 @@ class Ledger:
     """Promises: what a read during the run, or the check after it, must not find."""
     gap_s: float = 0.0
     """The longest time in which no write was acknowledged by anybody."""
+    gaps: list[str] = field(default_factory=list)
+    """Those of `GAP_S` and more: when, how long, under which fault."""
+    slowest: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """By operation, the longest request of a node that no fault was on, and the fault meanwhile."""
+    scene: str = "no fault"
+    """What is done to the cluster at this moment."""
     _acknowledged_s: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, operation: str, *, is_write: bool) -> None:
-        """Count an answer."""
+    def note(self, operation: str, *, is_write: bool, living_s: float | None = None) -> None:
+        """Count an answer; `living_s` is how long a node took for it that no fault was on."""
         with self._lock:
             self.answered[operation] += 1
+            if living_s is not None and living_s > self.slowest.get(operation, (0.0, ""))[0]:
+                self.slowest[operation] = (living_s, self.scene)
             if is_write:
                 self._end_gap()
 
@@ -98,7 +107,10 @@ class Ledger:
 
     def _end_gap(self) -> None:
         now_s = time.monotonic()
-        self.gap_s = max(self.gap_s, now_s - (self._acknowledged_s or now_s))
+        gap_s = now_s - (self._acknowledged_s or now_s)
+        self.gap_s = max(self.gap_s, gap_s)
+        if gap_s >= GAP_S and len(self.gaps) < NAMED_MAX:
+            self.gaps.append(f"{time.strftime('%H:%M:%S')} {gap_s:.1f} s, {self.scene}")
         self._acknowledged_s = now_s
 
     def _name(self, words: str) -> None:

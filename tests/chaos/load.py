@@ -3,6 +3,10 @@
 It sends to any node; a node under a fault is left out once it did not answer, or a health check
 had the time to notice; what it did not answer goes to another. Reads, and every write,
 are at QUORUM.
+
+A paused node holds its clients, so after a moment all of these writers may wait for it. What the
+others do meanwhile is shown by writers with a home: they ask that node alone, and another one from
+the first moment of a fault on it.
 """
 
 from __future__ import annotations
@@ -72,7 +76,10 @@ class GaveUp(Exception):
 class Nodes:
     """The clients of one writer, one for every node."""
 
-    def __init__(self, cluster: ChaosCluster, ledger: Ledger, chance: random.Random) -> None:
+    def __init__(
+        self, cluster: ChaosCluster, ledger: Ledger, chance: random.Random, home: str = ""
+    ) -> None:
+        self._home = home
         self._cluster = cluster
         self._ledger = ledger
         self._chance = chance
@@ -92,12 +99,15 @@ class Nodes:
         """Ask one node. Raises NotAnswered."""
         name = self._choose()
         mark = self._cluster.mark()
+        began_s = time.monotonic()
         try:
             answer = call(self._collection(name))
         except Exception as error:  # Whatever the client raises is an outcome to be counted.
             self._count(operation, name, mark, error)
             raise NotAnswered(operation) from error
-        self._ledger.note(operation, is_write=is_write)
+        took_s = time.monotonic() - began_s
+        living_s = None if self._cluster.fault_since(mark, name) else took_s
+        self._ledger.note(operation, is_write=is_write, living_s=living_s)
         return answer
 
     def close(self) -> None:
@@ -107,6 +117,9 @@ class Nodes:
 
     def _choose(self) -> str:
         names = self._cluster.names
+        if self._home:
+            there = [n for n in names if not self._cluster.is_on(n)]
+            return self._home if self._home in there else self._chance.choice(there)
         out = {n for n in self._left_out if self._cluster.is_on(n)}
         self._left_out = out | {n for n in names if self._cluster.is_on(n, for_s=NOTICED_S)}
         return self._chance.choice([n for n in names if n not in self._left_out])
@@ -135,9 +148,11 @@ class Nodes:
 class Writer:
     """One thread with keys of its own, until told to stop."""
 
-    def __init__(self, cluster: ChaosCluster, ledger: Ledger, number: int, seed: int) -> None:
+    def __init__(
+        self, cluster: ChaosCluster, ledger: Ledger, number: int, seed: int, home: str = ""
+    ) -> None:
         self._chance = random.Random(f"{seed} writer {number}")
-        self._nodes = Nodes(cluster, ledger, self._chance)
+        self._nodes = Nodes(cluster, ledger, self._chance, home)
         self._ledger = ledger
         self._number = number
         self._run = uuid.uuid5(SPACE, f"{seed} {number}")

@@ -48,6 +48,8 @@ class Report:
             ("**failed requests of living nodes**", _counts(ledger.failed)),
             ("not answered by the node under a fault", _counts(ledger.victims)),
             ("longest time without an acknowledged write, s", f"{ledger.gap_s:.1f}"),
+            ("such times of a second and more", "; ".join(ledger.gaps) or "none"),
+            ("slowest requests of living nodes, s", _slowest(ledger)),
             ("keys, of them deleted", f"{len(keys):,}, {sum(not key.is_there for key in keys):,}"),
             ("seconds from the last fault to equal digests", f"{self.converged_s:.1f}"),
             ("reads and searches of the check", f"{self.checked:,}"),
@@ -65,6 +67,11 @@ class Report:
         if ledger.named:
             lines += ["", "```", *ledger.named, "```"]
         return "\n".join(lines) + "\n"
+
+
+def _slowest(ledger: Ledger) -> str:
+    longest = sorted(ledger.slowest.items(), key=lambda each: each[1], reverse=True)
+    return "; ".join(f"{name} {took_s:.1f} ({scene})" for name, (took_s, scene) in longest)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

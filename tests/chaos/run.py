@@ -21,6 +21,8 @@ Tell = Callable[[str], None]
 
 FACTOR = 3
 REPAIR_MS = 3_000
+SETTLED_MS = 1_000
+"""`propagationDelay`: only what is older is compared (its default is 30 s). A cycle is both."""
 
 
 def play(
@@ -38,9 +40,9 @@ def play(
     try:
         cluster.start()
         tell(f"{report.nodes} nodes are up")
-        _create(cluster)
+        create(cluster)
         _load_and_hurt(cluster, report, seconds, kinds, writers, tell)
-        report.converged_s = wait_for_equal_replicas(cluster, report.ledger)
+        report.converged_s = wait_for_equal_replicas(cluster, report.ledger, FACTOR)
         tell(f"replicas were equal, or were given up, after {report.converged_s:.1f} s")
         report.checked = check(cluster, report.ledger)
     finally:
@@ -59,8 +61,11 @@ def _load_and_hurt(
 ) -> None:
     stop = threading.Event()
     began = time.monotonic()
-    threads = [Writer(cluster, report.ledger, at, report.seed) for at in range(writers)]
-    with ThreadPoolExecutor(writers) as pool:
+    homes = ("",) * writers + cluster.names
+    threads = [
+        Writer(cluster, report.ledger, at, report.seed, home) for at, home in enumerate(homes)
+    ]
+    with ThreadPoolExecutor(len(threads)) as pool:
         running = [pool.submit(thread.run, stop) for thread in threads]
         try:
             for fault in plan(cluster.names, kinds, report.seed):
@@ -70,7 +75,9 @@ def _load_and_hurt(
                 answered = sum(report.ledger.answered.values())
                 tell(f"{time.strftime('%H:%M:%S')} {answered} answered; {fault}")
                 report.faults.append(str(fault))
+                report.ledger.scene = str(fault)
                 inflict(fault, cluster)
+                report.ledger.scene = f"after {fault}"
         finally:
             report.ledger.note_end()
             stop.set()
@@ -79,7 +86,8 @@ def _load_and_hurt(
     report.seconds = time.monotonic() - began
 
 
-def _create(cluster: ChaosCluster) -> None:
+def create(cluster: ChaosCluster) -> None:
+    """Make the collection; return once every node has heard of it."""
     with cluster.client(cluster.names[0]) as client:
         client.collections.create(
             NAME,
@@ -92,7 +100,9 @@ def _create(cluster: ChaosCluster) -> None:
                 factor=FACTOR,
                 async_enabled=True,
                 async_config=Configure.Replication.async_config(
-                    frequency=REPAIR_MS, frequency_while_propagating=REPAIR_MS // 3
+                    frequency=REPAIR_MS,
+                    frequency_while_propagating=REPAIR_MS // 3,
+                    propagation_delay=SETTLED_MS,
                 ),
             ),
             sharding_config=Configure.sharding(desired_count=len(cluster.names)),
