@@ -225,6 +225,7 @@ class Catalogue:
             collections=frozenset(item.name for item in self._database.collections()),
             vectorizers=frozenset(self._vectorizers.names()),
             node_count=self.keeper.node_count,
+            factor_default=self.keeper.factor_default,
             async_indexing=self._config.async_indexing,
             deletes_expired=self._config.ttl_sweep_interval_s > 0,
         )

@@ -25,6 +25,11 @@ class SchemaKeeper(Protocol):
         """Nodes that a replica can be given to."""
         ...
 
+    @property
+    def factor_default(self) -> int:
+        """Replicas of a collection that asks for no number."""
+        ...
+
     def arrives(self, name: str) -> bool:
         """Whether a collection that is not here (canonical name) was made by somebody; it is here
         when this returns True. Waits briefly at most."""
@@ -51,6 +56,7 @@ class OwnSchema:
     """The schema of one node: what its database has."""
 
     node_count = 1
+    factor_default = 1
 
     def __init__(self, database: Database) -> None:
         self._database = database

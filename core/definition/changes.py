@@ -69,6 +69,9 @@ def update_collection(
     for key in kept:
         if not completed.get(key):
             completed[key] = old.definition.get(key)
+    if not fields.child("replicationConfig").has("factor"):
+        asked = fields.child("replicationConfig").body
+        completed["replicationConfig"] = {**asked, "factor": old.replication_factor}
     _check_tenancy(old, fields)
     new = parse_collection(completed, defaults, surroundings)
     _check_properties(old.definition, new.definition)

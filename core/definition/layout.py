@@ -124,7 +124,8 @@ def _sharding(fields: Fields, default_count: int) -> tuple[int, Rendered]:
 
 
 def _replication(fields: Fields, surroundings: Surroundings | None) -> tuple[int, Rendered]:
-    factor = max(1, fields.integer("factor", 1))
+    least = surroundings.factor_default if surroundings else 1
+    factor = max(1, fields.integer("factor", least))
     strategy = fields.word("deletionStrategy", DELETION_STRATEGIES, DELETION_STRATEGIES[-1])
     if surroundings is not None and factor > surroundings.node_count:
         raise SchemaViolation(

@@ -31,6 +31,8 @@ class Surroundings:
     tokenizations: frozenset[str] = field(default_factory=frozenset)
     """Which of `TOKENIZER_SWITCHES` are switched on."""
     node_count: int = 1
+    factor_default: int = 1
+    """Replicas of a collection that asks for no number."""
     async_indexing: bool = False
     deletes_expired: bool = False
     """Whether somebody looks for expired objects."""

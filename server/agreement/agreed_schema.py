@@ -126,6 +126,11 @@ class AgreedSchema:
         """Members that replicas may be given to, whether they live at this moment or not."""
         return sum(not taker.is_draining for taker in self._peers.takers())
 
+    @property
+    def factor_default(self) -> int:
+        """REPLICATION_MINIMUM_FACTOR."""
+        return self._config.factor_min
+
     def arrives(self, name: str) -> bool:
         """Look into the metadata for a collection that is not here, and wait for it to come."""
         canonical = CollectionName(name)

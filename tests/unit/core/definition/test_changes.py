@@ -107,6 +107,19 @@ def test_the_number_of_shards_where_none_is_asked_for() -> None:
     assert count(5, multiTenancyConfig={"enabled": True}) == 1
 
 
+def test_the_number_of_replicas_where_none_is_asked_for() -> None:
+    around = Surroundings(node_count=3, factor_default=2)
+    made = parse_collection({"class": "A"}, None, around)
+    assert made.definition["replicationConfig"]["factor"] == made.replication_factor == 2
+    asked = {"class": "A", "replicationConfig": {"factor": 3}}
+    made = parse_collection(asked, None, around)
+    assert made.replication_factor == 3
+    for body in ({}, {"replicationConfig": {"deletionStrategy": "DeleteOnConflict"}}):
+        kept = update_collection(made, {"class": "A", **body}, None, around)
+        assert kept.replication_factor == 3, "a change that does not name it leaves it alone"
+    assert kept.definition["replicationConfig"]["deletionStrategy"] == "DeleteOnConflict"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -188,7 +188,9 @@ def test_the_factor_has_bounds_and_needs_nodes(nodes: list[Node]) -> None:
     assert nodes[0].schema.node_count == 3
     with pytest.raises(SchemaViolation, match="could not find enough weaviate nodes"):
         nodes[0].schema.create(definition(nodes=9, replicationConfig={"factor": 4}))
+    assert nodes[0].schema.factor_default == 1
     nodes[0].schema._config = ReplicationConfig(factor_min=2, factor_max=2)
+    assert nodes[0].schema.factor_default == 2
     with pytest.raises(SchemaViolation, match="requires a minimum replication factor of 2: got 1"):
         nodes[0].schema.create(definition())
     with pytest.raises(SchemaViolation, match="caps replication at 2: got 3"):
