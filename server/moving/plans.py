@@ -32,7 +32,9 @@ from weftdb.cluster.rebalance.operation import Operation
 from weftdb.cluster.rebalance.plan import Plan, decode_plan, encode_plan
 from weftdb.core.env import Clock
 from weftdb.core.errors import InvalidRequest, NotCancelable
+from weftdb.core.types import CollectionName
 from weftdb.server.moving.board import OperationBoard
+from weftdb.server.moving.footprint import refs_of
 
 log = logging.getLogger("weftdb.moving")
 
@@ -104,6 +106,9 @@ class PlanBoard:
         for other in present:
             shared = wanted & {step.change.collection for step in other.plan.steps}
             if other.state == "RUNNING" and shared:
+                if all(self._is_void(other.plan, name) for name in shared):
+                    self.stop(other.id)
+                    continue
                 raise InvalidRequest(
                     f"plan {other.id} ({other.plan.purpose}) changes {min(shared)} already: wait "
                     "for it, or stop it"
@@ -154,7 +159,10 @@ class PlanBoard:
             if under_way >= AT_ONCE or stored.operation_id(at) in known:
                 continue
             try:
-                operation = self._board.register(plan.steps[at].change, stored.operation_id(at))
+                change = plan.steps[at].change
+                if self._is_void(plan, change.collection):
+                    raise InvalidRequest(f"collection {change.collection} was dropped")
+                operation = self._board.register(change, stored.operation_id(at))
             except InvalidRequest as error:
                 log.warning("plan %s stops at step %d: %s", stored.id, at + 1, error)
                 plan = plan.with_state(at, OperationState.CANCELLED)
@@ -165,3 +173,14 @@ class PlanBoard:
         if plan != stored.plan:
             put = Put(self._keys.plan(stored.id), encode_plan(plan))
             self._store.commit(Transaction((put,), (IsAt(put.key, stored.revision),)))
+
+    def _is_void(self, plan: Plan, collection: CollectionName) -> bool:
+        """Whether the shards of a collection that a plan is about are gone: names of shards are
+        drawn, so a collection that was made again under its name has others."""
+        refs = {ref for step in plan.steps for ref in refs_of(step.change)}
+        named = {ref.shard for ref in refs if ref.collection == collection}
+        try:
+            state, _ = self._board.sharding(collection)
+        except InvalidRequest:
+            return True
+        return any(state.shard(shard) is None for shard in named)

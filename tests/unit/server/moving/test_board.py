@@ -259,6 +259,46 @@ def test_a_plan_stops_where_a_step_is_taken_back(table: Table) -> None:
     assert table.state.factor == 1
 
 
+def made_again(table: Table) -> None:
+    """The collection is dropped, and made again under its name."""
+    state = ShardingState.create([PlacedShard(ShardName("other"), (N1,))], factor=1)
+    definition = {"class": BOOK, "replicationConfig": {"factor": 1}}
+    table.store.commit(
+        Transaction(
+            (
+                Put(KEYS.sharding(BOOK), encode_sharding(state)),
+                Put(KEYS.collection(BOOK), CollectionRecord(definition, 1, "b").encode()),
+            )
+        )
+    )
+
+
+def test_a_plan_is_not_carried_out_on_another_collection_of_the_name(table: Table) -> None:
+    stored = table.plans.add(Plan("scale", (Step(COPY), Step(SetFactor(BOOK, 2), after=(0,)))))
+    table.plans.advance()
+    for fact in TO_THE_END:
+        table.board.report(stored.operation_id(0), fact)
+    made_again(table)
+    for _ in range(3):
+        table.hear()
+        table.plans.advance()
+    (left,) = table.plans.all()
+    assert left.state == "STOPPED"
+    assert [each.change for each in table.board.all()] == [COPY]
+    assert table.state.factor == 1
+
+
+def test_a_plan_for_a_collection_that_is_gone_keeps_nobody_waiting(table: Table) -> None:
+    old = table.plans.add(Plan("scale", (Step(COPY),)))
+    with pytest.raises(InvalidRequest, match="changes Book already"):
+        table.plans.add(Plan("scale again", (Step(MOVE),)))
+    made_again(table)
+    new = CopyReplica(BOOK, ShardName("other"), N1, N3)
+    stored = table.plans.add(Plan("scale", (Step(new),)))
+    assert [each.id for each in table.plans.all()] == [stored.id]
+    assert table.plans.get(old.id) is None
+
+
 def test_metrics_tell_of_moves() -> None:
     tally = MovingTally(under_way=2, objects=7)
     tally.ended["READY"] += 1
