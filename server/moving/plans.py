@@ -159,10 +159,7 @@ class PlanBoard:
             if under_way >= AT_ONCE or stored.operation_id(at) in known:
                 continue
             try:
-                change = plan.steps[at].change
-                if self._is_void(plan, change.collection):
-                    raise InvalidRequest(f"collection {change.collection} was dropped")
-                operation = self._board.register(change, stored.operation_id(at))
+                operation = self._register(stored, at)
             except InvalidRequest as error:
                 log.warning("plan %s stops at step %d: %s", stored.id, at + 1, error)
                 plan = plan.with_state(at, OperationState.CANCELLED)
@@ -173,6 +170,13 @@ class PlanBoard:
         if plan != stored.plan:
             put = Put(self._keys.plan(stored.id), encode_plan(plan))
             self._store.commit(Transaction((put,), (IsAt(put.key, stored.revision),)))
+
+    def _register(self, stored: StoredPlan, step: int) -> Operation:
+        """The operation of a step. Raises InvalidRequest where it cannot be."""
+        change = stored.plan.steps[step].change
+        if self._is_void(stored.plan, change.collection):
+            raise InvalidRequest(f"collection {change.collection} was dropped")
+        return self._board.register(change, stored.operation_id(step))
 
     def _is_void(self, plan: Plan, collection: CollectionName) -> bool:
         """Whether the shards of a collection that a plan is about are gone: names of shards are
