@@ -65,6 +65,9 @@ log = logging.getLogger("weftdb.server")
 
 _LOOPBACK = ("127.", "localhost", "::1")
 _BACKLOG = 1024
+_IDLE_S_MAX = 75
+"""How long a connection of REST stays open unused: longer than clients keep theirs (httpx: 5 s).
+Who closes first never meets a request that is on its way."""
 _RECALL_K = 10
 """Metrics tell the recall of searches for so many results."""
 SWITCH_INTERVAL_S = 0.0005
@@ -452,6 +455,7 @@ def _uvicorn_config(app: Starlette, metrics: Metrics, settings: ServerSettings) 
         log_config=None,
         access_log=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_S_MAX,
         lifespan="off",
         timeout_graceful_shutdown=max(1, int(settings.stop_grace_s)),
     )

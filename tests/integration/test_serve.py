@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import sys
 import time
@@ -50,6 +51,25 @@ def test_it_serves_both_doors_and_keeps_data_over_a_restart(tmp_path: Path) -> N
         base = f"http://127.0.0.1:{served.http_port}"
         objects = httpx.get(f"{base}/v1/objects", params={"class": "Kept"}).json()["objects"]
         assert len(objects) == 1
+
+
+def test_an_idle_connection_is_left_to_the_client_to_close(tmp_path: Path) -> None:
+    """Clients keep theirs for 5 s (httpx): a server that closes then meets their next request."""
+    with ServerProcess(tmp_path / "data") as served:
+        connection = http.client.HTTPConnection("127.0.0.1", served.http_port, timeout=10)
+        connection.connect()
+        first = connection.sock
+        for idle_s in (0, 7):
+            time.sleep(idle_s)
+            connection.request("GET", "/v1/meta")
+            answer = connection.getresponse()
+            assert answer.status == 200
+            answer.read()
+        assert connection.sock is first
+        connection.close()
+        begun = time.monotonic()
+        assert served.stop() == Exit.OK
+        assert time.monotonic() - begun < 10
 
 
 def test_what_a_second_server_and_broken_clients_meet(tmp_path: Path) -> None:
