@@ -11,9 +11,9 @@ from weaviate.classes.config import ConsistencyLevel
 from weaviate.classes.query import Filter
 from weaviate.collections import Collection
 
-from tests.chaos.cluster import ChaosCluster
+from tests.chaos.cluster import NAME, ChaosCluster
 from tests.chaos.ledger import Key, Ledger
-from tests.chaos.load import NAME, Content, revision_of
+from tests.chaos.load import Content, revision_of
 
 CONVERGED_S_MAX = 60.0
 """A cycle and the transfer take some seconds; the rest is for machines that do other work."""

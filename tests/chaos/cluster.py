@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from tests.cluster_trio import ClusterTrio
 
 ANSWER_S_MAX = 30
 """What a client waits for: longer than a pause."""
+NAME = "Thing"
+"""The collection that is written to."""
+ASKED = 8
+"""Ids, so that most shards are asked."""
 CLOCK_S_MAX = 30.0
 LAUNCHER = Path(__file__).with_name("skewed_server.py")
 
@@ -124,6 +129,14 @@ class ChaosCluster:
     def ask(self, name: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and JSON of a request of REST."""
         return self._trio.ask(name, method, path, body)
+
+    def reaches_all(self, name: str) -> bool:
+        """Whether a node has every replica of some shards answer: it says that nothing is there."""
+        for _ in range(ASKED):
+            path = f"/objects/{NAME}/{uuid.uuid4()}?consistency_level=ALL"
+            if self.ask(name, "GET", path)[0] != 404:
+                return False
+        return True
 
     def unvouched(self, name: str) -> float:
         """How many replicas of a node do not answer yet, because they lack what others have."""

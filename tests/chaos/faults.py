@@ -75,11 +75,13 @@ THERE_S_MAX = 60.0
 
 
 def _wait_until_it_is_there(node: str, cluster: ChaosCluster) -> None:
-    """Until the node sees every other one, and vouches for its replicas: only then is one more
-    node down no more than a minority. What does not come to be shows in the requests."""
+    """Until the node sees every other one, vouches for its replicas, and every node reaches every
+    other one: only then is one more node down no more than a minority. Connections that were cut
+    are made anew within some seconds. What does not come to be shows in the requests."""
     until = time.monotonic() + THERE_S_MAX
     while time.monotonic() < until:
         status, body = cluster.ask(node, "GET", "/cluster/statistics")
-        if status == 200 and body["synchronized"] and not cluster.unvouched(node):
+        is_whole = status == 200 and body["synchronized"] and not cluster.unvouched(node)
+        if is_whole and all(cluster.reaches_all(each) for each in cluster.names):
             return
         time.sleep(0.2)

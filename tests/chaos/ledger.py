@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 DELETED = -1
 GAP_S = 1.0
+SLOW_S = 2.0
 NAMED_MAX = 50
 """Failures and broken promises that are kept word by word; all are counted."""
 
@@ -65,19 +66,28 @@ class Ledger:
     """Those of `GAP_S` and more: when, how long, under which fault."""
     slowest: dict[str, tuple[float, str]] = field(default_factory=dict)
     """By operation, the longest request of a node that no fault was on, and the fault meanwhile."""
+    slow: list[str] = field(default_factory=list)
+    """Of those the first of `SLOW_S` and more: when they ended, by which node."""
     scene: str = "no fault"
     """What is done to the cluster at this moment."""
     _acknowledged_s: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, operation: str, *, is_write: bool, living_s: float | None = None) -> None:
-        """Count an answer; `living_s` is how long a node took for it that no fault was on."""
+    def note(self, operation: str, *, is_write: bool) -> None:
+        """Count an answer."""
         with self._lock:
             self.answered[operation] += 1
-            if living_s is not None and living_s > self.slowest.get(operation, (0.0, ""))[0]:
-                self.slowest[operation] = (living_s, self.scene)
             if is_write:
                 self._end_gap()
+
+    def note_time(self, operation: str, node: str, took_s: float) -> None:
+        """Take how long a node took for an answer that no fault was on."""
+        with self._lock:
+            if took_s > self.slowest.get(operation, (0.0, ""))[0]:
+                self.slowest[operation] = (took_s, self.scene)
+            if took_s >= SLOW_S and len(self.slow) < NAMED_MAX:
+                words = f"{operation} by {node} {took_s:.1f} s, {self.scene}"
+                self.slow.append(f"{time.strftime('%H:%M:%S')} {words}")
 
     def note_end(self) -> None:
         """The load ends: what nobody acknowledged lately counts, too."""

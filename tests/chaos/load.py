@@ -25,12 +25,11 @@ from weaviate.classes.query import MetadataQuery
 from weaviate.collections import Collection
 from weaviate.exceptions import UnexpectedStatusCodeError
 
-from tests.chaos.cluster import ChaosCluster
+from tests.chaos.cluster import NAME, ChaosCluster
 from tests.chaos.ledger import DELETED, Key, Ledger
 
 T = TypeVar("T")
 
-NAME = "Thing"
 WIDTH = 16
 TRIES_MAX = 30
 AGAIN_S = 0.3
@@ -106,8 +105,9 @@ class Nodes:
             self._count(operation, name, mark, error)
             raise NotAnswered(operation) from error
         took_s = time.monotonic() - began_s
-        living_s = None if self._cluster.fault_since(mark, name) else took_s
-        self._ledger.note(operation, is_write=is_write, living_s=living_s)
+        if not self._cluster.fault_since(mark, name):
+            self._ledger.note_time(operation, name, took_s)
+        self._ledger.note(operation, is_write=is_write)
         return answer
 
     def close(self) -> None:

@@ -64,8 +64,8 @@ class Report:
             "|---|---|",
             *(f"| {name} | {value} |" for name, value in rows),
         ]
-        if ledger.named:
-            lines += ["", "```", *ledger.named, "```"]
+        if ledger.named or ledger.slow:
+            lines += ["", "```", *ledger.named, *ledger.slow, "```"]
         return "\n".join(lines) + "\n"
 
 

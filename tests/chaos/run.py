@@ -11,9 +11,9 @@ from pathlib import Path
 from weaviate.classes.config import Configure, DataType, Property
 
 from tests.chaos.checking import check, wait_for_equal_replicas
-from tests.chaos.cluster import ChaosCluster
+from tests.chaos.cluster import NAME, ChaosCluster
 from tests.chaos.faults import inflict, plan
-from tests.chaos.load import NAME, Writer
+from tests.chaos.load import Writer
 from tests.chaos.namespaces import Namespaces
 from tests.chaos.report import Report
 

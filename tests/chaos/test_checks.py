@@ -19,10 +19,10 @@ from weaviate.classes.query import Filter, MetadataQuery
 
 from tests.chaos import campaign, checking
 from tests.chaos.checking import check, unequal, wait_for_equal_replicas
-from tests.chaos.cluster import LAUNCHER, ChaosCluster
+from tests.chaos.cluster import LAUNCHER, NAME, ChaosCluster
 from tests.chaos.faults import SKEW_MS
 from tests.chaos.ledger import Ledger
-from tests.chaos.load import NAME, Content, Nodes, NotAnswered, Writer
+from tests.chaos.load import Content, Nodes, NotAnswered, Writer
 from tests.chaos.report import Report
 from tests.chaos.run import FACTOR, create
 from tests.chaos.skewed_server import offset_read
