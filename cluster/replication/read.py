@@ -9,6 +9,10 @@
 3. A replica that fails is replaced by the next; one that is slow gets company after `hedge_s`. When
    fewer than the level needs are left, the error comes at once.
 
+A read that wants no contents, or has contents at hand (of a search that ranked the objects), asks
+all replicas for digests. Contents are fetched only of objects about which they differ, and of those
+that are not at hand in the state that wins.
+
 Replicas that membership calls away are asked last, when there is nobody else.
 """
 
@@ -61,6 +65,10 @@ class ReadOrder:
     """How long to wait before asking one replica more, each time; None: never."""
     unavailable: AbstractSet[NodeName] = frozenset()
     """Nodes that membership calls away."""
+    wants_contents: bool = True
+    """Whether the objects themselves are wanted, or only whether they are there."""
+    at_hand: tuple[Digest | None, ...] = ()
+    """What who asks has the contents of already, in the order of the ids; empty for nothing."""
 
     def __post_init__(self) -> None:
         assert self.ids, "nothing to read"
@@ -75,8 +83,16 @@ class Found:
     they were repaired."""
 
     states: tuple[ObjectState | None, ...]
-    """None where the object is deleted, or was never there."""
+    """None where the object is deleted, or was never there; and where its content is at hand, or
+    not wanted."""
     is_consistent: tuple[bool, ...]
+    winners: tuple[Digest | None, ...]
+    """What is answered of each: None for what was never there."""
+
+    def is_there(self, at: int) -> bool:
+        """Whether the object is neither deleted nor unknown."""
+        winner = self.winners[at]
+        return winner is not None and not winner.is_deleted
 
 
 class _Aim(Enum):
@@ -101,14 +117,17 @@ class ReadCoordination:
     def __init__(self, order: ReadOrder) -> None:
         self._order = order
         required = order.level.required(len(order.replicas))
-        self._core = ReadCore(order.ids, required, order.strategy)
+        self._core = ReadCore(
+            order.ids, required, order.strategy, order.wants_contents, order.at_hand
+        )
         self._candidates = sorted(order.replicas, key=lambda node: node in order.unavailable)
         self._calls: Calls[_Purpose] = Calls()
         self._failures: dict[str, str] = {}
         self._fetched: dict[int, set[NodeName]] = {}
         self._repaired: set[tuple[NodeName, int, Version]] = set()
         self._hedge_at_s: float | None = None
-        self._has_states = False
+        self._has_states = not order.wants_contents or bool(order.at_hand)
+        """Whether nobody has to send all contents any more."""
         self._is_answered = False
 
     @property
@@ -185,7 +204,8 @@ class ReadCoordination:
         self._repair(effects)
         if self._core.is_safe:
             self._is_answered = True
-            effects.append(Answer(Found(self._core.states(), self._core.agreement())))
+            core = self._core
+            effects.append(Answer(Found(core.states(), core.agreement(), core.winners())))
 
     def _asking(self) -> int:
         """How many replicas are yet to say what they hold."""

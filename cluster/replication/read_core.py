@@ -5,6 +5,9 @@ answered when `required` replicas have said what they hold, the winner's content
 `required` replicas hold the winner or something newer (after repair, if need be). The last makes
 reads at QUORUM monotonic: what one of them has answered, no later one goes behind.
 
+A content that who asks has already, or does not want, is needed only where replicas have differed:
+there it may have to be sent to one that lacks it.
+
 A replica that fails at any moment is forgotten with all that it said, and another takes its place:
 an answer rests on replicas that are there.
 """
@@ -34,6 +37,9 @@ class ReadCore:
     ids: tuple[ObjectId, ...]
     required: int
     strategy: DeletionStrategy
+    wants_contents: bool = True
+    at_hand: tuple[Digest | None, ...] = ()
+    """What who asks has the content of already, in the order of the ids; empty for nothing."""
     _held: dict[NodeName, list[Digest | None]] = field(default_factory=dict)
     _states: dict[tuple[int, Version], ObjectState] = field(default_factory=dict)
     _disagreed: set[int] = field(default_factory=set)
@@ -44,6 +50,7 @@ class ReadCore:
 
     def __post_init__(self) -> None:
         assert self.required >= 1, self.required
+        assert len(self.at_hand) in (0, len(self.ids)), (len(self.at_hand), len(self.ids))
 
     def learn_digests(self, node: NodeName, digests: Sequence[Digest | None]) -> None:
         """Record what `node` holds of every object."""
@@ -95,11 +102,13 @@ class ReadCore:
         return verdict
 
     def lacking(self) -> dict[int, list[NodeName]]:
-        """The objects whose winner's content is not here, and who holds it."""
+        """The objects whose winner's content is needed and not here, and who holds it."""
         found: dict[int, list[NodeName]] = {}
         for position in range(len(self.ids)):
             answer = self.verdict(position).answer
-            if answer is None or self._content(position, answer) is not None:
+            if answer is None or not self._is_needed(position, answer):
+                continue
+            if self._content(position, answer) is not None:
                 continue
             found[position] = [
                 node for node, held in self._held.items() if held[position] == answer
@@ -132,7 +141,8 @@ class ReadCore:
         return self.is_enough and all(map(self._is_safe, self._disagreed))
 
     def states(self) -> tuple[ObjectState | None, ...]:
-        """The answer: in the order of the ids, None for what is deleted or unknown.
+        """The answer: in the order of the ids, None for what is deleted or unknown, and where the
+        content is at hand or not wanted (`winners` tells).
 
         Requires: nothing is lacking.
         """
@@ -143,9 +153,13 @@ class ReadCore:
                 found.append(None)
                 continue
             state = self._content(position, answer)
-            assert state is not None, position
+            assert state is not None or not self._is_needed(position, answer), position
             found.append(state)
         return tuple(found)
+
+    def winners(self) -> tuple[Digest | None, ...]:
+        """What is answered of each object, deletions included."""
+        return tuple(self.verdict(position).answer for position in range(len(self.ids)))
 
     def agreement(self) -> tuple[bool, ...]:
         """Whether the replicas said the same of each object, before any repair."""
@@ -166,6 +180,12 @@ class ReadCore:
             return True
         stale = [is_stale(held[position], target) for held in self._held.values()]
         return stale.count(False) >= self.required
+
+    def _is_needed(self, position: int, answer: Digest) -> bool:
+        """Whether the content has to be asked for."""
+        if position in self._disagreed:
+            return True
+        return self.wants_contents and not (self.at_hand and self.at_hand[position] == answer)
 
     def _content(self, position: int, digest: Digest) -> ObjectState | None:
         if digest.is_deleted:

@@ -19,6 +19,7 @@ from weftdb.cluster.search.scatter import Part, ScatterOrder, ScatterRead
 from weftdb.cluster.sharding import PlacedShard, ShardingState
 from weftdb.core.config import QueryConfig
 from weftdb.core.consistency import ConsistencyLevel
+from weftdb.core.objects import Digest
 from weftdb.core.partial import TokenRanges
 from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ObjectId, ShardName
@@ -142,8 +143,15 @@ class Rounds:
         order = ScatterOrder(tuple(parts), terms.deadline_s, terms.hedge_s, terms.unavailable)
         return (ScatterRead(order),)
 
-    def read(self, ids: Sequence[ObjectId]) -> tuple[Round, list[list[int]]]:
-        """The objects at the level; answered by a `Found` for each list of positions in `ids`."""
+    def read(
+        self,
+        ids: Sequence[ObjectId],
+        *,
+        wants_contents: bool = True,
+        at_hand: Mapping[ObjectId, Digest] | None = None,
+    ) -> tuple[Round, list[list[int]]]:
+        """The objects at the level; answered by a `Found` for each list of positions in `ids`.
+        Contents that are `at_hand` in the state that wins are not sent again."""
         terms, conversations, places = self.terms, [], []
         for name, found in self.layout.positions_by_shard(ids).items():
             positions = [int(at) for at in found]
@@ -157,6 +165,8 @@ class Rounds:
                 deadline_s=terms.deadline_s,
                 hedge_s=terms.hedge_s,
                 unavailable=terms.unavailable,
+                wants_contents=wants_contents,
+                at_hand=tuple([at_hand.get(ids[at]) for at in positions]) if at_hand else (),
             )
             conversations.append(ReadCoordination(order))
             places.append(positions)

@@ -3,12 +3,13 @@
 At ONE, rows come from the replica that ranked them, with the hits or by `FetchRows`. Above, the
 objects of the page are read at the level by the conversation of any read (`replication/read.py`):
 the newest state is answered, stale replicas are repaired first, and what is deleted is left out.
+Where rows came with the hits, replicas send digests only; contents travel where these differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from weftdb.cluster.search.layout import Round, Rounds
 from weftdb.cluster.search.messages import FetchRows
 from weftdb.cluster.search.scatter import Gathered
 from weftdb.core.errors import ObjectNotFound
-from weftdb.core.objects import ObjectState
+from weftdb.core.objects import Digest, ObjectState
 from weftdb.core.partial import PartRows
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, NodeName, ObjectId, ShardName, VectorName, format_object_id
 from weftdb.storage.encoded_properties import EncodedProperties
-from weftdb.storage.object_codec import encode_object
+from weftdb.storage.object_codec import encode_object, stored_version
 from weftdb.storage.property_codec import PropertyEncoder
 
 ROWS_PER_QUESTION = 200
@@ -66,6 +67,16 @@ def fetch(
         return {}
     if rounds.is_checked:
         return (yield from read_checked(rounds, ids))
+    return (yield from nearest_rows(rounds, ids, vectors, nodes))
+
+
+def nearest_rows(
+    rounds: Rounds,
+    ids: Sequence[ObjectId],
+    vectors: Sequence[VectorName] = (),
+    nodes: Mapping[ShardName, NodeName] | None = None,
+) -> Generator[Round, Any, RowsById]:
+    """The objects that one replica of each shard has: that of `nodes`, else the best."""
     layout = rounds.layout
     asked, first, chosen = [], [], []
     for name, positions in layout.positions_by_shard(ids).items():
@@ -74,7 +85,7 @@ def fetch(
             wanted = of_shard[start : start + ROWS_PER_QUESTION]
             request = FetchRows(layout.ref(name), layout.schema_version, wanted, tuple(vectors))
             asked.append((layout.shard(name), request))
-            first.append(nodes[name])
+            first.append(layout.shard(name).replicas[0] if nodes is None else nodes[name])
             chosen.append(wanted)
     gathered: Gathered
     (gathered,) = yield rounds.ask(asked, first)
@@ -85,28 +96,50 @@ def fetch(
     return found
 
 
-def read_checked(rounds: Rounds, ids: Sequence[ObjectId]) -> Generator[Round, Any, RowsById]:
-    """The objects at the level, with all their vectors; those that are deleted are left out."""
-    states = yield from read_states(rounds, ids)
+def read_checked(
+    rounds: Rounds, ids: Sequence[ObjectId], at_hand: RowsById | None = None
+) -> Generator[Round, Any, RowsById]:
+    """The objects at the level; those that are deleted are left out. Rows that are `at_hand` are
+    answered where they are the newest state, others come with all their vectors."""
+    if not ids:
+        return {}
+    at_hand = at_hand or {}
+    versions = {one: Digest(stored_version(at_hand[one].stored)) for one in ids if one in at_hand}
+    conversations, places = rounds.read(ids, at_hand=versions)
+    answers: list[Found] = yield conversations
     encoder = PropertyEncoder(rounds.layout.schema)
-    return {
-        state.id: RowFound(_stored(state, encoder), state.vectors, agreed)
-        for state, agreed in states
-    }
+    rows: RowsById = {}
+    for found, positions in zip(answers, places, strict=True):
+        for at, position in enumerate(positions):
+            if not found.is_there(at):
+                continue
+            state, agreed = found.states[at], found.is_consistent[at]
+            if state is not None:
+                rows[state.id] = RowFound(_stored(state, encoder), state.vectors, agreed)
+            else:
+                rows[ids[position]] = replace(at_hand[ids[position]], is_consistent=agreed)
+    return rows
 
 
 def read_states(
     rounds: Rounds, ids: Sequence[ObjectId]
-) -> Generator[Round, Any, list[tuple[ObjectState, bool]]]:
-    """The states at the level of the objects that are there, and whether replicas agreed."""
+) -> Generator[Round, Any, list[ObjectState]]:
+    """The states at the level of the objects that are there."""
     conversations, _ = rounds.read(ids)
     answers: list[Found] = yield conversations
-    return [
-        (state, agreed)
-        for found in answers
-        for state, agreed in zip(found.states, found.is_consistent, strict=True)
-        if state is not None
-    ]
+    return [state for found in answers for state in found.states if state is not None]
+
+
+def read_presence(rounds: Rounds, ids: Sequence[ObjectId]) -> Generator[Round, Any, set[ObjectId]]:
+    """Which objects are there at the level."""
+    conversations, places = rounds.read(ids, wants_contents=False)
+    answers: list[Found] = yield conversations
+    return {
+        ids[position]
+        for found, positions in zip(answers, places, strict=True)
+        for at, position in enumerate(positions)
+        if found.is_there(at)
+    }
 
 
 class NamedVectors:

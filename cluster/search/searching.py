@@ -5,7 +5,8 @@
    all shards are gathered and added up.
 3. Every shard ranks its own; the rankings are merged, then cut, diversified and paged as one shard
    does it (merge.py).
-4. The objects of the page come with the hits, or are fetched by id (rows.py).
+4. The objects of the page come with the hits, or are fetched by id (rows.py); above ONE, replicas
+   are asked whether they are the newest.
 
 Pure: a generator that yields calls (for a thread) and rounds (for whoever asks other nodes).
 """
@@ -126,7 +127,9 @@ def search_rounds(rounds: Rounds, query: Search, vectorizers: Vectorizers) -> Qu
     if mmr is None:
         ranked = ranked.pick(range(plan.offset, min(plan.depth, len(ranked.ids))))
     found = _rows_at_hand(parts)
-    if found is None:
+    if found is not None and rounds.is_checked:
+        found = yield from rows.read_checked(rounds, ranked.ids, found)
+    elif found is None:
         nodes = {
             shard.name: node
             for shard, node in zip(rounds.layout.shards, gathered.nodes, strict=True)
@@ -175,7 +178,7 @@ def named_vectors(
         for move in (near.move_to, near.move_away):
             ids += [] if move is None or move.force == 0 else move.objects
     states = (yield from rows.read_states(rounds, list(dict.fromkeys(ids)))) if ids else []
-    return NamedVectors(rounds.layout.schema, [state for state, _ in states])
+    return NamedVectors(rounds.layout.schema, states)
 
 
 # 2. and 3. Ranked.
@@ -186,9 +189,7 @@ def _rank(
 ) -> Generator[Round, Any, Gathered]:
     """Every shard's part of the ranking."""
     query = asked.query
-    with_rows = (
-        query.hybrid is None and not rounds.is_checked and asked.leg_depth <= ROWS_AT_ONCE_MAX
-    )
+    with_rows = query.hybrid is None and asked.leg_depth <= ROWS_AT_ONCE_MAX
     if query.vectors != (vectors if with_rows else ()):
         query = replace(query, vectors=vectors if with_rows else ())
     statistics: SearchStatistics | None = None

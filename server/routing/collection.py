@@ -1,7 +1,7 @@
 """RoutedCollection: the objects of one collection, whichever nodes hold them; what doors call.
 
 - An object that was there keeps its creation time, so a write looks first, in the nearest replica;
-  a write that asks whether the id is taken looks at its level.
+  a write that asks whether the id is taken looks at its level, by digests.
 - Of two writes of an object, the later version stands. A change of single properties is a read and
   a write: of two at the same time, one may be lost, as elsewhere without a leader.
 - A deletion is written whether the object was found or not: a replica that was not asked may have
@@ -80,19 +80,11 @@ class RoutedCollection:
         level = level or ConsistencyLevel.QUORUM
         errors = fill_vectors(drafts, self._schema, self._around.vectorizers)
         last = {draft.id: at for at, draft in enumerate(drafts) if errors[at] is None}
-        looked = ConsistencyLevel.ONE if mode is PutMode.UPSERT else level
-        held = dict(zip(last, self._router.read(self._name, list(last), looked), strict=True))
-        encoder = PropertyEncoder(self._schema)
-        states, places = [], []
-        for object_id, at in last.items():
-            self._around.env.give_way()
-            refusal = _refusal(object_id, held[object_id], mode)
-            if refusal is not None:
-                errors[at] = refusal
-                continue
-            states.append(self._state(drafts[at], held[object_id], encoder))
-            places.append(at)
-        written = self._router.write(self._name, states, level) if states else []
+        refusals, created = self._looked(list(last), mode, level)
+        for object_id, refusal in refusals.items():
+            errors[last[object_id]] = refusal
+        places = [at for at in last.values() if errors[at] is None]
+        written = self._written([drafts[at] for at in places], created, level)
         for at, error in zip(places, written, strict=True):
             errors[at] = error
         return [
@@ -114,8 +106,10 @@ class RoutedCollection:
         if old is None:
             raise ObjectNotFound(f"no object with id '{format_object_id(object_id)}'")
         draft = merged(self._schema, old, changes, vectors)
-        draft.created_ms = old.created_ms
-        (error,) = self.put([draft], tenant=tenant, level=level)
+        (error,) = fill_vectors([draft], self._schema, self._around.vectorizers)
+        if error is None:
+            created = {object_id: old.created_ms}
+            (error,) = self._written([draft], created, level or ConsistencyLevel.QUORUM)
         if error is not None:
             raise error
 
@@ -130,11 +124,10 @@ class RoutedCollection:
         self._check(tenant)
         level = level or ConsistencyLevel.QUORUM
         once = list(dict.fromkeys(ids))
-        found = self._router.read(self._name, once, level)
+        there = self._router.present(self._name, once, level)
         for error in self._delete(once, level):
             if error is not None:
                 raise error
-        there = {one for one, state in zip(once, found, strict=True) if state is not None}
         return [one in there for one in ids]
 
     def delete_where(
@@ -192,7 +185,9 @@ class RoutedCollection:
         self, object_id: ObjectId, *, tenant: str = "", level: ConsistencyLevel | None = None
     ) -> bool:
         """Whether the object is stored."""
-        return self.get(object_id, tenant=tenant, level=level) is not None
+        self._check(tenant)
+        level = level or ConsistencyLevel.QUORUM
+        return bool(self._router.present(self._name, [object_id], level))
 
     def search(self, query: Search, *, level: ConsistencyLevel | None = None) -> Hits:
         """Run any read."""
@@ -224,12 +219,44 @@ class RoutedCollection:
 
     # Details.
 
-    def _state(
-        self, draft: ObjectDraft, old: ObjectState | None, encoder: PropertyEncoder
-    ) -> ObjectState:
+    def _looked(
+        self, ids: Sequence[ObjectId], mode: PutMode, level: ConsistencyLevel
+    ) -> tuple[dict[ObjectId, WeftError], dict[ObjectId, int]]:
+        """Which puts do not go in, and when what others replace was made."""
+        match mode:
+            case PutMode.UPSERT:
+                return {}, self._router.created(self._name, ids)
+            case PutMode.INSERT:
+                there = self._router.present(self._name, ids, level)
+                return {one: ObjectExists(format_object_id(one)) for one in there}, {}
+            case PutMode.REPLACE:
+                found = self._router.read(self._name, ids, level)
+                held = {state.id: state.created_ms for state in found if state is not None}
+                missing: dict[ObjectId, WeftError] = {
+                    one: ObjectNotFound(f"no object with id '{format_object_id(one)}'")
+                    for one in ids
+                    if one not in held
+                }
+                return missing, held
+
+    def _written(
+        self,
+        drafts: Sequence[ObjectDraft],
+        created: Mapping[ObjectId, int],
+        level: ConsistencyLevel,
+    ) -> Sequence[WeftError | None]:
+        """Write drafts of different ids; `created` says when those that are there were made."""
+        encoder = PropertyEncoder(self._schema)
+        states = []
+        for draft in drafts:
+            self._around.env.give_way()
+            states.append(self._state(draft, created.get(draft.id, 0), encoder))
+        return self._router.write(self._name, states, level) if states else []
+
+    def _state(self, draft: ObjectDraft, created_ms: int, encoder: PropertyEncoder) -> ObjectState:
         """What a draft becomes, stamped now."""
         now_ms = self._around.env.clock.now_ms()
-        created_ms = (0 if old is None else old.created_ms) or draft.created_ms or now_ms
+        created_ms = created_ms or draft.created_ms or now_ms
         return ObjectState(
             draft.id,
             self._around.versions.next(),
@@ -250,12 +277,3 @@ class RoutedCollection:
         """Raise UnknownTenant: there are none yet."""
         if tenant or self._schema.multi_tenant:
             raise wrong_tenant(self._schema, tenant)
-
-
-def _refusal(object_id: ObjectId, old: ObjectState | None, mode: PutMode) -> WeftError | None:
-    """Why a put does not go in, by what is there."""
-    if mode is PutMode.INSERT and old is not None:
-        return ObjectExists(format_object_id(object_id))
-    if mode is PutMode.REPLACE and old is None:
-        return ObjectNotFound(f"no object with id '{format_object_id(object_id)}'")
-    return None

@@ -18,8 +18,8 @@ from weftdb.cluster.replication.messages import ShardRef
 from weftdb.cluster.replication.settings import ReplicationSettings
 from weftdb.cluster.replication.write import Outcome, WriteCoordination, WriteOrder, Written
 from weftdb.cluster.replication.write_core import WriteTargets
-from weftdb.cluster.search.layout import Layout, Round, Rounds, SearchTerms
-from weftdb.cluster.search.rows import read_states
+from weftdb.cluster.search.layout import Layout, Nearness, Round, Rounds, SearchTerms
+from weftdb.cluster.search.rows import nearest_rows, read_presence, read_states
 from weftdb.cluster.search.searching import Questions
 from weftdb.cluster.sharding import ShardingState
 from weftdb.core.config import ComparingConfig, QueryConfig
@@ -43,6 +43,7 @@ from weftdb.server.internode.conversation import Manner
 from weftdb.server.internode.driver import Driver
 from weftdb.server.internode.messages import Moved
 from weftdb.server.internode.outcomes import Kind
+from weftdb.storage.object_codec import stored_times
 from weftdb.storage.versions import VersionClock
 
 T = TypeVar("T")
@@ -247,6 +248,23 @@ class Router:
         found = run(self.steps(name, partial(_states, ids), level, node=node))
         return [found.get(one) for one in ids]
 
+    def present(
+        self, name: CollectionName, ids: Sequence[ObjectId], level: ConsistencyLevel
+    ) -> set[ObjectId]:
+        """Those of the objects that are there at the level: replicas send digests only. Raises
+        NotEnoughReplicas."""
+        if not ids:
+            return set()
+        return run(self.steps(name, partial(read_presence, ids=ids), level))
+
+    def created(self, name: CollectionName, ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
+        """When the objects that the nearest replicas have were made, in milliseconds. Raises
+        NotEnoughReplicas."""
+        if not ids:
+            return {}
+        rows = run(self.steps(name, partial(nearest_rows, ids=ids), ConsistencyLevel.ONE))
+        return {one: stored_times(row.stored)[0] for one, row in rows.items()}
+
     def steps(
         self,
         name: CollectionName,
@@ -314,17 +332,18 @@ class Router:
                 )
 
     def _layout(self, look: Look, node: NodeName | None) -> Layout:
-        nearness = self._nearest_first
-        if node is not None:
-            nearness = partial(_only, node)
+        nearness = self._nearest_first() if node is None else partial(_only, node)
         return Layout.of_state(look.schema, look.schema_version, look.state, nearness)
 
-    def _nearest_first(self, replicas: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
-        """This node itself, then others in any order, so that each gets its part of the work."""
-        others = [node for node in replicas if node != self.around.node]
-        self._random.shuffle(others)
-        own = (self.around.node,) if len(others) < len(replicas) else ()
-        return (*own, *others)
+    def _nearest_first(self) -> Nearness:
+        """This node itself, then others in any order, so that each gets its part of the work: the
+        same order for all shards of a request, whose questions then go to few nodes."""
+        own, ranks = self.around.node, dict[NodeName, float]()
+
+        def rank(node: NodeName) -> float:
+            return -1.0 if node == own else ranks.setdefault(node, self._random.random())
+
+        return lambda replicas: tuple(sorted(replicas, key=rank))
 
     def _away(self, nodes: Iterable[NodeName]) -> frozenset[NodeName]:
         own = self.around.node
@@ -343,7 +362,7 @@ class Router:
 
 def _states(ids: Sequence[ObjectId], rounds: Rounds) -> Questions[Mapping[ObjectId, ObjectState]]:
     found = yield from read_states(rounds, ids)
-    return {state.id: state for state, _ in found}
+    return {state.id: state for state in found}
 
 
 def _only(node: NodeName, _replicas: tuple[NodeName, ...]) -> tuple[NodeName, ...]:

@@ -23,7 +23,7 @@ from weftdb.cluster.replication.write_core import WriteTargets
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.env import ManualClock
 from weftdb.core.errors import NotEnoughReplicas, Unavailable
-from weftdb.core.objects import ObjectState
+from weftdb.core.objects import Digest, ObjectState
 from weftdb.core.types import NodeName, Version
 from weftdb.storage.versions import VersionClock
 
@@ -79,6 +79,8 @@ def read(
     dead: tuple[NodeName, ...] = (),
     *,
     may_crash: bool = False,
+    wants_contents: bool = True,
+    at_hand: tuple[ObjectState | None, ...] = (),
 ) -> Run:
     """One read of all ids, from replicas in any order."""
     nodes = list(network.replicas)
@@ -86,7 +88,8 @@ def read(
     away = frozenset(node for node in order if choose(6) == 0)
     asked = ReadOrder(
         SHARD, 1, IDS, tuple(order), level, DeletionStrategy.TIME_BASED_RESOLUTION, 10.0,
-        0.9 if choose(2) else None, away,
+        0.9 if choose(2) else None, away, wants_contents,
+        tuple(None if state is None else Digest(state.version) for state in at_hand),
     )  # fmt: skip
     return network.run(ReadCoordination(asked), choose, dead=dead, may_crash=may_crash)
 
@@ -125,12 +128,49 @@ def test_quorum_reads_find_quorum_writes_and_never_go_back(seed: int, count: int
             for at, value, outcome in zip(chosen, values, ran.outcome.outcomes, strict=True):
                 register[at].wrote(value, is_acknowledged=isinstance(outcome, Version))
         else:
-            ran = read(network, choose, ConsistencyLevel.QUORUM, dead, may_crash=True)
+            at_hand = held_by(network, nodes[choose(count)]) if choose(2) else ()
+            ran = read(
+                network, choose, ConsistencyLevel.QUORUM, dead, may_crash=True, at_hand=at_hand
+            )
             if isinstance(ran.outcome, NotEnoughReplicas):
                 continue
             assert isinstance(ran.outcome, Found)
             for at, state in enumerate(ran.outcome.states):
-                register[at].expect(None if state is None else state.created_ms)
+                found = state
+                if state is None and ran.outcome.is_there(at):
+                    found = at_hand[at]
+                    assert found is not None
+                    assert Digest(found.version) == ran.outcome.winners[at]
+                register[at].expect(None if found is None else found.created_ms)
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.sampled_from([1, 2, 3, 5]))
+def test_digests_tell_presence_as_contents_do(seed: int, count: int) -> None:
+    """Whether objects are there is said without their contents as with them, and the replicas that
+    were asked are repaired the same."""
+
+    choose = random.Random(seed).randrange
+
+    nodes = NODES[:count]
+    network = NetworkModel({node: ReplicaModel() for node in nodes}, is_faulty=False)
+    for replica in network.replicas.values():
+        for key in IDS:
+            stamp = choose(4)
+            if stamp:
+                replica.apply(ObjectState(key, Version(stamp), is_deleted=stamp == 2))
+    ran = read(network, choose, ConsistencyLevel.ALL, wants_contents=False)
+    assert isinstance(ran.outcome, Found)
+    for at, key in enumerate(IDS):
+        held, *others = [replica.held.get(key) for replica in network.replicas.values()]
+        assert all(other == held for other in others)
+        assert ran.outcome.is_there(at) == (held is not None and not held.is_deleted)
+
+
+def held_by(network: NetworkModel, node: NodeName) -> tuple[ObjectState | None, ...]:
+    """The objects that a replica has: what came with the hits of a search."""
+    held = (network.replicas[node].held.get(key) for key in IDS)
+    return tuple(None if state is None or state.is_deleted else state for state in held)
 
 
 @settings(max_examples=200, deadline=None)

@@ -146,6 +146,55 @@ def test_a_stale_replica_is_repaired(fleet: Fleet) -> None:
             assert digest.version == Version(5)
 
 
+def test_replicas_that_agree_send_digests_only(fleet: Fleet) -> None:
+    """The objects of a page came with the hits; named ones come from one replica."""
+    found = fleet.search(Search("Doc", limit=5, near=near(7)), QUORUM)
+    assert found.is_consistent == [True] * 5
+    assert set(kinds(fleet)) == {"SearchShard", "ReadDigests"}
+    assert kinds(fleet).count("ReadDigests") == 2 * 2
+
+
+def test_only_what_differs_is_fetched(fleet: Fleet) -> None:
+    """The replica that ranks has an update that another one missed: that one gets it by a search
+    at QUORUM, whole, with its vector."""
+    shard = fleet.state.shard_of(uid(7))
+    newer = state(7, time=5, title="another thing")
+    for node in (shard.replicas[0], shard.replicas[2]):
+        fleet.apply([newer], only=node)
+    stale = fleet.replicas[shard.name, shard.replicas[1]]
+    query = Search("Doc", limit=3, near=near(7))
+    found = fleet.search(query, QUORUM)
+    assert stored_version(found.stored[0]) == Version(5)
+    assert found.is_consistent == [False, True, True]
+    contents = [r.ids for _, r in fleet.asked if isinstance(r, ReadStates)]
+    assert contents == [(uid(7),)]
+    (held,) = stale.replica.states([uid(7)])
+    assert held is not None
+    assert held.version == Version(5)
+    assert held.properties["title"] == "another thing"
+    assert held.vectors[UNNAMED].tolist() == [7.0, 1.0]
+    fleet.asked.clear()
+    assert fleet.search(query, QUORUM).is_consistent == [True] * 3
+    assert "ReadStates" not in kinds(fleet)
+
+
+def test_who_ranks_may_be_the_stale_one(fleet: Fleet) -> None:
+    """The row that came with the hit is not answered where a newer one wins, nor left stale."""
+    shard = fleet.state.shard_of(uid(7))
+    newer = state(7, time=5, title="another thing")
+    for node in shard.replicas[1:]:
+        fleet.apply([newer], only=node)
+    query = Search("Doc", limit=3, near=near(7), vectors=(UNNAMED,))
+    found = fleet.search(query, QUORUM)
+    assert stored_version(found.stored[0]) == Version(5)
+    vector = found.vectors[UNNAMED][0]
+    assert vector is not None
+    assert vector.tolist() == [7.0, 1.0]
+    (digest,) = fleet.replicas[shard.name, shard.replicas[0]].replica.digests([uid(7)])
+    assert digest is not None
+    assert digest.version == Version(5)
+
+
 def test_a_deleted_object_is_left_out(fleet: Fleet) -> None:
     """A majority has deleted it: the replica that has not is told, and the page is one shorter."""
     holders = fleet.state.shard_of(uid(7)).replicas

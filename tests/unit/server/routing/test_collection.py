@@ -15,7 +15,8 @@ import pytest
 
 from tests.unit.cluster.search.fleet import Fleet
 from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure, KeepHint
-from weftdb.cluster.replication.messages import Apply, Purpose
+from weftdb.cluster.replication.messages import Apply, Purpose, ReadDigests
+from weftdb.cluster.search.messages import FetchRows
 from weftdb.cluster.sharding import ShardingState, VirtualMove, encode_sharding
 from weftdb.core.aggregation import Aggregate
 from weftdb.core.config import QueryConfig
@@ -266,6 +267,44 @@ def test_a_write_keeps_the_time_of_creation_and_its_mode(house: House) -> None:
     (missing,) = house.doc.put([draft(50)], PutMode.REPLACE)
     assert isinstance(missing, ObjectNotFound)
     assert not house.doc.exists(uid(50))
+
+
+def test_looking_before_a_write_is_light(house: House) -> None:
+    """Presence is told by digests, the time of creation by rows without vectors; a change of single
+    properties, which has read the object, looks no further."""
+    fill(house, 9)
+    asked = house.fleet.asked
+    asked.clear()
+    errors = house.doc.put([draft(1), draft(70)], PutMode.INSERT)
+    assert isinstance(errors[0], ObjectExists)
+    assert errors[1] is None
+    assert house.doc.exists(uid(70))
+    assert house.doc.delete([uid(70), uid(71)]) == [True, False]
+    assert {type(request) for _, request in asked} == {ReadDigests, Apply}
+    asked.clear()
+    assert house.doc.put([draft(2, title="new"), draft(72)]) == [None, None]
+    looks = [request for _, request in asked if isinstance(request, FetchRows)]
+    assert {type(request) for _, request in asked} == {FetchRows, Apply}
+    assert all(look.vectors == () for look in looks)
+    asked.clear()
+    house.doc.merge(uid(3), {"title": "new"}, {})
+    assert FetchRows not in {type(request) for _, request in asked}
+
+
+@pytest.mark.parametrize("way", ["upsert", "replace", "merge"])
+def test_a_later_write_keeps_the_time_of_creation(house: House, way: str) -> None:
+    old = draft(1)
+    old.created_ms = 77
+    assert house.doc.put([old], level=ALL) == [None]
+    if way == "merge":
+        house.doc.merge(uid(1), {"title": "new"}, {}, level=ALL)
+    else:
+        mode = PutMode.UPSERT if way == "upsert" else PutMode.REPLACE
+        assert house.doc.put([draft(1, title="new")], mode, level=ALL) == [None]
+    found = house.doc.get(uid(1), level=ALL)
+    assert properties(found)["title"] == "new"
+    assert found is not None
+    assert found.created_ms == 77
 
 
 def test_of_one_id_twice_the_last_is_written(house: House) -> None:
