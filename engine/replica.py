@@ -118,6 +118,16 @@ class ShardReplica:
         self._settle()
         return found
 
+    def digests_at_once(self, ids: Sequence[ObjectId]) -> list[Digest | None] | None:
+        """The same without waiting for a disk to sync; None where that has to be waited for."""
+        found = self._shard.digests(ids)
+        return found if self._shard.is_settled else None
+
+    def states_at_once(self, ids: Sequence[ObjectId]) -> list[ObjectState | None] | None:
+        """As `states` without waiting; None where something has to be waited for."""
+        found = self._states(ids)
+        return found if self._shard.is_settled else None
+
     def states(self, ids: Sequence[ObjectId]) -> list[ObjectState | None]:
         """The objects with their vectors, or their deletions. Raises CorruptData."""
         found = self._states(ids)

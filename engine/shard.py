@@ -231,6 +231,13 @@ class Shard:
         if change.states is not None and self.ledger is not None:
             self.ledger.publish(change.states)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether what the store shows by now is in the indexes, too, and on disk."""
+        if self._commits_ended < self._commits_begun:
+            return False
+        return self.last_ticket is None or self.store.is_durable(self.last_ticket)
+
     def settle(self) -> None:
         """Return when every change that the store shows by now is in the indexes, too."""
         begun = self._commits_begun

@@ -71,6 +71,10 @@ class GroupCommit:
             self._written += 1
             return Ticket(self._written)
 
+    def is_durable(self, ticket: Ticket) -> bool:
+        """Whether a sync that covers `ticket` has ended."""
+        return self._durable >= ticket
+
     def wait(self, ticket: Ticket) -> None:
         """Return when `ticket` is durable. Raises what the sync raised, Fault, Closed."""
         assert ticket <= self._written, f"ticket {ticket} of the future, {self._written} written"

@@ -95,6 +95,10 @@ class KeyValueStore(Reader, Protocol):
         """Return when everything up to `ticket` is on disk. Raises DiskFull, Fault, Closed."""
         ...
 
+    def is_durable(self, ticket: Ticket) -> bool:
+        """Whether it is on disk by now, as far as is known; does not wait."""
+        ...
+
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
         """Give the space of deleted keys in the range back."""
         ...

@@ -83,6 +83,10 @@ class MemoryStore:
         with self._open():
             assert ticket <= self._writes, f"ticket {ticket} of the future"
 
+    def is_durable(self, ticket: Ticket) -> bool:
+        """Always: memory is as durable as it gets."""
+        return True
+
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
         """Nothing to give back."""
         self._open()

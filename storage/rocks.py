@@ -199,6 +199,10 @@ class RocksStore:
         """Return when everything up to `ticket` is on disk. Raises DiskFull, Fault, Closed."""
         self._commit.wait(ticket)
 
+    def is_durable(self, ticket: Ticket) -> bool:
+        """Whether everything up to `ticket` is known to be on disk."""
+        return self._commit.is_durable(ticket)
+
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
         """Give the space of deleted keys in the range back."""
         with self._faults:

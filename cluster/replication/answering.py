@@ -25,6 +25,10 @@ from weftdb.cluster.replication.messages import (
 from weftdb.core.errors import RequestError
 from weftdb.engine.replica import ShardReplica
 
+DIGESTS_AT_ONCE_MAX = 100
+STATES_AT_ONCE_MAX = 16
+"""Longer reads are worth a thread."""
+
 
 def answer(replica: ShardReplica, request: Request, purpose: Purpose = Purpose.SERVE) -> Reply:
     """What `replica` says to a request for its shard. Raises what the replica raises."""
@@ -40,6 +44,19 @@ def answer(replica: ShardReplica, request: Request, purpose: Purpose = Purpose.S
         case ReadLeaf(position=position, after=after, limit=limit):
             page = replica.leaf(position, after, limit)
             return Leaf(page.ids, page.digests, page.is_last)
+
+
+def answer_at_once(replica: ShardReplica, request: Request) -> Reply | None:
+    """The same for a short read that has to wait for nothing; None for everything else."""
+    match request:
+        case ReadDigests(ids=ids) if len(ids) <= DIGESTS_AT_ONCE_MAX:
+            digests = replica.digests_at_once(ids)
+            return None if digests is None else Digests(tuple(digests))
+        case ReadStates(ids=ids) if len(ids) <= STATES_AT_ONCE_MAX:
+            states = replica.states_at_once(ids)
+            return None if states is None else States(tuple(states))
+        case _:
+            return None
 
 
 def _applied(replica: ShardReplica, request: Apply, *, is_repair: bool) -> Applied:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from weftdb.cluster.replication.answering import answer
+from weftdb.cluster.replication.answering import answer, answer_at_once
 from weftdb.cluster.replication.effects import Failure
 from weftdb.cluster.replication.messages import Apply, Purpose, Reply, Request
 from weftdb.cluster.search.answering import answer_steps
@@ -34,10 +34,16 @@ Say = Callable[[Request], Reply]
 """Asks the replica of one shard."""
 Fetch = Callable[[FetchRows], PartRows]
 
+ROWS_AT_ONCE_MAX = 16
+"""Rows that are read in the event loop."""
 SETTLED_S_MAX = 5.0
 """How long it is waited for work by an older sharding state."""
 DRIVEN_MAX = 512
 """Parts of searches that run in the event loop at a time."""
+
+
+class _HasToWait(Exception):
+    """What was asked for is not answered at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ class Answers:
         release: str,
         driver: SearchDriver | None = None,
     ) -> None:
-        """With `driver` short parts of searches run in the event loop and in the native pool, else
-        in the lane of reads."""
+        """With `driver` short parts of searches run in the event loop and in the native pool, short
+        reads of objects in the event loop; else in the lane of reads."""
         assert generation >= 1, generation
         self._driver = driver
         self._driven = 0
@@ -83,10 +89,28 @@ class Answers:
         return self._pong.generation
 
     async def replica(
-        self, basis: Basis, lane: Lane, work: Callable[[Say], T], deadline_s: float
+        self,
+        basis: Basis,
+        lane: Lane,
+        work: Callable[[Say], T],
+        deadline_s: float,
+        *,
+        is_short: bool = False,
     ) -> T:
-        """Do `work`, which may ask the replica that `basis` names. Raises CallFailed."""
+        """Do `work`, which may ask the replica that `basis` names. Raises CallFailed.
+
+        Where it `is_short`, it is tried in the event loop first: a thread takes longer to wake than
+        a few rows to read. What has to wait for a disk is left to a thread.
+        """
         await self.gate.agree(basis, deadline_s)
+        if is_short and self._driver is not None:
+            try:
+                with self.gate.entered(basis):
+                    return work(functools.partial(self._said_at_once, basis))
+            except _HasToWait:
+                pass
+            except WeftError as error:
+                raise failed(error) from error
 
         def run() -> T:
             with self.gate.entered(basis):
@@ -178,6 +202,14 @@ class Answers:
                 return reply
         raise _rebuilding(basis)
 
+    def _said_at_once(self, basis: Basis, request: Request) -> Reply:
+        if self._shards.is_rebuilding(basis.shard) and basis.purpose is not Purpose.COMPARE:
+            raise _rebuilding(basis)
+        reply = answer_at_once(self._shards.local(basis.shard).replica, request)
+        if reply is None:
+            raise _HasToWait
+        return reply
+
     async def _done(self, lane: Lane, work: Callable[[], T], deadline_s: float) -> T:
         try:
             return await lane.run(work, deadline_s)
@@ -187,6 +219,8 @@ class Answers:
 
 def _is_short(request: SearchRequest) -> bool:
     """Whether the Python side of a part is short enough for the loop."""
+    if isinstance(request, FetchRows):
+        return len(request.ids) <= ROWS_AT_ONCE_MAX
     return isinstance(request, SearchShard | GatherStatistics) and is_short(request.part.query)
 
 

@@ -186,7 +186,10 @@ class InternodeClient:
     async def _own(self, basis: Basis, request: Request, deadline_s: float) -> Reply:
         lanes = self._answers.lanes
         lane = lanes.writes if isinstance(request, Apply) else lanes.reads
-        return await self._answers.replica(basis, lane, lambda say: say(request), deadline_s)
+        is_short = isinstance(request, ReadDigests | ReadStates)
+        return await self._answers.replica(
+            basis, lane, lambda say: say(request), deadline_s, is_short=is_short
+        )
 
     async def _states(
         self, node: NodeName, basis: Basis, ids: Sequence[ObjectId], deadline_s: float

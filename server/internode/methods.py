@@ -19,6 +19,10 @@ class Question(Protocol):
         """Who asks, whom, and for how long."""
         ...
 
+    def ByteSize(self) -> int:
+        """What it takes when written."""
+        ...
+
     def SerializeToString(self) -> bytes:
         """Write it."""
         ...

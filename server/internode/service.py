@@ -54,6 +54,8 @@ log = logging.getLogger("weftdb.internode")
 
 RequestT = TypeVar("RequestT")
 
+SHORT_BYTES_MAX = 4096
+"""A question of more than this is taken by a thread at once: some two hundred ids."""
 _STATES_AT_ONCE = 16
 """Objects that are read before it is looked how large they are."""
 
@@ -103,8 +105,12 @@ class InternodeService:
         lanes = self._answers.lanes
         return {
             methods.APPLY.path: self._of_replica(methods.APPLY, lanes.writes, _apply),
-            methods.DIGESTS.path: self._of_replica(methods.DIGESTS, lanes.reads, _digests),
-            methods.STATES.path: self._of_replica(methods.STATES, lanes.reads, _states),
+            methods.DIGESTS.path: self._of_replica(
+                methods.DIGESTS, lanes.reads, _digests, is_short=True
+            ),
+            methods.STATES.path: self._of_replica(
+                methods.STATES, lanes.reads, _states, is_short=True
+            ),
             methods.TREE.path: self._of_replica(methods.TREE, lanes.reads, _tree),
             methods.LEAF.path: self._of_replica(methods.LEAF, lanes.reads, _leaf),
             methods.PING.path: self._handler(methods.PING, self._ping),
@@ -184,14 +190,21 @@ class InternodeService:
         method: Method[ShardQuestionT, AnswerT],
         lane: Lane,
         work: Callable[[Say, ShardQuestionT], AnswerT],
+        *,
+        is_short: bool = False,
     ) -> UnaryHandler:
-        """Messages are read and written in the lane's threads: they may be large."""
+        """Messages are read and written in the lane's threads: they may be large. With `is_short`
+        small ones of them are answered in the loop where nothing has to be waited for."""
 
         async def respond(question: ShardQuestionT, deadline_s: float) -> bytes:
             told = question.shard
             basis = codec.basis(told)
             return await self._answers.replica(
-                basis, lane, lambda say: self._written(work(say, question)), deadline_s
+                basis,
+                lane,
+                lambda say: self._written(work(say, question)),
+                deadline_s,
+                is_short=is_short and question.ByteSize() <= SHORT_BYTES_MAX,
             )
 
         return self._handler(method, respond)

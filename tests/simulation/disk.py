@@ -60,6 +60,10 @@ class LossyStore:
         assert ticket <= self._written, f"ticket {ticket} of the future"
         self.awaited = max(self.awaited, ticket)
 
+    def is_durable(self, ticket: Ticket) -> bool:
+        """Whether a crash could not take it any more."""
+        return ticket <= self._written - len(self._unsynced)
+
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
         """Nothing to give back."""
 

@@ -46,6 +46,10 @@ class PowerStore(MemoryStore):
             raise Fault("the power failed before the sync")
         self.synced = ticket
 
+    def is_durable(self, ticket: Ticket) -> bool:
+        """Whether it was synced."""
+        return ticket <= self.synced
+
     def close(self) -> None:
         """Stay open for the next database."""
 
