@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.property.server.test_part_codec import plain
-from tests.unit.engine.replicas import state, version
+from tests.unit.engine.replicas import described, state, version
 from tests.unit.engine.samples import uid
 from tests.unit.server.internode.wired import (
     DOC,
@@ -23,7 +23,8 @@ from tests.unit.server.internode.wired import (
     named,
     within,
 )
-from weftdb.cluster.replication.messages import ShardRef
+from weftdb.cluster.replication.answering import answer
+from weftdb.cluster.replication.messages import ReadDigests, ReadStates, ShardRef, States
 from weftdb.cluster.search.answering import answer_steps
 from weftdb.cluster.search.messages import (
     AggregateShard,
@@ -50,6 +51,7 @@ from weftdb.core.types import UNNAMED, CollectionName, ShardName
 from weftdb.engine.steps import run
 from weftdb.server.internode import answers as answers_module
 from weftdb.server.internode import part_calls, service
+from weftdb.server.internode.lane import Lane
 from weftdb.server.search_driver import SearchDriver
 
 RIGHT = named("right")
@@ -206,3 +208,48 @@ def test_definitions_are_compared_for_parts_as_well(tmp_path: Path) -> None:
             assert "schema" in late.failure.reason or "in time" in late.failure.reason
 
     play(tmp_path, main)
+
+
+def test_short_reads_need_no_thread_unless_a_sync_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also over the wire; what a crash could take is not told before it is on disk."""
+    ids = (uid(3), uid(99))
+    requests = (ReadDigests(SHARD, 1, ids), ReadStates(SHARD, 1, ids))
+    in_threads = 0
+    run_in_lane = Lane.run
+
+    async def counted(self: Lane, work: Callable[[], Any], deadline_s: float) -> Any:
+        nonlocal in_threads
+        in_threads += 1
+        return await run_in_lane(self, work, deadline_s)
+
+    async def main(pair: Pair) -> None:
+        monkeypatch.setattr(Lane, "run", counted)
+        for node in (pair.left, pair.right):
+            store: Any = node.known.collection.only.shard.store
+            for request in requests:
+                expected = answer(node.replica, request)
+                before = in_threads
+                assert told(await pair.left.client.ask(node.name, request, within())) == told(
+                    expected
+                )
+                assert in_threads == before
+                store.synced = 0
+                assert told(await pair.left.client.ask(node.name, request, within())) == told(
+                    expected
+                )
+                assert in_threads == before + 1
+                assert store.synced > 0
+            many = ReadDigests(SHARD, 1, tuple(uid(n) for n in range(1, 200)))
+            before = in_threads
+            await pair.left.client.ask(node.name, many, within())
+            assert in_threads == before + 1
+            node.known.rebuilding = True
+            failed = await failure_of(pair.left.client.ask(node.name, requests[0], within()))
+            assert "rebuilt" in failed.failure.reason
+
+    def told(reply: Any) -> Any:
+        return described(reply.states) if isinstance(reply, States) else reply
+
+    play(tmp_path, main, driven=True)
