@@ -104,4 +104,6 @@ ROWS = Method("/weftdb.internode.Shard/Rows", parts.RowsRequest, parts.RowsReply
 AGGREGATE = Method(
     "/weftdb.internode.Shard/Aggregate", parts.AggregateRequest, parts.AggregateReply
 )
+TOGETHER_PATH = "/weftdb.internode.Node/Together"
+"""Of several calls in one (bundles.py); it has no head of its own."""
 IDS = Method("/weftdb.internode.Shard/Ids", parts.IdsRequest, parts.IdsReply)

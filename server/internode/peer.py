@@ -22,6 +22,7 @@ from weftdb.cluster.replication.effects import Failure
 from weftdb.core.errors import Overloaded
 from weftdb.core.limits import INTERNODE_MESSAGE_BYTES_MAX, MiB
 from weftdb.core.types import NodeName
+from weftdb.server.internode.bundles import Bundles, UnknownCall
 from weftdb.server.internode.failure_codec import failed
 from weftdb.server.internode.ports import CallFailed
 from weftdb.server.internode.security import HEADER, InternodeSecurity
@@ -100,6 +101,7 @@ class Peer:
         self._calls = 0
         self._bytes = 0
         proof = security.proof()
+        self._bundles = Bundles(self._send)
         self._metadata = ((HEADER, proof),) if proof else ()
         credentials = security.channel_credentials()
         if credentials is None:
@@ -131,8 +133,21 @@ class Peer:
         self._calls += 1
         self._bytes += size
         try:
+            if self._bundles.takes(path, message, timeout_s):
+                reply = await self._bundles.call(path, message, timeout_s)
+            else:
+                reply = await self._send(path, message, timeout_s)
+        finally:
+            self._calls -= 1
+            self._bytes -= size
+        self.figures.answered += 1
+        return reply
+
+    async def _send(self, path: str, message: bytes, timeout_s: float) -> bytes:
+        """One call over the wire. Raises NoAnswer, CallFailed."""
+        try:
             ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(path)
-            reply: bytes = await ask(message, timeout=timeout_s, metadata=self._metadata)
+            return await ask(message, timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise self._no_answer(error) from None
         except grpc.aio.UsageError as error:  # The channel is closed.
@@ -143,11 +158,6 @@ class Peer:
                 raise
             # Nobody cancelled this task: it is gRPC's word for a channel that was closed.
             raise self._broken("the connection was closed") from None
-        finally:
-            self._calls -= 1
-            self._bytes -= size
-        self.figures.answered += 1
-        return reply
 
     async def close(self, grace_s: float | None = None) -> None:
         """End the connection, and the calls on it that take longer than `grace_s`."""
@@ -168,7 +178,8 @@ class Peer:
             return self._broken(f"{code.name} {text}".rstrip())
         self.figures.broken += 1
         if code is grpc.StatusCode.UNIMPLEMENTED:
-            text = "its release does not know this call"
+            text = f"{self._node} ({self.address}): its release does not know this call"
+            return UnknownCall(Failure(text))
         # Somebody answered, if nothing useful: that says nothing of whether the node is there.
         return CallFailed(Failure(f"{self._node} ({self.address}): {code.name} {text}".rstrip()))
 

@@ -34,6 +34,7 @@ from weftdb.server.grpc.connection import Call, Observer, UnaryHandler
 from weftdb.server.grpc.door import Door, DoorSettings
 from weftdb.server.internode import codec, methods, node_codec, part_codec
 from weftdb.server.internode.answers import Answers, Say
+from weftdb.server.internode.bundles import answering_bundles
 from weftdb.server.internode.failure_codec import failed, failure_message
 from weftdb.server.internode.lane import Lane
 from weftdb.server.internode.methods import (
@@ -103,7 +104,7 @@ class InternodeService:
     def handlers(self) -> dict[str, UnaryHandler]:
         """What answers, by path."""
         lanes = self._answers.lanes
-        return {
+        handlers = {
             methods.APPLY.path: self._of_replica(methods.APPLY, lanes.writes, _apply),
             methods.DIGESTS.path: self._of_replica(
                 methods.DIGESTS, lanes.reads, _digests, is_short=True
@@ -120,6 +121,7 @@ class InternodeService:
             **{call.method.path: self._of_part(call) for call in PART_CALLS.values()},
             methods.ROWS.path: self._handler(methods.ROWS, self._rows),
         }
+        return {**handlers, methods.TOGETHER_PATH: answering_bundles(handlers)}
 
     # --- any question ----------------------------------------------------------------------------
 
