@@ -53,11 +53,14 @@ def write(trio: ClusterTrio, node: str, number: int, title: str, *, level: str =
 
 
 def held_by(trio: ClusterTrio, node: str, number: int) -> Any:
-    """The title that the replica on `node` has; None where it has none."""
+    """The title that the replica on `node` has; None where it has none, and `away` until n1 has
+    tried again to connect to it: at least once a second."""
     path = f"/objects/Book/{uid(number)}?node_name={node}"
     status, body = trio.ask("n1", "GET", path)
     if status == 404:
         return None
+    if status == 503:
+        return "away"
     assert status == 200, (status, body)
     return body["properties"]["title"]
 
