@@ -141,6 +141,7 @@ def answering_bundles(handlers: Mapping[str, UnaryHandler]) -> UnaryHandler:
         if len(bundle.questions) > QUESTIONS_MAX:
             raise InvalidRequest(f"{len(bundle.questions)} questions, at most {QUESTIONS_MAX}")
         answers = await asyncio.gather(*(handler(one, call) for one in bundle.questions))
-        return wire.TogetherReply(answers=answers).SerializeToString()
+        reply: bytes = wire.TogetherReply(answers=answers).SerializeToString()
+        return reply
 
     return handle

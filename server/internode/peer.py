@@ -147,7 +147,7 @@ class Peer:
         """One call over the wire. Raises NoAnswer, CallFailed."""
         try:
             ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(path)
-            return await ask(message, timeout=timeout_s, metadata=self._metadata)
+            reply: bytes = await ask(message, timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise self._no_answer(error) from None
         except grpc.aio.UsageError as error:  # The channel is closed.
@@ -158,6 +158,7 @@ class Peer:
                 raise
             # Nobody cancelled this task: it is gRPC's word for a channel that was closed.
             raise self._broken("the connection was closed") from None
+        return reply
 
     async def close(self, grace_s: float | None = None) -> None:
         """End the connection, and the calls on it that take longer than `grace_s`."""
