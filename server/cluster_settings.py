@@ -21,6 +21,7 @@ from weftdb.server.etcd.member_plan import (
     RAFT_PORT,
     MemberSettings,
     ask_at,
+    hosts_of,
     names_of,
     seats,
 )
@@ -62,6 +63,8 @@ class ClusterSettings:
     domain: str = ""
     """What is put behind names in `raft_join` to find their addresses, such as a headless service
     of Kubernetes."""
+    hosts: str = ""
+    """name=host,...: where nodes are found whose names do not resolve."""
     secret: str = ""
     """Every node knows it, and answers nobody who does not."""
     network_trusted: bool = True
@@ -98,6 +101,7 @@ class ClusterSettings:
             self.in_localhost,
             is_encrypted=self.certificate is not None,
             domain=self.domain,
+            hosts=self.hosts,
         )
 
 
@@ -143,6 +147,7 @@ class NodeInCluster:
         """Raise InvalidRequest for settings that contradict each other."""
         for what in self._faults():
             raise InvalidRequest(what)
+        hosts_of(self.cluster.hosts)
         if self.kind == MANAGED:
             seats(self.cluster.member(self.node))
             if not ask_at(self.cluster.member(self.node)):

@@ -285,6 +285,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cluster.advertise_port", values.PORT),
     Setting("cluster.in_localhost", values.FLAG, "CLUSTER_IN_LOCALHOST"),
     Setting("cluster.domain", values.TEXT),
+    Setting("cluster.hosts", values.TEXT),
     Setting("cluster.secret", values.TEXT, "CLUSTER_BASIC_AUTH_PASSWORD"),
     Setting("cluster.network_trusted", values.FLAG),
     Setting("cluster.authority", values.OPTIONAL_PATH),

@@ -10,6 +10,7 @@ from pathlib import Path
 from weftdb import __version__
 from weftdb.cluster.metadata.records import NodeRecord
 from weftdb.server.cluster_settings import NodeInCluster
+from weftdb.server.etcd.member_plan import hosts_of
 
 _LOCALHOST = "127.0.0.1"
 _ROOM_STEPS = 64
@@ -19,9 +20,9 @@ _ROOM_STEPS = 64
 def told_address(settings: NodeInCluster, asked: Sequence[str]) -> str:
     """host:port under which others reach this node; `asked` is whom this node asks (host:port).
 
-    In this order: what the settings say; loopback, where all nodes are on one machine; the node's
-    name, where certificates need it or it resolves to this machine; the machine's address on the
-    way to the others.
+    In this order: the address that the settings give; loopback, where all nodes are on one machine;
+    the host that they give for its name; the name, where certificates need it or it resolves to
+    this machine; the machine's address on the way to the others.
     """
     cluster = settings.cluster
     port = cluster.told_port
@@ -29,6 +30,9 @@ def told_address(settings: NodeInCluster, asked: Sequence[str]) -> str:
         return f"{cluster.advertise_host}:{port}"
     if cluster.in_localhost:
         return f"{_LOCALHOST}:{port}"
+    host = hosts_of(cluster.hosts).get(settings.node)
+    if host is not None:
+        return f"{host}:{port}"
     name = settings.node if not cluster.domain else f"{settings.node}.{cluster.domain}"
     if cluster.certificate is not None or _is_here(name):
         return f"{name}:{port}"

@@ -129,7 +129,10 @@ def absent(endpoints: Sequence[str]) -> list[str]:
         try:
             socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
         except socket.gaierror:
-            found.append(f"the name {host} does not resolve")
+            found.append(
+                f"the name {host} does not resolve (WEFTDB_CLUSTER_HOSTS says where nodes are that "
+                "are called otherwise than their hosts)"
+            )
         except OSError as error:
             found.append(f"{endpoint}: {error.strerror or error}")
     return found

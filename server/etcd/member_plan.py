@@ -46,6 +46,8 @@ class MemberSettings:
     """Whether members speak TLS; all of them must, or none."""
     domain: str = ""
     """Put behind a name to find its address; nothing where names resolve as they are."""
+    hosts: str = ""
+    """name=host,...  where nodes are found whose names do not resolve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,11 @@ def seats(settings: MemberSettings) -> tuple[Seat, ...]:
         raise InvalidRequest(f"RAFT_PORT and RAFT_INTERNAL_RPC_PORT are both {settings.raft_port}")
     text = settings.raft_join or ("" if settings.cluster_join else settings.name)
     scheme = "https" if settings.is_encrypted else "http"
-    found = []
+    hosts, found = hosts_of(settings.hosts), []
     for name, port in _addresses("RAFT_JOIN", text, settings.raft_port):
-        host = _LOCALHOST if settings.in_localhost else _host_of(name, settings.domain)
+        host = hosts.get(NodeName(name)) or _host_of(name, settings.domain)
+        if settings.in_localhost:
+            host = _LOCALHOST
         peer_url, endpoint = f"{scheme}://{host}:{port}", f"{host}:{port + distance}"
         found.append(Seat(NodeName(name), peer_url, endpoint))
     _check(settings, found)
@@ -175,6 +179,19 @@ def ask_at(settings: MemberSettings) -> tuple[str, ...]:
 def names_of(variable: str, text: str) -> tuple[str, ...]:
     """The names in a list of name[:port]. Raises InvalidRequest that names the variable."""
     return tuple(name for name, _ in _addresses(variable, text, 1))
+
+
+def hosts_of(text: str) -> dict[NodeName, str]:
+    """The hosts in a list of name=host. Raises InvalidRequest."""
+    found: dict[NodeName, str] = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        name, equals, host = (each.strip() for each in part.partition("="))
+        if not (name and equals and host) or any(each in host for each in "/:@= "):
+            raise InvalidRequest(f"WEFTDB_CLUSTER_HOSTS={text!r}: {part!r} is no name=host")
+        if name in found:
+            raise InvalidRequest(f"WEFTDB_CLUSTER_HOSTS={text!r} names {name} twice")
+        found[NodeName(name)] = host
+    return found
 
 
 def _host_of(name: str, domain: str) -> str:

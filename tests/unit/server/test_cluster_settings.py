@@ -75,6 +75,14 @@ def test_names_are_completed_with_the_domain() -> None:
     assert ask_at(member)[0] == "node2.weft.svc:8301"
 
 
+def test_names_of_nodes_have_hosts_of_other_names() -> None:
+    hosts = "node1=weaviate-node-1, node2=10.0.0.2"
+    found = settings({**REFERENCE_TRIO, "WEFTDB_CLUSTER_HOSTS": hosts}).in_cluster
+    urls = [seat.peer_url for seat in seats(found.cluster.member(found.node))]
+    expected = ["http://weaviate-node-1:8300", "http://10.0.0.2:8300", "http://node3:8300"]
+    assert urls == expected
+
+
 def test_all_on_one_machine_listen_on_loopback() -> None:
     ports = {"RAFT_JOIN": "node1:8300,node2:8302", "RAFT_PORT": "8302"}
     alone = {**ports, "RAFT_BOOTSTRAP_EXPECT": "2", "RAFT_INTERNAL_RPC_PORT": "8303"}
@@ -94,6 +102,9 @@ def test_all_on_one_machine_listen_on_loopback() -> None:
         ({**REFERENCE_TRIO, "RAFT_BOOTSTRAP_EXPECT": "4"}, "could never begin"),
         ({**REFERENCE_TRIO, "RAFT_BOOTSTRAP_EXPECT": "10"}, "a whole number from 1 to 9"),
         ({**REFERENCE_TRIO, "RAFT_JOIN": "node1,node1"}, "names node1 twice"),
+        ({**REFERENCE_TRIO, "WEFTDB_CLUSTER_HOSTS": "node1"}, "'node1' is no name=host"),
+        ({**REFERENCE_TRIO, "WEFTDB_CLUSTER_HOSTS": "a=b:1"}, "'a=b:1' is no name=host"),
+        ({**REFERENCE_TRIO, "WEFTDB_CLUSTER_HOSTS": "a=b,a=c"}, "names a twice"),
         ({**REFERENCE_TRIO, "RAFT_JOIN": "node1:x"}, "no port behind its colon"),
         ({**REFERENCE_TRIO, "RAFT_INTERNAL_RPC_PORT": "8300"}, "8300"),
         ({**REFERENCE_TRIO, "RAFT_PORT": "7103"}, "ports for other nodes are the same"),

@@ -24,6 +24,13 @@ def test_what_the_settings_say_comes_first() -> None:
     assert told(in_localhost=True) == "127.0.0.1:7103"
 
 
+def test_the_host_that_goes_with_the_name_is_told() -> None:
+    hosts = "other=db-1,no-such-node=db-2"
+    assert told(hosts=hosts) == "db-2:7103"
+    assert told(hosts=hosts, certificate=Path("c")) == "db-2:7103"
+    assert told(hosts="other=db-1") == "no-such-node:7103"
+
+
 def test_certificates_need_names() -> None:
     assert told(certificate=Path("c")) == "no-such-node:7103"
     assert told(certificate=Path("c"), domain="weft.svc") == "no-such-node.weft.svc:7103"
