@@ -39,9 +39,10 @@ class StoredJson:
         if not holds:
             raise self.damaged(what)
 
-    def number(self, key: str, *, at_least: int = 0) -> int:
-        """The whole number at `key`."""
-        return self.whole(self._body.get(key), key, at_least=at_least)
+    def number(self, key: str, *, at_least: int = 0, is_optional: bool = False) -> int:
+        """The whole number at `key`; a missing one is 0 where it is optional."""
+        value = self._body.get(key, 0 if is_optional else None)
+        return self.whole(value, key, at_least=at_least)
 
     def text(self, key: str) -> str:
         """The text at `key`, which may be empty."""

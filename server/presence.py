@@ -3,7 +3,8 @@
 A thread of its own takes a lease, binds the record to it and keeps it alive three times in its
 life; where the record would say something else by then, it is put again. When the lease is lost,
 because the store was away for longer, it takes another one and puts the record again. Others see
-the record go no later than one life of the lease after this process.
+the record go no later than one life of the lease after this process; one that ends in order says
+goodbye first, so that nobody takes the record's end for trouble with the store.
 """
 
 from __future__ import annotations
@@ -26,8 +27,16 @@ class Presence:
     """Keeps `key` with what `value` returns, from `start` until `close`."""
 
     def __init__(
-        self, store: MetadataStore, key: str, value: Callable[[], bytes], *, ttl_s: float = TTL_S
+        self,
+        store: MetadataStore,
+        key: str,
+        value: Callable[[], bytes],
+        *,
+        goodbye: Callable[[], bytes] | None = None,
+        ttl_s: float = TTL_S,
     ) -> None:
+        """`goodbye` is what the record says at last."""
+        self._goodbye = goodbye
         self._store = store
         self._key = key
         self._value = value
@@ -47,15 +56,18 @@ class Presence:
         self._thread.start()
 
     def close(self) -> None:
-        """Take the record away at once, if the store is there; otherwise its lease does."""
+        """Say goodbye and take the record away at once, if the store is there; otherwise its lease
+        does."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
         if self._lease is None:
             return
         try:
+            if self._goodbye is not None:
+                self._say(self._goodbye(), self._lease)
             self._store.revoke(self._lease)
-        except (MetadataUnavailable, Closed) as error:
+        except (MetadataUnavailable, CommitUnknown, LeaseLost, Closed) as error:
             log.warning("%s goes with its lease: %s", self._key, error)
         self._lease = None
 

@@ -180,14 +180,19 @@ class NodeRecord:
     generation: int
     """Which life it is, as its MemberRecord says."""
     disk_free_bytes: int
+    is_leaving: bool = False
+    """Its goodbye: it stops, and what is asked of it from now on is not answered. Written only
+    where it is so, for releases that do not know it take the record as it is without."""
 
     def encode(self) -> bytes:
         """Write the JSON form."""
+        goodbye = {"leaving": 1} if self.is_leaving else {}
         return _value(
             address=self.address,
             release=self.release,
             generation=self.generation,
             disk_free_bytes=self.disk_free_bytes,
+            **goodbye,
         )
 
     @staticmethod
@@ -199,6 +204,7 @@ class NodeRecord:
             fields.text("release"),
             fields.number("generation", at_least=1),
             fields.number("disk_free_bytes"),
+            bool(fields.number("leaving", is_optional=True)),
         )
 
 

@@ -43,11 +43,13 @@ def told_address(settings: NodeInCluster, asked: Sequence[str]) -> str:
     return f"{name}:{port}"
 
 
-def node_record(address: str, generation: int, data: Path) -> Callable[[], bytes]:
+def node_record(
+    address: str, generation: int, data: Path, *, is_leaving: bool = False
+) -> Callable[[], bytes]:
     """What the node's record says from now on, whenever it is asked."""
 
     def record() -> bytes:
-        return NodeRecord(address, __version__, generation, _room(data)).encode()
+        return NodeRecord(address, __version__, generation, _room(data), is_leaving).encode()
 
     return record
 

@@ -219,8 +219,11 @@ class Peers:
             except CorruptData as error:
                 log.warning("%s", error)
                 return ()
-            self._nodes[node] = record
             self._addresses[node] = record.address
+            if record.is_leaving:
+                self._nodes.pop(node, None)
+                return self._membership.on_left(node, record.generation, now_s=now_s)
+            self._nodes[node] = record
             return self._membership.on_lease(node, record.generation, now_s=now_s)
 
     def _act(self, effects: Effects) -> None:

@@ -154,6 +154,26 @@ def test_a_presence_is_there_until_it_is_closed(store: Fickle) -> None:
     assert store.get("/nodes/a") is None
 
 
+def test_a_presence_says_goodbye_before_it_goes(store: Fickle) -> None:
+    heard: list[Event] = []
+    follower = Follower(store, "/nodes/", heard.extend)
+    follower.start()
+    presence = Presence(store, "/nodes/a", lambda: b"here", goodbye=lambda: b"bye", ttl_s=30)
+    presence.start()
+    eventually(lambda: bool(heard))
+    presence.close()
+    eventually(lambda: len(heard) == 3)
+    assert [event.value for event in heard] == [b"here", b"bye", None]
+    follower.close()
+
+
+def test_a_presence_that_is_lost_cannot_say_goodbye(store: Fickle) -> None:
+    presence = Presence(store, "/nodes/a", lambda: b"here", goodbye=lambda: b"bye", ttl_s=30)
+    presence.start()
+    store.is_away = True
+    presence.close()
+
+
 def test_a_presence_says_what_has_changed(store: Fickle) -> None:
     said = [b"one"]
     presence = Presence(store, "/nodes/a", lambda: said[0], ttl_s=0.3)

@@ -52,6 +52,10 @@ class Scene:
         record = NodeRecord(f"{node}:7947", "1", generation, free)
         self.peers.hear_nodes([Event(KEYS.node(node), record.encode(), Revision(6))])
 
+    def goodbye(self, node: NodeName, generation: int = 3) -> None:
+        record = NodeRecord(f"{node}:7947", "1", generation, 100, is_leaving=True)
+        self.peers.hear_nodes([Event(KEYS.node(node), record.encode(), Revision(6))])
+
     def lease_lost(self, node: NodeName) -> None:
         self.peers.hear_nodes([Event(KEYS.node(node), None, Revision(7))])
 
@@ -64,6 +68,19 @@ class Scene:
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
+
+
+def test_who_says_goodbye_is_gone_until_its_next_life(scene: Scene) -> None:
+    scene.lease(B)
+    scene.goodbye(B)
+    assert scene.peers.liveness_of(B) is Liveness.LEFT
+    assert scene.peers.alive() == (A,)
+    scene.lease_lost(B)
+    scene.peers.on_answer(B, 3)
+    assert scene.peers.liveness_of(B) is Liveness.LEFT, "it answers what was asked before"
+    assert scene.probed == []
+    scene.lease(B, generation=4)
+    assert scene.peers.liveness_of(B) is Liveness.ALIVE
 
 
 def test_leases_tell_who_lives_and_where(scene: Scene) -> None:
