@@ -22,3 +22,8 @@ class ConsistencyLevel(Enum):
                 return replicas // 2 + 1
             case ConsistencyLevel.ALL:
                 return replicas
+
+    def shared(self, replicas: int) -> int:
+        """How many of `replicas` always have one among them that has taken a write which reached
+        this level: with three and QUORUM two, with two one, for both have it."""
+        return replicas - self.required(replicas) + 1

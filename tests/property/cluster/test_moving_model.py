@@ -44,7 +44,7 @@ class Moving:
     waits_until_told = True
     refuses_older_states = True
     counts_joining = True
-    pulls_from_majority = True
+    pulls_from_enough = True
     hands_over = True
 
     def __init__(self, seed: int) -> None:
@@ -223,14 +223,14 @@ class Moving:
                 )
             case (CopyReplica() | MoveReplica(), OperationState.FINALIZING):
                 reached = self.living & set(self.shard.replicas)
-                majority = QUORUM.required(len(self.shard.replicas))
-                if change.target not in self.living or len(reached) < majority:
+                enough = QUORUM.shared(len(self.shard.replicas))
+                if change.target not in self.living or len(reached) < enough:
                     return False
                 if self.has_pulled:
                     return True  # Some time after.
                 self.has_pulled = True
-                if self.pulls_from_majority:
-                    pulled = sorted(reached)[:majority]
+                if self.pulls_from_enough:
+                    pulled = sorted(reached)[:enough]
                     self.holds[change.target] = max(
                         self.holds[node] for node in [*pulled, change.target]
                     )
@@ -294,7 +294,7 @@ class LeavesJoiningOut(Moving):
 class CopiesFromOne(Moving):
     """Takes one replica for all."""
 
-    pulls_from_majority = False
+    pulls_from_enough = False
 
 
 def test_no_acknowledged_write_is_lost_while_replicas_move() -> None:
