@@ -142,6 +142,9 @@ class ReplicationConfig:
     """REPLICATION_MINIMUM_FACTOR: collections with fewer replicas are refused."""
     factor_max: int = 0
     """REPLICATION_MAXIMUM_FACTOR: collections with more are; 0 is no bound."""
+    moving_bytes_per_s_max: int = 0
+    """Of objects that this node sends on to fill and to hand over replicas that move; 0 is no
+    bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+from weftdb.cluster.membership import Liveness
 from weftdb.cluster.metadata.store import Event, Revision
 from weftdb.core.env import Env
 from weftdb.core.errors import Closed, CommitUnknown, Fault, MetadataUnavailable
@@ -166,7 +167,10 @@ class ClusterNode:
         self._mover: Mover | None = None
         address = told_address(settings, self._asked())
         self._presence = Presence(
-            store, keys.node(self.name), node_record(address, entered.generation, data)
+            store,
+            keys.node(self.name),
+            node_record(address, entered.generation, data),
+            goodbye=node_record(address, entered.generation, data, is_leaving=True),
         )
 
     @property
@@ -258,14 +262,12 @@ class ClusterNode:
     def reports(self) -> ClusterReports:
         """What the REST API tells of the nodes. Requires: running."""
         assert self.links is not None, "the doors open after the links"
-        clock = self.engine.env.clock
-        roster = EtcdRoster(self.metadata.asked, clock, random.Random())
         return ClusterReports(
             self.links.client,
             self.peers,
             self.schema,
-            clock,
-            roster=roster.members,
+            self.engine.env.clock,
+            roster=self._roster().members,
             revision=lambda: max(follower.revision for follower in self._followers),
         )
 
@@ -281,18 +283,38 @@ class ClusterNode:
         return Movements(
             self.board,
             self.plans,
-            MemberBoard(self.metadata.keys, self.metadata.store),
+            self._members(),
             self.schema,
             self.peers,
             self.reports,
             self.links.replication.full_repair,
         )
 
+    def _members(self) -> MemberBoard:
+        voters = self._roster() if self.settings.kind == MANAGED else None
+        return MemberBoard(
+            self.metadata.keys,
+            self.metadata.store,
+            voters,
+            is_alive=lambda node: self.peers.liveness_of(node) is Liveness.ALIVE,
+        )
+
+    def _roster(self) -> EtcdRoster:
+        return EtcdRoster(self.metadata.asked, self.engine.env.clock, random.Random())
+
     def _make_mover(self, links: NodeLinks) -> Mover:
         here = HeldHere(self.view, self.schema, self.engine.database, self.peers)
         comparer = links.replication.comparer
         clock = self.engine.env.clock
-        return Mover(self.board, here, comparer, links.client, clock, plans=self.plans)
+        return Mover(
+            self.board,
+            here,
+            comparer,
+            links.client,
+            clock,
+            plans=self.plans,
+            bytes_per_s_max=self.engine.config.replication.moving_bytes_per_s_max,
+        )
 
     def _parts(self) -> NodeParts:
         return NodeParts(

@@ -218,6 +218,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("replication.clock_ahead_s_max", values.duration(600.0)),
     Setting("replication.factor_min", values.whole(1), "REPLICATION_MINIMUM_FACTOR"),
     Setting("replication.factor_max", values.whole(0), "REPLICATION_MAXIMUM_FACTOR"),
+    Setting("replication.moving_bytes_per_s_max", values.size(0)),
     Setting(
         "comparing.deletion_strategy",
         values.choice(DELETION_STRATEGIES, empty=True),

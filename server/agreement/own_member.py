@@ -2,7 +2,8 @@
 
 A thread starts the child and lives as long as it, because the kernel ends the child with the
 thread that started it. A member that dies is started again, with pauses that double up to half a
-minute: data goes on meanwhile, and etcd by its other members.
+minute: data goes on meanwhile, and etcd by its other members. One that was taken out of the cluster
+(its node leaves, or was replaced) ends, too, and stays so: the node asks the other members.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from concurrent.futures import TimeoutError as NotYet
 
 from weftdb.core.env import Clock
 from weftdb.core.errors import Fault, WeftError
-from weftdb.server.etcd.member import STOP_S, EtcdMember, MemberPlace, open_member
+from weftdb.server.etcd.member import (
+    STOP_S,
+    EtcdMember,
+    MemberPlace,
+    is_taken_out,
+    open_member,
+)
 from weftdb.server.etcd.member_plan import MemberSettings, ask_at
 
 log = logging.getLogger("weftdb.cluster")
@@ -30,6 +37,7 @@ TOLD_EVERY_S = 5.0
 _CONNECT_S = 1.0
 
 Open = Callable[[MemberSettings, MemberPlace, Clock, random.Random], EtcdMember | None]
+Ask = Callable[[MemberSettings, MemberPlace, Clock, random.Random], bool]
 
 
 class OwnMember:
@@ -42,6 +50,7 @@ class OwnMember:
         clock: Clock,
         randomness: random.Random,
         opening: Open = open_member,
+        taken_out: Ask = is_taken_out,
     ) -> None:
         self.restarts = 0
         """How often it had to be started again."""
@@ -50,6 +59,7 @@ class OwnMember:
         self._clock = clock
         self._random = randomness
         self._open = opening
+        self._taken_out = taken_out
         self._ready: Future[None] = Future()
         self._stopping = threading.Event()
         self._member: EtcdMember | None = None
@@ -99,26 +109,37 @@ class OwnMember:
         if self._member is None:
             return
         while not self._stopping.wait(WATCHED_EVERY_S):
-            if self._member.exit_status is not None:
-                self._revive(self._member)
+            if self._member.exit_status is not None and not self._revive(self._member):
+                break
         self._member.stop()
 
-    def _revive(self, dead: EtcdMember) -> None:
-        """Start it again until it runs or the node stops."""
-        log.error("etcd ended with status %s and is started again", dead.exit_status)
+    def _revive(self, dead: EtcdMember) -> bool:
+        """Start it again until it runs or the node stops; False where it is not to run again."""
         dead.stop()
+        if self._is_out():
+            return False
+        log.error("etcd ended with status %s and is started again", dead.exit_status)
         pause_s = PAUSE_S
         while not self._stopping.wait(pause_s):
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
             try:
                 member = self._open(self._settings, self._place, self._clock, self._random)
             except WeftError as error:
+                if self._is_out():
+                    return False
                 log.warning("etcd does not start, next try in %g s: %s", pause_s, error)
                 continue
             assert member is not None, "settings do not change while the process lives"
             self._member = member
             self.restarts += 1
-            return
+            return True
+        return False
+
+    def _is_out(self) -> bool:
+        is_out = self._taken_out(self._settings, self._place, self._clock, self._random)
+        if is_out:
+            log.warning("the etcd member of this node was taken out: the others are asked")
+        return is_out
 
 
 def absent(endpoints: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ EXAMPLES = """examples:
   weftdb cluster plan                       what a rebalance would do
   weftdb cluster rebalance
   weftdb cluster drain n4                   move everything off n4 and take it out
-  weftdb cluster replace n2 n5              n5 takes over what n2, which is lost, had
+  weftdb cluster replace n2 n5              n5 takes over from n2, which is lost
   weftdb cluster scale Articles 3
   weftdb cluster repair Articles"""
 
@@ -30,6 +30,8 @@ ROOT = "/v1/cluster/weftdb"
 TIMEOUT_S = 600.0
 POLL_S = 1.0
 STOPPED = 1
+JOIN_S_MAX = 600.0
+"""How long a command waits for the node that is to take over."""
 
 
 class _Refused(RequestError):
@@ -54,8 +56,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     drain = _with_plan(parts.add_parser("drain", help="move everything off a node, then leave"))
     drain.add_argument("node")
     drain.add_argument("--stay", action="store_true", help="leave the node in the cluster, empty")
-    replace = _with_plan(parts.add_parser("replace", help="give a lost node's shards to another"))
+    replace = _with_plan(
+        parts.add_parser("replace", help="give a lost node's shards to another, take it out")
+    )
     replace.add_argument("node", help="the lost one")
+    replace.add_argument("--stay", action="store_true", help="leave the lost one in the cluster")
     replace.add_argument("by", help="the one that takes over; the same, if it is back empty")
     scale = _with_plan(parts.add_parser("scale", help="change the number of replicas"))
     scale.add_argument("collection")
@@ -92,6 +97,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     """Make a plan, show it, and follow it to its end."""
     is_dry = arguments.part == "plan" or arguments.dry_run
     kind = "rebalance" if arguments.part == "plan" else arguments.part
+    if arguments.part == "replace" and not is_dry:
+        _prepare(arguments)
     body: dict[str, Any] = {"kind": kind, "dryRun": is_dry}
     for name in ("node", "by", "collection", "factor"):
         if hasattr(arguments, name):
@@ -106,12 +113,42 @@ def _plan(arguments: argparse.Namespace) -> int:
             return 0
         if not _follow(arguments, made["id"]):
             return STOPPED
-    if arguments.part == "drain" and not arguments.stay:
+    if _ends_in_leaving(arguments):
         if not made["id"]:
             _ask(arguments, "PUT", f"/nodes/{arguments.node}", {"draining": True})
         _ask(arguments, "DELETE", f"/nodes/{arguments.node}")
         print(f"node {arguments.node} has left the cluster: it may be stopped", file=sys.stderr)
     return 0
+
+
+def _ends_in_leaving(arguments: argparse.Namespace) -> bool:
+    if arguments.part == "replace":
+        return arguments.by != arguments.node and not arguments.stay
+    return arguments.part == "drain" and not arguments.stay
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    """Have the lost node given up, so that the other can come in, and wait until that is there."""
+    until, is_told = time.monotonic() + JOIN_S_MAX, False
+    is_given_up = arguments.node == arguments.by
+    while True:
+        nodes = _nodes(arguments)
+        if nodes.get(arguments.node) == "UNAVAILABLE" and not is_given_up:
+            _ask(arguments, "PUT", f"/nodes/{arguments.node}", {"lost": True})
+            is_given_up = True
+        if nodes.get(arguments.by) == "HEALTHY":
+            return
+        if arguments.no_wait or arguments.node not in nodes or time.monotonic() > until:
+            return  # The plan is refused, with the reason.
+        if not is_told:
+            print(f"waiting for node {arguments.by}: start it now", file=sys.stderr)
+            is_told = True
+        time.sleep(POLL_S)
+
+
+def _nodes(arguments: argparse.Namespace) -> dict[str, str]:
+    """The status of every node, by name."""
+    return {each["name"]: each["status"] for each in _ask(arguments, "GET", "/status")["nodes"]}
 
 
 def _follow(arguments: argparse.Namespace, plan: str) -> bool:

@@ -159,6 +159,14 @@ def open_member(
     return _Opening(settings, place, clock, randomness).run()
 
 
+def is_taken_out(
+    settings: MemberSettings, place: MemberPlace, clock: Clock, randomness: random.Random
+) -> bool:
+    """Whether the running cluster says that this node's member is none of it; False where nobody
+    can say."""
+    return _Opening(settings, place, clock, randomness).is_taken_out()
+
+
 class _Opening:
     """One start of one member."""
 
@@ -185,9 +193,7 @@ class _Opening:
     def run(self) -> EtcdMember | None:
         """Take step after step until the member is there."""
         tries = 0
-        others = [
-            seat.endpoint for name, seat in self._seats.items() if name != self._settings.name
-        ]
+        others = self._others()
         connection = self._connect(others or self._endpoints)
         try:
             while True:
@@ -206,6 +212,25 @@ class _Opening:
                     raise MetadataUnavailable(self._nobody(cause))
         finally:
             connection.close()
+
+    def is_taken_out(self) -> bool:
+        """Ask the others, once."""
+        others = self._others()
+        if not others:
+            return False
+        connection = self._connect(others)
+        try:
+            found = self._members(connection)
+        except (EtcdAway, EtcdRefused):
+            return False
+        finally:
+            connection.close()
+        own = self._own.peer_url
+        return found is not None and all(own not in each.peer_urls for each in found)
+
+    def _others(self) -> list[str]:
+        own = self._settings.name
+        return [seat.endpoint for name, seat in self._seats.items() if name != own]
 
     def _plan(self, connection: EtcdConnection | None) -> MemberPlan:
         has_data = (self._place.directory / "member").is_dir()

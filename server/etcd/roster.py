@@ -49,6 +49,10 @@ class EtcdRoster:
         """All members by name, each asked how it is. Raises MetadataUnavailable."""
         return tuple(self._asked(each) for each in self._listed())
 
+    def names(self) -> frozenset[str]:
+        """The names of the members. Raises MetadataUnavailable."""
+        return frozenset(each.name for each in self._listed())
+
     def remove(self, name: str) -> None:
         """Take a member out for good: its data is of no use any more.
 

@@ -24,6 +24,7 @@ from weftdb.server.internode.cluster_view import ClusterView
 from weftdb.server.internode.conversation import Manner
 from weftdb.server.internode.driver import Driver
 from weftdb.server.internode.ports import CallFailed, ReplicaCaller
+from weftdb.server.internode.throttle import Throttle
 
 REBUILD_OBJECTS_MAX = 50_000
 """Moved by one comparison of a replica that is rebuilt; the next goes on where it stopped."""
@@ -118,6 +119,7 @@ class Comparer:
         *,
         is_full: bool = False,
         newest_wins: bool = False,
+        throttle: Throttle | None = None,
     ) -> Comparison:
         """Compare two replicas and send each what it lacks; failures are in the outcome.
 
@@ -185,6 +187,7 @@ class Comparer:
             revision=self._view.revision(shard.collection),
             request_s_max=settings.request_s_max,
             learn=self._view.learn,
+            throttle=throttle,
         )
         try:
             outcome = await self._driver.run(Exchange(order), manner)

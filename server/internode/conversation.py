@@ -40,6 +40,7 @@ from weftdb.core.errors import (
 from weftdb.server.internode.alarms import Alarms
 from weftdb.server.internode.messages import NO_REVISION, Moved
 from weftdb.server.internode.ports import CallFailed, ReplicaCaller
+from weftdb.server.internode.throttle import Throttle
 from weftdb.storage.encoded_properties import EncodedProperties
 
 log = logging.getLogger("weftdb.replication")
@@ -82,6 +83,8 @@ class Manner:
     """For a client's read: what it has stored are repairs."""
     learn: Callable[[Moved], None] | None = None
     """Takes the newer sharding state that a replica refused with."""
+    throttle: Throttle | None = None
+    """Slows down what is stored."""
 
 
 class Conversation(Generic[ResultT]):
@@ -163,6 +166,9 @@ class Conversation(Generic[ResultT]):
         task.add_done_callback(partial(self._heard, send))
 
     async def _ask(self, send: Send) -> AnyReply:
+        throttle = self._manner.throttle
+        if throttle is not None and isinstance(send.request, Apply):
+            await throttle.admit(_request_bytes(send.request))
         deadline_s, most = self._manner.deadline_s, self._manner.request_s_max
         if most is not None:
             deadline_s = min(deadline_s, self._now() + most(send.request))

@@ -21,6 +21,8 @@ class MovingTally:
     """Operations that this node brought to their end: READY or CANCELLED."""
     objects: int = 0
     """States that were sent to fill or to hand over replicas."""
+    bytes: int = 0
+    """Of those."""
     dropped: int = 0
     """Shards that were removed from this node."""
     errors: int = 0
@@ -49,6 +51,7 @@ class MovingCollector(Collector):
         yield ended
         for name, about, value in (
             ("weftdb_moving_objects", "States sent to fill or hand over replicas.", tally.objects),
+            ("weftdb_moving_bytes", "Bytes of these states, about.", tally.bytes),
             ("weftdb_moving_dropped", "Shards that have left this node.", tally.dropped),
             ("weftdb_moving_errors", "Attempts of a step that failed.", tally.errors),
         ):

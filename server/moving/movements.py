@@ -237,6 +237,10 @@ class Movements:
         """Give a node no new replicas any more, or some again. Raises InvalidRequest."""
         await asyncio.to_thread(self._members.set_draining, node, is_draining=is_draining)
 
+    async def give_up(self, node: NodeName) -> None:
+        """Hear that a node is lost for good. Raises InvalidRequest for one that answers."""
+        await asyncio.to_thread(self._members.give_up, node)
+
     async def remove(self, node: NodeName) -> None:
         """Take a node that holds nothing out of the cluster. Raises InvalidRequest."""
         held = [

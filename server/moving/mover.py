@@ -2,7 +2,8 @@
 
     REGISTERED    nothing older is under way on the shard                     → BEGUN
     HYDRATING     the target compares with the source until it has all        → COPIED
-    FINALIZING    told that it joins; compares with a majority of replicas    → CAUGHT_UP
+    FINALIZING    told that it joins; compares with so many replicas that
+                  one of them has any write at QUORUM                         → CAUGHT_UP
     INTEGRATING   told that it is a replica                                   → TOLD
     DEHYDRATING   told that it has left; a majority of those who stay is
                   given what it has, its shard is dropped                     → CLEANED
@@ -35,6 +36,7 @@ from weftdb.core.errors import InvalidRequest, WeftError
 from weftdb.core.types import NodeName
 from weftdb.server.internode.comparing import Comparer
 from weftdb.server.internode.ports import NodeCaller
+from weftdb.server.internode.throttle import Throttle
 from weftdb.server.moving.board import OperationBoard, Rest
 from weftdb.server.moving.figures import MovingTally
 from weftdb.server.moving.footprint import (
@@ -113,8 +115,10 @@ class Mover:
         *,
         plans: PlanBoard | None = None,
         pace: MovingPace | None = None,
+        bytes_per_s_max: int = 0,
     ) -> None:
         """`plans` are gone on with while this node is the first of the living."""
+        self._throttle = Throttle(bytes_per_s_max, clock)
         self._plans = plans
         self._planning: asyncio.Task[None] | None = None
         self._board = board
@@ -233,7 +237,10 @@ class Mover:
         target = filled_by(operation.change)
         assert target is not None
         await self._make_equal(
-            _ref(operation), target, placed.replicas, least=_majority(placed.replicas)
+            _ref(operation),
+            target,
+            placed.replicas,
+            least=ConsistencyLevel.QUORUM.shared(len(placed.replicas)),
         )
         await self._report(operation, Fact.CAUGHT_UP)
 
@@ -288,10 +295,12 @@ class Mover:
     async def _compare(self, shard: ShardRef, node: NodeName, other: NodeName) -> str | None:
         """Compare two until nothing is left; why that failed, or None."""
         for _ in range(PASSES_MAX):
-            outcome = (
-                await self._comparer.compare(shard, node, other, is_full=True, newest_wins=True)
-            ).outcome
+            comparison = await self._comparer.compare(
+                shard, node, other, is_full=True, newest_wins=True, throttle=self._throttle
+            )
+            outcome = comparison.outcome
             self.tally.objects += outcome.sent
+            self.tally.bytes = self._throttle.passed_bytes
             if outcome.is_complete:
                 return None
             if outcome.failure is not None and not outcome.sent:

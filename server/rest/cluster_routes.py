@@ -51,9 +51,10 @@ async def make_plan(request: Request) -> Response:
     plan = await _planned(moving, body)
     if body.get("dryRun") is True or not plan.steps:
         return json_reply({"id": "", "state": "NOT STARTED", **plan_json(plan)})
-    if text_field(body, "kind") == "drain":
+    kind, node = text_field(body, "kind"), text_field(body, "node")
+    if kind == "drain" or (kind == "replace" and node != text_field(body, "by")):
         # Before the plan: nothing new must be placed there meanwhile.
-        await moving.set_draining(NodeName(text_field(body, "node")), is_draining=True)
+        await moving.set_draining(NodeName(node), is_draining=True)
     return json_reply(_stored_json(await moving.carry_out(plan)))
 
 
@@ -72,8 +73,11 @@ async def stop_plan(request: Request, id: str) -> Response:
 
 @router.put("/nodes/{name}")
 async def change_node(request: Request, name: str) -> Response:
-    """Set whether a node is draining."""
+    """Set whether a node is draining, or say that it is lost for good."""
     moving, body = _moving(request), await object_body(request)
+    if body.get("lost") is True:
+        await moving.give_up(NodeName(name))
+        return json_reply({"name": name, "draining": True})
     is_draining = body.get("draining")
     if not isinstance(is_draining, bool):
         raise InvalidRequest("draining in body must be true or false")

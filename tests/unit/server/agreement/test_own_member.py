@@ -54,9 +54,9 @@ class Opening:
         return cast("EtcdMember | None", result)
 
 
-def member(opening: Opening, tmp_path: Path) -> OwnMember:
+def member(opening: Opening, tmp_path: Path, *, taken_out: bool = False) -> OwnMember:
     place = MemberPlace(tmp_path, "127.0.0.1")
-    return OwnMember(SETTINGS, place, SystemClock(), random.Random(), opening)
+    return OwnMember(SETTINGS, place, SystemClock(), random.Random(), opening, lambda *_: taken_out)
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -84,6 +84,17 @@ def test_a_member_that_dies_is_started_again(tmp_path: Path) -> None:
     assert first.is_stopped
     own.stop()
     assert second.is_stopped
+
+
+def test_a_member_that_was_taken_out_stays_away(tmp_path: Path) -> None:
+    first = FakeMember()
+    own = member(Opening(first), tmp_path, taken_out=True)
+    own.start()
+    first.exit_status = 0
+    eventually(lambda: not own._thread.is_alive())
+    assert first.is_stopped
+    assert own.restarts == 0
+    own.stop()
 
 
 def test_a_start_that_fails_is_the_callers(tmp_path: Path) -> None:

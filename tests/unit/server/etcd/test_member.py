@@ -20,7 +20,7 @@ from weftdb.core.errors import Fault, InvalidRequest, MetadataUnavailable
 from weftdb.core.types import NodeName
 from weftdb.server.etcd import member as subject
 from weftdb.server.etcd.connection import EtcdSettings, EtcdTls
-from weftdb.server.etcd.member import MemberPlace, open_member
+from weftdb.server.etcd.member import MemberPlace, is_taken_out, open_member
 from weftdb.server.etcd.member_plan import MemberSettings
 from weftdb.server.etcd.roster import EtcdRoster
 from weftdb.server.etcd.store import EtcdMetadata
@@ -96,13 +96,23 @@ def test_a_member_that_is_gone_for_good_is_taken_out(trio: Trio, tmp_path: Path)
     assert [each.is_there for each in roster.members()] == [True, True, False]
     with pytest.raises(InvalidRequest, match="it has n1, n2, n3"):
         roster.remove("n4")
+    assert not taken_out(trio, "n3")
     roster.remove("n3")
+    assert taken_out(trio, "n3")
+    assert not taken_out(trio, "n1")
     assert [each.name for each in roster.members()] == ["n1", "n2"]
     with pytest.raises(Fault, match="ended with status"):
         trio.open("n3")  # With the data of a member that was taken out.
     (tmp_path / "n3").rename(tmp_path / "old")
     trio.open("n3")
     assert trio.voters("n1") == dict.fromkeys(NAMES, True)
+
+
+def taken_out(trio: Trio, name: str) -> bool:
+    """Whether the others say that this member is none of them."""
+    settings = trio.settings(name, 3)
+    place = MemberPlace(Path("unused"), "127.0.0.1")
+    return is_taken_out(settings, place, SystemClock(), random.Random())
 
 
 def test_the_only_member_stays(tmp_path: Path) -> None:
@@ -154,7 +164,7 @@ CHILD = """
 import random, sys, time
 from pathlib import Path
 from weftdb.core.env import SystemClock
-from weftdb.server.etcd.member import MemberPlace, open_member
+from weftdb.server.etcd.member import MemberPlace, is_taken_out, open_member
 from weftdb.server.etcd.member_plan import MemberSettings
 folder, binary, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 settings = MemberSettings("n1", "", 1, port, port + 1, in_localhost=True)
