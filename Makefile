@@ -19,7 +19,7 @@ NATIVE_SOURCES := $(wildcard $(foreach folder,index/kernels server/grpc,$(folder
 TOOLS  := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash test-cluster compose-test helm-lint simulate chaos fuzz sanitize check-arm docs proto clean
+.PHONY: help setup native check format test demo bench bench-vector bench-vector-server crash test-cluster compose-test helm-lint simulate chaos grow fuzz sanitize check-arm docs proto clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -107,6 +107,9 @@ simulate: setup  ## SEEDS times: a cluster under a seeded clock, network and dis
 
 chaos: setup  ## real clusters of 3 and 5 nodes under load: kill, pause, partition, skew, wipe (etcd; root for partitions); SAVE=NAME
 	@$(BIN)/python -m tests.chaos.campaign --seconds $(SECONDS_OF_CHAOS) --save $(or $(SAVE),$(shell date +%F)-chaos-runs)
+
+grow: setup  ## a real cluster of 3, 5 and 3 nodes under load, and lost nodes replaced (etcd)
+	@$(BIN)/python -m tests.growth
 
 fuzz: setup  ## property tests with many more examples
 	@WEFTDB_FUZZ_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(JOBS) tests/property

@@ -35,6 +35,7 @@ class ClusterTrio:
     ) -> None:
         etcd_binary()
         self.names = names
+        self._folder = folder
         ports = steady_ports(3 * len(names))
         raft = dict(zip(names, ports[::3], strict=True))
         data = {name: port + 2 for name, port in raft.items()}
@@ -57,6 +58,25 @@ class ClusterTrio:
             )
             for name in names
         }
+
+    def add(self, name: str, *, has_member: bool) -> ServerProcess:
+        """A node that joins later, by the settings of the first one; with an etcd member of its
+        own, or as a client of the others'. Not started yet."""
+        first = next(iter(self.servers.values()))
+        raft = steady_ports(3)[0]
+        environment = {
+            **first.environment,
+            "CLUSTER_HOSTNAME": name,
+            "CLUSTER_DATA_BIND_PORT": str(raft + 2),
+            "RAFT_PORT": str(raft),
+            "RAFT_INTERNAL_RPC_PORT": str(raft + 1),
+        }
+        if has_member:
+            environment["RAFT_JOIN"] += f",{name}:{raft}"
+        server = ServerProcess(self._folder / name, environment, timeout_s=START_S_MAX)
+        self.servers[name] = server
+        self.names = (*self.names, name)
+        return server
 
     def start(self, *names: str) -> None:
         """Start nodes (all of them where none is named) at the same time; wait until ready."""

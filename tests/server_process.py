@@ -130,6 +130,11 @@ class ServerProcess:
         self._process = None
         return code
 
+    def signal_stop(self) -> None:
+        """SIGTERM, without waiting; `stop` waits."""
+        assert self._process is not None, "not started"
+        self._process.send_signal(signal.SIGTERM)
+
     def resident_bytes(self) -> int:
         """Resident memory of the server, from /proc (0 where there is none)."""
         status = Path(f"/proc/{self.pid}/status")

@@ -34,16 +34,23 @@ def unequal(shards: list[dict[str, Any]], *, count: int, factor: int) -> list[di
     ]
 
 
-def wait_for_equal_replicas(cluster: ChaosCluster, ledger: Ledger, factor: int) -> float:
+def wait_for_equal_replicas(
+    cluster: ChaosCluster,
+    ledger: Ledger,
+    factor: int,
+    *,
+    collection: str = NAME,
+    shards: int = 0,
+) -> float:
     """Seconds until the digests of all replicas are equal, by the repair that runs by itself."""
     began = time.monotonic()
     while True:
-        asked = {"collection": NAME, "dryRun": True}
+        asked = {"collection": collection, "dryRun": True}
         status, body = cluster.ask(cluster.names[0], "POST", "/cluster/weftdb/repair", asked)
         passed = time.monotonic() - began
         different = [{str(status): body}]
         if status == 200:
-            different = unequal(body, count=len(cluster.names), factor=factor)
+            different = unequal(body, count=shards or len(cluster.names), factor=factor)
         if not different:
             return passed
         if passed > CONVERGED_S_MAX:
@@ -52,16 +59,22 @@ def wait_for_equal_replicas(cluster: ChaosCluster, ledger: Ledger, factor: int) 
         time.sleep(POLL_S)
 
 
-def check(cluster: ChaosCluster, ledger: Ledger) -> int:
-    """Read every key at QUORUM and at ALL, search for some, count; the number of checks."""
-    keys = ledger.all_keys()
-    there = [key for key in keys if key.is_there]
+def check(
+    cluster: ChaosCluster,
+    ledger: Ledger,
+    collection: str = NAME,
+    keys: list[Key] | None = None,
+) -> int:
+    """Read keys (nothing: every one) at QUORUM and at ALL, search for some, count all; the number
+    of checks."""
+    there = [key for key in ledger.all_keys() if key.is_there]
+    keys = ledger.all_keys() if keys is None else keys
     levels = (ConsistencyLevel.QUORUM, ConsistencyLevel.ALL)
     done = 0
     with ThreadPoolExecutor(4) as pool:
         for at, name in enumerate(cluster.names):
             with cluster.client(name) as client:
-                plain = client.collections.use(NAME)
+                plain = client.collections.use(collection)
                 part = keys[at :: len(cluster.names)]
                 for level in levels:
                     things = plain.with_consistency_level(level)

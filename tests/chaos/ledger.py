@@ -71,6 +71,7 @@ class Ledger:
     scene: str = "no fault"
     """What is done to the cluster at this moment."""
     _acknowledged_s: float = 0.0
+    _is_at_rest: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, operation: str, *, is_write: bool) -> None:
@@ -93,6 +94,25 @@ class Ledger:
         """The load ends: what nobody acknowledged lately counts, too."""
         with self._lock:
             self._end_gap()
+            self._is_at_rest = True
+
+    def begin(self) -> None:
+        """The load begins, again: the time in which nobody was to write does not count."""
+        with self._lock:
+            self._acknowledged_s = 0.0
+            self._is_at_rest = False
+
+    def begin_gap(self) -> None:
+        """Measure `gap_s` anew from now on."""
+        with self._lock:
+            self.gap_s = 0.0
+
+    def end_gap(self) -> float:
+        """The longest time without an acknowledged write since `begin_gap`, up to now."""
+        with self._lock:
+            if not self._is_at_rest:
+                self._end_gap(is_over=False)
+            return self.gap_s
 
     def note_victim(self, fault: str, error: str) -> None:
         """Count a request that the node under fault was to answer."""
@@ -115,13 +135,16 @@ class Ledger:
         """Of all writers."""
         return [key for keys in self.keys.values() for key in keys]
 
-    def _end_gap(self) -> None:
+    def _end_gap(self, *, is_over: bool = True) -> None:
+        if self._is_at_rest:
+            return
         now_s = time.monotonic()
         gap_s = now_s - (self._acknowledged_s or now_s)
         self.gap_s = max(self.gap_s, gap_s)
-        if gap_s >= GAP_S and len(self.gaps) < NAMED_MAX:
-            self.gaps.append(f"{time.strftime('%H:%M:%S')} {gap_s:.1f} s, {self.scene}")
-        self._acknowledged_s = now_s
+        if is_over:
+            if gap_s >= GAP_S and len(self.gaps) < NAMED_MAX:
+                self.gaps.append(f"{time.strftime('%H:%M:%S')} {gap_s:.1f} s, {self.scene}")
+            self._acknowledged_s = now_s
 
     def _name(self, words: str) -> None:
         if len(self.named) < NAMED_MAX:

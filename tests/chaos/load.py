@@ -76,10 +76,17 @@ class Nodes:
     """The clients of one writer, one for every node."""
 
     def __init__(
-        self, cluster: ChaosCluster, ledger: Ledger, chance: random.Random, home: str = ""
+        self,
+        cluster: ChaosCluster,
+        ledger: Ledger,
+        chance: random.Random,
+        home: str = "",
+        *,
+        collection: str = NAME,
     ) -> None:
         self._home = home
         self._cluster = cluster
+        self._name = collection
         self._ledger = ledger
         self._chance = chance
         self._clients: dict[str, weaviate.WeaviateClient] = {}
@@ -127,7 +134,7 @@ class Nodes:
     def _collection(self, name: str) -> Collection:
         if name not in self._clients:
             self._clients[name] = self._cluster.client(name)
-        plain = self._clients[name].collections.use(NAME)
+        plain = self._clients[name].collections.use(self._name)
         return plain.with_consistency_level(ConsistencyLevel.QUORUM)
 
     def _count(self, operation: str, name: str, mark: int, error: Exception) -> None:
@@ -149,10 +156,17 @@ class Writer:
     """One thread with keys of its own, until told to stop."""
 
     def __init__(
-        self, cluster: ChaosCluster, ledger: Ledger, number: int, seed: int, home: str = ""
+        self,
+        cluster: ChaosCluster,
+        ledger: Ledger,
+        number: int,
+        seed: int,
+        home: str = "",
+        *,
+        collection: str = NAME,
     ) -> None:
         self._chance = random.Random(f"{seed} writer {number}")
-        self._nodes = Nodes(cluster, ledger, self._chance, home)
+        self._nodes = Nodes(cluster, ledger, self._chance, home, collection=collection)
         self._ledger = ledger
         self._number = number
         self._run = uuid.uuid5(SPACE, f"{seed} {number}")
