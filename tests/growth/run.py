@@ -89,6 +89,7 @@ class Run:
                 time.sleep(SETTLED_S)
                 gone_s = cluster.stop("n3")
                 cluster.restart("n3")
+                self._wait_until_all_see("n3")
                 cluster.put_back("n3")
                 cluster.end_fault()
             report.promise(
@@ -151,6 +152,7 @@ class Run:
                 cluster.restart("n4")
                 seconds, said = cluster.operate("replace", "n4", "n4", at="n2")
                 note.append(f"replaced in {seconds:.1f} s: {_last(said)}")
+                self._wait_until_all_see("n4")
                 cluster.end_fault()
                 cluster.put_back("n4")
         self._even("at the end, 3 nodes")
@@ -167,6 +169,15 @@ class Run:
             self.cluster.wipe(name)
             self.cluster.take_out(name)
             time.sleep(SETTLED_S)
+
+    def _wait_until_all_see(self, name: str) -> None:
+        """With two replicas, both must be in touch with whoever asks."""
+        others = [each for each in self.cluster.names if each != name]
+        wait_until(
+            lambda: all(name in self.cluster.healthy(each) for each in others),
+            f"all see {name}",
+        )
+        time.sleep(SETTLED_S)  # So long a broken connection may take to be made anew.
 
     @contextmanager
     def _under_load(self, factor_min: int = 1) -> Iterator[None]:
@@ -185,6 +196,7 @@ class Run:
             load.ledger.begin_gap()
         failed = sum(sum(load.ledger.failed.values()) for load in loads)
         answered, began = ledgers_answered(loads), time.monotonic()
+        told = {load.name: len(load.ledger.named) for load in loads}
         note: list[str] = []
         self._tell(f"{time.strftime('%H:%M:%S')} {what}")
         try:
@@ -200,6 +212,9 @@ class Run:
             )
             self._report.phases.append(phase)
             self._tell(f"{time.strftime('%H:%M:%S')} {phase}")
+            for load in loads:
+                for words in load.ledger.named[told[load.name] :]:
+                    self._tell(words)
 
     def _even(self, when: str, within: float | None = None) -> None:
         cluster, report = self.cluster, self._report
