@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from weftdb.cluster.replication.anti_entropy import initiator
 from weftdb.cluster.replication.effects import KeepHint
 from weftdb.cluster.replication.hints import HintBounds
 from weftdb.cluster.replication.messages import Purpose, ShardRef
-from weftdb.core.env import SystemClock
 from weftdb.core.errors import CorruptData, ShardLoading
 from weftdb.core.objects import Digest
 from weftdb.core.types import CollectionName, NodeName, ShardId, ShardName
@@ -38,7 +36,6 @@ from weftdb.server.internode.replica_records import (
     StandingRecord,
 )
 from weftdb.server.internode.standings import Standings
-from weftdb.server.internode.throttle import Throttle
 from weftdb.storage import keys
 from weftdb.storage.kv import Family, WriteBatch
 
@@ -178,22 +175,6 @@ def test_replicas_that_differ_come_together_and_know_it(fleet: Fleet) -> None:
         assert done >= 2
         assert sum(node.comparer.tally.objects_repaired for node in nodes) >= 5
         await stop(*nodes)
-
-    run(main())
-
-
-def test_a_comparison_keeps_to_its_throttle(fleet: Fleet) -> None:
-    async def main() -> None:
-        node = Node(fleet, N1)
-        node.put(*(state(uid(number), version(number)) for number in range(250)))
-        throttle = Throttle(200_000, SystemClock())
-        began = time.monotonic()
-        comparison = await node.comparer.compare(SHARD, N1, N2, is_full=True, throttle=throttle)
-        assert comparison.outcome.is_complete
-        assert comparison.outcome.sent == 250
-        assert throttle.passed_bytes > 100_000, "three transfers of at most 100 objects"
-        assert time.monotonic() - began > 0.4, "the last waits until those before are paid for"
-        assert len(set(fleet.roots()[:2])) == 1
 
     run(main())
 
