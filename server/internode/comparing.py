@@ -137,9 +137,10 @@ class Comparer:
         if is_full:
             rules = replace(rules, settled_before_ms=_FAR_MS)
             bounds = _much(bounds)
-        return await self._exchange((shard, shard), (left, right), rules, bounds, until_ms)
+        sides = ((shard, shard), (left, right))
+        return await self._exchange(*sides, rules, bounds, until_ms, throttle)
 
-    async def carry(self, carrying: Carrying) -> Comparison:
+    async def carry(self, carrying: Carrying, *, throttle: Throttle | None = None) -> Comparison:
         """Give a replica of another shard what it lacks of a row, what is being written just now
         as well; failures are in the outcome."""
         settings = self.settings(carrying.shard)
@@ -155,7 +156,8 @@ class Comparer:
             gives=frozenset({Side.RIGHT}),
         )
         shards, nodes = (carrying.shard, carrying.to), (carrying.node, carrying.to_node)
-        return await self._exchange(shards, nodes, rules, _much(settings.bounds), _FAR_MS)
+        bounds = _much(settings.bounds)
+        return await self._exchange(shards, nodes, rules, bounds, _FAR_MS, throttle)
 
     async def _exchange(
         self,
@@ -164,6 +166,7 @@ class Comparer:
         rules: Rules,
         bounds: ExchangeBounds,
         until_ms: int,
+        throttle: Throttle | None,
     ) -> Comparison:
         shard = shards[0]
         schema, settings = self._view.schema(shard.collection), self.settings(shard)
