@@ -27,6 +27,7 @@ from weaviate.exceptions import UnexpectedStatusCodeError
 
 from tests.chaos.cluster import NAME, ChaosCluster
 from tests.chaos.ledger import DELETED, Key, Ledger
+from tests.chaos.retries import RETRIES
 
 T = TypeVar("T")
 
@@ -105,6 +106,7 @@ class Nodes:
         """Ask one node. Raises NotAnswered."""
         name = self._choose()
         mark = self._cluster.mark()
+        RETRIES.take()
         began_s = time.monotonic()
         try:
             answer = call(self._collection(name))
@@ -114,6 +116,9 @@ class Nodes:
         took_s = time.monotonic() - began_s
         if not self._cluster.fault_since(mark, name):
             self._ledger.note_time(operation, name, took_s)
+            for words in RETRIES.take():
+                told = f"{time.strftime('%H:%M:%S')} {name}, hidden by the client: {words}"
+                self._ledger.note_failed(operation, told[:600])
         self._ledger.note(operation, is_write=is_write)
         return answer
 

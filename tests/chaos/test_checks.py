@@ -14,8 +14,10 @@ from typing import Any, cast
 
 import pytest
 import weaviate
+from grpc import RpcError, StatusCode
 from weaviate.classes.config import ConsistencyLevel
 from weaviate.classes.query import Filter, MetadataQuery
+from weaviate.retry import _Retry
 
 from tests.chaos import campaign, checking
 from tests.chaos.checking import check, unequal, wait_for_equal_replicas
@@ -109,6 +111,38 @@ def test_a_request_that_a_living_node_fails_breaks_a_run(home: str) -> None:
     assert not report.is_clean
     assert report.ledger.failed["insert"] == 1
     assert "ConnectionError: gone" in report.page()
+
+
+@pytest.mark.parametrize(
+    ("details", "failed"),
+    [("needed 2 replicas, 1 answered (n1: failed to connect)", 1), ("failed to connect to all", 0)],
+)
+def test_a_failure_that_the_client_hides_breaks_a_run(details: str, failed: int) -> None:
+    """Its own connection, which broke with a fault before, says nothing of the node."""
+    report = Report("chaos", "abc", 3, 1, Ledger(), checked=1)
+    nodes = OneAnswer(of(StandIn()), report.ledger, random.Random(1))
+    answers = iter((True, False))
+
+    class Refused(RpcError):
+        def code(self) -> StatusCode:
+            return StatusCode.UNAVAILABLE
+
+        def __str__(self) -> str:
+            return f'<RPC that ended with:\n\tdetails = "{details}"\n>'
+
+    def search() -> str:
+        if next(answers):
+            raise Refused
+        return "found"
+
+    def retried(_: object) -> str:
+        return str(_Retry(1).with_exponential_backoff(0, "search", search))
+
+    assert nodes.ask_once("read", retried, is_write=False) == "found"
+    assert report.ledger.failed["read"] == failed
+    assert report.is_clean is not bool(failed)
+    assert nodes.ask_once("read", str, is_write=False)
+    assert report.ledger.failed["read"] == failed
 
 
 def test_who_has_a_home_leaves_it_while_a_fault_is_on_it_and_its_time_does_not_count() -> None:
