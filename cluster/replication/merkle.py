@@ -12,6 +12,9 @@ places would cancel). Both trees are asked through messages, also the coordinati
 A row of virtual shards is copied in the same way: from a replica of the one shard to one of the
 other, within the row's tokens, and one way only (`Rules`).
 
+Where one side has nothing below a node, as one that is rebuilt, it is not asked for listings: they
+are known to be empty. What is written there meanwhile is told twice, which does nothing.
+
 Equal trees cost one request to each side. d differing objects cost at most d * height / stride tree
 requests to each side, less where they share branches or requests. Depth first, so that what is
 remembered is bounded by the height, and at most `calls_max` requests are open.
@@ -145,7 +148,13 @@ class _List:
 
     position: int
     after: ObjectId | None
+    empty: Side | None = None
+    """The side that has nothing in the leaf: it is not asked."""
     heard: dict[Side, Leaf] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.empty is not None:
+            self.heard[self.empty] = Leaf((), (), is_last=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,10 +264,11 @@ class Exchange:
         """Put what lies below the differing nodes on the stack."""
         height = self._order.height
         pairs = zip(job.positions, job.heard[Side.LEFT], job.heard[Side.RIGHT], strict=True)
-        differing = [position for position, left, right in pairs if left != right]
+        found = [(at, _empty_side(left, right)) for at, left, right in pairs if left != right]
         if job.level == height:
-            self._todo += [_List(position, None) for position in reversed(differing)]
+            self._todo += [_List(at, None, empty) for at, empty in reversed(found)]
             return
+        differing = [at for at, _ in found]
         level = min(job.level + self._order.bounds.stride, height)
         width = 2 ** (level - job.level)
         shift = TOKEN_BITS - level
@@ -276,7 +286,7 @@ class Exchange:
         self._leaves += job.after is None
         end = self._differences.compare(job.heard[Side.LEFT], job.heard[Side.RIGHT])
         if end is not None:
-            self._todo.append(_List(job.position, end))
+            self._todo.append(_List(job.position, end, job.empty))
 
     def _go_on(self, effects: Effects[Exchanged]) -> None:
         """Start as much as may be open at once; answer when nothing is left."""
@@ -301,8 +311,8 @@ class Exchange:
                 sides: tuple[Side, ...] = (towards.other,)
             case _Store(towards):
                 sides = (towards,)
-            case _:
-                sides = (Side.LEFT, Side.RIGHT)
+            case _Compare() | _List():
+                sides = tuple(side for side in Side if side not in job.heard)
         for side in sides:
             request = self._request(job, side)
             effects.append(self._calls.open(self._order.node(side), request, (job, side)))
@@ -361,6 +371,14 @@ class Exchange:
 def _take(queue: deque[ItemT], most: int) -> tuple[ItemT, ...]:
     """Take up to `most` from the front."""
     return tuple(queue.popleft() for _ in range(min(most, len(queue))))
+
+
+def _empty_side(left: bytes, right: bytes) -> Side | None:
+    """Which of two nodes that differ has nothing below it."""
+    nothing = bytes(HASH_BYTES)
+    if left == nothing:
+        return Side.LEFT
+    return Side.RIGHT if right == nothing else None
 
 
 def _is_page(page: Leaf, after: ObjectId | None) -> bool:

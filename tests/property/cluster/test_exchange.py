@@ -22,7 +22,7 @@ from weftdb.cluster.replication.differences import Rules, Side
 from weftdb.cluster.replication.effects import CallNumber, Failure, Send
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.merkle import Exchange, ExchangeBounds, Exchanged, ExchangeOrder
-from weftdb.cluster.replication.messages import Applied, ShardRef, TreeNodes
+from weftdb.cluster.replication.messages import Applied, ReadLeaf, ShardRef, TreeNodes
 from weftdb.core.hashing import token
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import NodeName, ShardName, Version
@@ -171,7 +171,7 @@ def test_the_cost_is_that_of_the_differences(stride: int) -> None:
     network.replicas[LEFT].apply(ObjectState(object_id(7), Version(5)))
     bounds = ExchangeBounds(positions_max=256, stride=stride)
     run = exchange(network, bounds=bounds)
-    tree, listing, transfer = 2 * (1 + 12 // stride), 2, 2
+    tree, listing, transfer = 2 * (1 + 12 // stride), 1, 2  # The other side has no leaf to list.
     assert run.requests == tree + listing + transfer
     assert (run.outcome.found, run.outcome.sent, run.outcome.leaves) == (1, 1, 1)
     assert network.replicas[RIGHT].held == network.replicas[LEFT].held
@@ -241,3 +241,39 @@ def test_a_reply_of_another_form_ends_it(reply: Applied | TreeNodes) -> None:
     assert sum(isinstance(effect, Send) for effect in effects) == 2
     (answer,) = run.on_reply(CallNumber(0), reply, 0.0)
     assert "out of protocol" in str(answer)
+
+
+@pytest.mark.parametrize("bare", [LEFT, RIGHT])
+def test_who_has_nothing_is_not_asked_for_listings(bare: NodeName) -> None:
+    """As one that is rebuilt: it is filled, page by page, and asked for hashes only; where it has
+    something in a leaf, it is asked."""
+    network = two_replicas(4)
+    full = RIGHT if bare == LEFT else LEFT
+    for number in range(60):
+        network.replicas[full].apply(ObjectState(object_id(number), Version(number + 1)))
+    asked: list[tuple[NodeName, type]] = []
+
+    class Noting(Exchange):
+        def on_reply(self, call: CallNumber, reply: Any, now_s: float) -> Any:
+            effects = super().on_reply(call, reply, now_s)
+            asked.extend(
+                (each.to, type(each.request)) for each in effects if isinstance(each, Send)
+            )
+            return effects
+
+    def compare() -> Exchanged:
+        asked.clear()
+        order = ExchangeOrder(SHARD, 1, LEFT, RIGHT, 4, TIME_BASED, 10.0, SMALL)
+        report: Exchanged = network.run(Noting(order), first).outcome
+        return report
+
+    report = compare()
+    assert report.is_complete
+    assert report.sent == 60
+    assert network.replicas[LEFT].held == network.replicas[RIGHT].held
+    assert (full, ReadLeaf) in asked
+    assert (bare, ReadLeaf) not in asked
+    network.replicas[full].apply(ObjectState(object_id(1), Version(99)))
+    assert compare().sent == 1
+    assert (bare, ReadLeaf) in asked
+    assert network.replicas[LEFT].held == network.replicas[RIGHT].held
