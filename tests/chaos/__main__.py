@@ -48,7 +48,7 @@ def main() -> int:
     commit = subprocess.run(
         ("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False
     ).stdout.strip()
-    words = ["python", "-m", "tests.chaos", *sys.argv[1:]]
+    words = ["python", "-m", "tests.chaos", *_shown(sys.argv[1:])]
     report = Report(shlex.join(words), commit, asked.nodes, seed, Ledger(), skipped=skipped)
     page = None if asked.report is None else asked.report.absolute()
     print(f"seed {seed}", flush=True)
@@ -71,6 +71,15 @@ def main() -> int:
         with page.open("a") as file:
             file.write(report.page() + "\n")
     return 0 if report.is_clean else 1
+
+
+def _shown(words: list[str]) -> list[str]:
+    """What repeats the run: without where its page goes."""
+    return [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if "--report" not in (before, word)
+    ]
 
 
 if __name__ == "__main__":

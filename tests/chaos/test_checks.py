@@ -20,6 +20,7 @@ from weaviate.classes.query import Filter, MetadataQuery
 from weaviate.retry import _Retry
 
 from tests.chaos import campaign, checking
+from tests.chaos.__main__ import _shown
 from tests.chaos.checking import check, unequal, wait_for_equal_replicas
 from tests.chaos.cluster import LAUNCHER, NAME, ChaosCluster
 from tests.chaos.faults import SKEW_MS
@@ -167,6 +168,11 @@ def test_who_has_a_home_leaves_it_while_a_fault_is_on_it_and_its_time_does_not_c
     took_s, scene = ledger.slowest["insert"]
     assert took_s >= 0.05
     assert scene == "wipe n1"
+
+
+def test_a_page_has_no_path_of_this_machine() -> None:
+    words = campaign.RUNS[3].command(60, Path("/tmp/x/page.md"), ("--faults", "kill"))[3:]
+    assert _shown(words) == ["--nodes", "5", "--seconds", "60", "--namespaces", "--faults", "kill"]
 
 
 def test_a_run_that_does_not_end_or_says_nothing_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
