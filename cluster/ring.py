@@ -14,6 +14,7 @@ shards, and its objects move only where a virtual shard gets another owner.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from weftdb.core.hashing import TOKEN_BITS, Token
 from weftdb.core.limits import VIRTUAL_SHARDS_MAX
+from weftdb.core.partial import TokenRanges
 
 Run: TypeAlias = tuple[int, int]
 """(owner, number of virtual shards in a row that it owns)"""
@@ -51,6 +53,33 @@ class TokenRange:
 
     def __contains__(self, token: Token) -> bool:
         return self.start <= token < self.stop
+
+
+def meets(ranges: TokenRanges, start: Token, stop: Token) -> bool:
+    """Whether any token from `start` on, before `stop`, lies in `ranges`, which are in order."""
+    at = bisect_right(ranges, start, key=_stop)
+    return at < len(ranges) and ranges[at][0] < stop
+
+
+def contains(ranges: TokenRanges, start: Token, stop: Token) -> bool:
+    """Whether all tokens from `start` on, before `stop`, lie in one of `ranges`, in order."""
+    at = bisect_right(ranges, start, key=_stop)
+    return at < len(ranges) and ranges[at][0] <= start and stop <= ranges[at][1]
+
+
+def common(left: TokenRanges, right: TokenRanges) -> TokenRanges:
+    """The tokens that lie in both, in order."""
+    found = [
+        (max(mine[0], other[0]), min(mine[1], other[1]))
+        for mine in left
+        for other in right
+        if mine[0] < other[1] and other[0] < mine[1]
+    ]
+    return tuple(sorted(found))
+
+
+def _stop(each: tuple[Token, Token]) -> Token:
+    return each[1]
 
 
 def virtual_of(token: Token, count: int) -> int:

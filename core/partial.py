@@ -15,13 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weftdb.core.aggregation import Aggregate
-from weftdb.core.hashing import Token
+from weftdb.core.hashing import TOKEN_BITS, Token
 from weftdb.core.query import Filter, Search
 from weftdb.core.search_explanation import SearchAccount
 from weftdb.core.types import ObjectId, PropertyValue, VectorName
 
 TokenRanges: TypeAlias = tuple[tuple[Token, Token], ...]
 """The tokens from each start on, before its stop (at most 2**64)."""
+
+
+def outside(ranges: TokenRanges) -> TokenRanges:
+    """All other tokens. Requires: `ranges` are in order and do not meet."""
+    starts = [0, *(stop for _, stop in ranges)]
+    stops = [*(start for start, _ in ranges), 1 << TOKEN_BITS]
+    pairs = zip(starts, stops, strict=True)
+    return tuple((Token(start), Token(stop)) for start, stop in pairs if start < stop)
 
 
 @dataclass(frozen=True, slots=True)

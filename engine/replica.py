@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from weftdb.core.env import Clock
 from weftdb.core.errors import CorruptData, InvalidRequest, Unsupported
 from weftdb.core.objects import Digest, ObjectState
+from weftdb.core.partial import TokenRanges
 from weftdb.core.types import DocId, ObjectId, VectorName
 from weftdb.engine.admission import Admission
 from weftdb.engine.link_queue import LinkQueues
@@ -111,6 +112,21 @@ class ShardReplica:
         if ticket is not None:
             self._shard.store.wait_durable(ticket)
         return forgotten
+
+    def drop_outside(self, kept: Callable[[], TokenRanges | None]) -> int:
+        """Drop a batch of what is held of other tokens than `kept`, without a trace: how many. For
+        what moved to another shard; nobody may read or write it here any more, and `kept` is asked
+        while nobody writes. Raises ShardLoading, Unsupported."""
+        with self._admission.turn:
+            dropped, ticket = self._writer.drop_outside(kept)
+        if ticket is not None:
+            self._shard.store.wait_durable(ticket)
+            self._wake()
+        return dropped
+
+    def has_outside(self, kept: TokenRanges) -> bool:
+        """Whether anything is held of other tokens. Raises ShardLoading, Unsupported."""
+        return bool(self._ledger.some_outside(kept, 1))
 
     def digests(self, ids: Sequence[ObjectId]) -> list[Digest | None]:
         """What is held of each id; None where neither the object nor its deletion is known."""

@@ -24,6 +24,7 @@ from itertools import islice
 from weftdb.core.errors import CorruptData, ShardLoading
 from weftdb.core.hashing import Token
 from weftdb.core.objects import Digest
+from weftdb.core.partial import TokenRanges, outside
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, ShardId
 from weftdb.engine.hash_tree import HashTree, leaf_tokens
@@ -131,6 +132,19 @@ class StateLedger:
                 change.at.append(place)
                 change.items.append(state_item(object_id, held))
                 change.tombstones -= 1
+        return change
+
+    def stage_dropped(self, batch: WriteBatch, ids: Sequence[ObjectId]) -> StateChange:
+        """Put the end of all that is known of `ids` into `batch`: no deletion is left behind."""
+        change, at = StateChange(), tokens_of(ids)
+        with self._noticing():
+            found = self._rows.get_many(ids, at)
+        for place, object_id, held in zip(at, ids, found, strict=True):
+            if held is not None:
+                self._rows.forget(batch, place, object_id)
+                change.at.append(place)
+                change.items.append(state_item(object_id, held))
+                change.tombstones -= held.is_deleted
         return change
 
     def publish(self, change: StateChange) -> None:
@@ -242,6 +256,15 @@ class StateLedger:
             held = self._rows.in_range(*leaf_tokens(self.height, position))
         start = b"" if after is None else after
         return list(islice((one for one in held if one[0] > start), limit))
+
+    def some_outside(self, kept: TokenRanges, limit: int) -> list[ObjectId]:
+        """Ids of states with other tokens than `kept`, at most `limit`. Raises ShardLoading."""
+        self._check_filled()
+        found: list[ObjectId] = []
+        for first, end in outside(kept):
+            if len(found) < limit:
+                found += self._rows.some_in(first, end, limit - len(found))
+        return found
 
     def _check_filled(self) -> None:
         if not self.is_filled:

@@ -27,6 +27,7 @@ from weftdb.core.errors import (
     WeftError,
 )
 from weftdb.core.objects import Digest, ObjectDraft, ObjectState
+from weftdb.core.partial import TokenRanges
 from weftdb.core.schema import Collection
 from weftdb.core.types import DocId, ObjectId, ShardId, VectorName, Version, format_object_id
 from weftdb.engine.change import Change, PutMode, last_of_each
@@ -48,6 +49,7 @@ from weftdb.storage.versions import (
 DELETE_DOCS_PER_BATCH = 10_000
 """Bounds the memory of one batch of a delete by filter."""
 FORGET_IDS_PER_BATCH = 1_000
+DROP_IDS_PER_BATCH = 1_000
 IDS_AT_ONCE = 64
 """Looked up in the store, which holds the interpreter, in 100 microseconds."""
 
@@ -217,6 +219,21 @@ class ShardWriter:
                     forgotten += len(change.states.items)
                     ticket = self._commit(change, self._newest, {})
         return forgotten, ticket
+
+    def drop_outside(self, kept: Callable[[], TokenRanges | None]) -> tuple[int, Ticket | None]:
+        """Drop states with other tokens than `kept`, a batch of them: how many. It is asked within
+        the turn, so that what is written by what it says afterwards stays; None keeps all."""
+        with self._turn:
+            ledger, ranges = self._shard.ledger, kept()
+            if ledger is None or ranges is None:
+                return 0, None
+            ids = ledger.some_outside(ranges, DROP_IDS_PER_BATCH)
+            if not ids:
+                return 0, None
+            change = Change()
+            stage_deletions(self._shard, change, self._present(ids, None))
+            change.states = ledger.stage_dropped(change.batch, ids)
+            return len(ids), self._commit(change, self._newest, {})
 
     def fill_ledger(self) -> Ticket | None:
         """Make the states of the next objects of a shard that became replicated; None when there is

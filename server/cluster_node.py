@@ -15,6 +15,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from weftdb.cluster.membership import Liveness
@@ -54,6 +55,7 @@ from weftdb.server.moving.members import MemberBoard
 from weftdb.server.moving.movements import Movements
 from weftdb.server.moving.mover import Mover
 from weftdb.server.moving.plans import PlanBoard
+from weftdb.server.moving.sizes import object_bytes
 from weftdb.server.node_links import Lent, NodeLinks, NodeParts
 from weftdb.server.own_facts import OwnFacts
 from weftdb.server.presence import Presence
@@ -288,6 +290,7 @@ class ClusterNode:
             self.peers,
             self.reports,
             self.links.replication.full_repair,
+            partial(object_bytes, self.engine.database),
         )
 
     def _members(self) -> MemberBoard:
@@ -303,7 +306,14 @@ class ClusterNode:
         return EtcdRoster(self.metadata.asked, self.engine.env.clock, random.Random())
 
     def _make_mover(self, links: NodeLinks) -> Mover:
-        here = HeldHere(self.view, self.schema, self.engine.database, self.peers)
+        here = HeldHere(
+            self.view,
+            self.schema,
+            self.engine.database,
+            self.peers,
+            self.shards,
+            links.answers.gate,
+        )
         comparer = links.replication.comparer
         clock = self.engine.env.clock
         return Mover(

@@ -91,6 +91,11 @@ class StateRows:
         found = [(ObjectId(key[_ID_AT:]), decode_digest(value)) for key, value in pairs]
         return sorted(found, key=lambda held: held[0])
 
+    def some_in(self, first: Token, end: Token, limit: int) -> list[ObjectId]:
+        """Ids with first <= token < end, deleted or not; at most `limit`, by token."""
+        pairs = self._reader.scan(Family.STATES, *keys.state_range(self._shard, first, end))
+        return [ObjectId(key[_ID_AT:]) for key, _ in islice(pairs, limit)]
+
     def items(self) -> Iterator[tuple[NDArray[np.uint64], list[bytes]]]:
         """Every row as of this call, in chunks: tokens uint64[n] ascending, and the items that a
         hash tree counts. Raises CorruptData."""

@@ -135,7 +135,7 @@ def planned(trio: ClusterTrio, **body: Any) -> dict[str, Any]:
     return finished(trio, made["id"])
 
 
-def finished(trio: ClusterTrio, plan: str) -> dict[str, Any]:
+def finished(trio: ClusterTrio, plan: str, within_s: float = 90.0) -> dict[str, Any]:
     """Wait until a plan is carried out."""
 
     def state() -> dict[str, Any]:
@@ -144,6 +144,6 @@ def finished(trio: ClusterTrio, plan: str) -> dict[str, Any]:
         answer: dict[str, Any] = found
         return answer
 
-    eventually(lambda: state()["state"] != "RUNNING", 90.0)
+    eventually(lambda: state()["state"] != "RUNNING", within_s)
     assert state()["state"] == "DONE", state()
     return state()

@@ -8,14 +8,14 @@ are cut first where there would be fewer than `virtualPerPhysical` for each shar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from weftdb.cluster.placement import Candidate
 from weftdb.cluster.rebalance.changes import AddShard, DropShard, MoveRow, Refine, SetCount
 from weftdb.cluster.rebalance.plan import Plan, StepList
 from weftdb.cluster.rebalance.view import ClusterView
-from weftdb.cluster.ring import VirtualTable
+from weftdb.cluster.ring import VirtualTable, range_of
 from weftdb.cluster.sharding import PlacedShard, ShardingState
 from weftdb.core.errors import InvalidRequest
 from weftdb.core.limits import SHARDS_PER_COLLECTION_MAX, VIRTUAL_SHARDS_MAX
@@ -69,13 +69,23 @@ def plan_reshard(
     held = table.counts(len(shards))
     for row in rows_to_even(table, len(shards), leaving):
         source, target = shards[row.source].name, shards[row.target].name
+        tokens = range_of(row.first, table.count, length=row.length)
         steps.add(
             MoveRow(collection, source, target, row.first, row.length),
             size=view.size(collection, source).part(row.length / held[row.source]),
+            why=f"tokens {tokens.start:016x} to {tokens.stop - 1:016x}",
         )
     for at in sorted(leaving):
         steps.add(DropShard(collection, shards[at].name, shards[at].replicas))
-    return steps.plan(f"reshard {collection} from {len(state.shards)} to {count} shards")
+    return steps.plan(
+        f"reshard {collection} from {len(state.shards)} to {count} shards", _notes(view, shards)
+    )
+
+
+def _notes(view: ClusterView, shards: Sequence[PlacedShard]) -> Iterator[str]:
+    away = sorted(view.dead.intersection(node for shard in shards for node in shard.replicas))
+    if away:
+        yield f"a row goes to a shard once all of its replicas are there; away: {', '.join(away)}"
 
 
 def rows_to_even(table: VirtualTable, shards: int, leaving: frozenset[int]) -> tuple[Row, ...]:

@@ -6,7 +6,6 @@ what is to be sent until it is.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from weftdb.cluster.replication.merge import (
     resolve,
 )
 from weftdb.cluster.replication.messages import Digest, Leaf
+from weftdb.cluster.ring import meets
 from weftdb.core.hashing import Token, token
 from weftdb.core.objects import ObjectState
 from weftdb.core.partial import TokenRanges
@@ -56,10 +56,7 @@ class Rules:
 
     def covers(self, start: Token, stop: Token) -> bool:
         """Whether any of these tokens, from `start` on, before `stop`, is compared."""
-        if self.within is None:
-            return True
-        at = bisect_right(self.within, start, key=lambda each: each[1])
-        return at < len(self.within) and self.within[at][0] < stop
+        return self.within is None or meets(self.within, start, stop)
 
 
 @dataclass(slots=True)

@@ -372,7 +372,7 @@ class AgreedSchema:
 
     def _placed(self, definition: Collection) -> ShardingState:
         """A place for every shard. Raises SchemaViolation."""
-        names = [self._shard_name() for _ in range(definition.shard_count)]
+        names = [self.new_shard_name() for _ in range(definition.shard_count)]
         load: dict[NodeName, int] = {}
         for applied in self._applier.all().values():
             if applied.agreed.sharding is not None:
@@ -386,7 +386,8 @@ class AgreedSchema:
             virtual_per_shard=definition.definition["shardingConfig"]["virtualPerPhysical"],
         )
 
-    def _shard_name(self) -> ShardName:
+    def new_shard_name(self) -> ShardName:
+        """A name for a shard more. Any thread."""
         return ShardName("".join(self._random.choices(_LETTERS, k=_NAME_CHARS)))
 
     def _made(self, name: CollectionName, revision: Revision) -> Applied:

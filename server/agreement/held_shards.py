@@ -6,6 +6,7 @@ from typing import Protocol
 
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.core.errors import ShardLoading, UnknownCollection
+from weftdb.core.partial import TokenRanges
 from weftdb.core.types import CollectionName, NodeName
 from weftdb.engine.database import Database
 from weftdb.engine.local_shard import LocalShard
@@ -67,6 +68,13 @@ class HeldShards:
         known = self._schema.sharding(shard.collection)
         placed = None if known is None else known[0].shard(shard.shard)
         return placed is not None and self._own in placed.holders
+
+    def kept(self, shard: ShardRef) -> TokenRanges | None:
+        """The tokens of the objects that a replica here may hold; None for all of them."""
+        known = self._schema.sharding(shard.collection)
+        if known is None or not known[0].may_stray:
+            return None
+        return tuple((each.start, each.stop) for each in known[0].kept_ranges(shard.shard))
 
     def is_rebuilding(self, shard: ShardRef) -> bool:
         """Whether the replica was emptied and is not rebuilt yet."""

@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   weftdb cluster drain n4                   move everything off n4 and take it out
   weftdb cluster replace n2 n5              n5 takes over from n2, which is lost
   weftdb cluster scale Articles 3
+  weftdb cluster reshard Articles --shards 6 --dry-run
   weftdb cluster repair Articles"""
 
 ROOT = "/v1/cluster/weftdb"
@@ -65,6 +66,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     scale = _with_plan(parts.add_parser("scale", help="change the number of replicas"))
     scale.add_argument("collection")
     scale.add_argument("factor", type=int)
+    reshard = _with_plan(parts.add_parser("reshard", help="change the number of shards"))
+    reshard.add_argument("collection")
+    reshard.add_argument("--shards", type=int, required=True, help="how many there shall be")
     repair = parts.add_parser("repair", help="bring replicas together now")
     repair.add_argument("collection", nargs="?", default="")
     repair.add_argument("--dry-run", action="store_true", help="compare digests only")
@@ -100,7 +104,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.part == "replace" and not is_dry:
         _prepare(arguments)
     body: dict[str, Any] = {"kind": kind, "dryRun": is_dry}
-    for name in ("node", "by", "collection", "factor"):
+    for name in ("node", "by", "collection", "factor", "shards"):
         if hasattr(arguments, name):
             body[name] = getattr(arguments, name)
     made = _ask(arguments, "POST", "/plans", body)
@@ -208,8 +212,7 @@ def _status(arguments: argparse.Namespace) -> int:
         [
             [
                 each["id"],
-                f"{each['type']} {each['collection']}/{each['shard']} "
-                f"{each['sourceNode']} {each['targetNode']}",
+                each["what"],
                 each["status"]["state"],
                 "; ".join(error["message"] for error in each["status"]["errors"][-1:]),
             ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from weftdb.cluster.replication.answering import answer, answer_at_once
 from weftdb.cluster.replication.effects import Failure
-from weftdb.cluster.replication.messages import Apply, Purpose, Reply, Request
+from weftdb.cluster.replication.messages import Applied, Apply, Purpose, Reply, Request
+from weftdb.cluster.ring import meets
 from weftdb.cluster.search.answering import answer_steps
 from weftdb.cluster.search.messages import (
     FetchRows,
@@ -19,8 +21,10 @@ from weftdb.cluster.search.messages import (
     SearchShard,
 )
 from weftdb.core.errors import Overloaded, WeftError
-from weftdb.core.partial import PartRows
-from weftdb.core.types import CollectionName, NodeName
+from weftdb.core.hashing import token
+from weftdb.core.partial import PartRows, TokenRanges
+from weftdb.core.types import CollectionName, NodeName, Version
+from weftdb.engine.replica import ShardReplica
 from weftdb.engine.steps import Steps, run
 from weftdb.server.internode.failure_codec import failed
 from weftdb.server.internode.gate import Basis, ShardGate
@@ -195,6 +199,13 @@ class Answers:
         """What the replica says; while it is being rebuilt, it takes states and says nothing that
         would count (`Purpose`)."""
         replica = self._shards.local(basis.shard).replica
+        if isinstance(request, Apply) and basis.purpose is not Purpose.SERVE:
+            kept = self._shards.kept(basis.shard)
+            if kept is not None:
+                return _applied_within(kept, request, partial(self._taken, basis, replica))
+        return self._taken(basis, replica, request)
+
+    def _taken(self, basis: Basis, replica: ShardReplica, request: Request) -> Reply:
         counts = not self._shards.is_rebuilding(basis.shard)
         if counts or isinstance(request, Apply) or basis.purpose is Purpose.COMPARE:
             reply = answer(replica, request, basis.purpose)
@@ -222,6 +233,26 @@ def _is_short(request: SearchRequest) -> bool:
     if isinstance(request, FetchRows):
         return len(request.ids) <= ROWS_AT_ONCE_MAX
     return isinstance(request, SearchShard | GatherStatistics) and is_short(request.part.query)
+
+
+def _applied_within(kept: TokenRanges, request: Apply, say: Callable[[Request], Reply]) -> Reply:
+    """What a replica says to states of a hint or a comparison of which it takes those with the
+    tokens that it may hold: others were on their way when their row moved to another shard, where
+    they are."""
+    own = []
+    for at, state in enumerate(request.states):
+        start = token(state.id)
+        if meets(kept, start, start + 1):
+            own.append(at)
+    if len(own) == len(request.states):
+        return say(request)
+    said = say(replace(request, states=tuple(request.states[at] for at in own)))
+    assert isinstance(said, Applied), said
+    newer: list[Version | None] = [None] * len(request.states)
+    for at, version in zip(own, said.newer, strict=True):
+        newer[at] = version
+    refused = (replace(each, position=own[each.position]) for each in said.refused)
+    return Applied(tuple(newer), tuple(refused))
 
 
 def _rebuilding(basis: Basis) -> CallFailed:

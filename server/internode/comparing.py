@@ -9,17 +9,26 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from weftdb.cluster.replication.differences import Rules, Side
-from weftdb.cluster.replication.effects import Failure
+from weftdb.cluster.replication.effects import AnyReply, Failure
 from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.cluster.replication.merkle import Exchange, ExchangeBounds, Exchanged, ExchangeOrder
-from weftdb.cluster.replication.messages import Purpose, ReadTree, ShardRef, TreeNodes
+from weftdb.cluster.replication.messages import (
+    Leaf,
+    Purpose,
+    ReadLeaf,
+    ReadTree,
+    ShardRef,
+    TreeNodes,
+)
 from weftdb.cluster.replication.settings import ReplicationSettings
+from weftdb.cluster.ring import contains, meets
 from weftdb.core.config import ComparingConfig
 from weftdb.core.env import Clock
 from weftdb.core.errors import WeftError
+from weftdb.core.hashing import TOKEN_BITS, token
 from weftdb.core.partial import TokenRanges
 from weftdb.core.schema import Collection
-from weftdb.core.types import CollectionName, NodeName
+from weftdb.core.types import CollectionName, NodeName, ObjectId
 from weftdb.server.internode.cluster_view import ClusterView
 from weftdb.server.internode.conversation import Manner
 from weftdb.server.internode.driver import Driver
@@ -94,7 +103,8 @@ class Comparer:
         self._caller = caller
         self._view = view
         self._clock = clock
-        self._grace_ms = grace_ms
+        self.grace_ms = grace_ms
+        """How long deletions are remembered."""
         self._defaults = defaults
         self._known: dict[CollectionName, tuple[Collection, ReplicationSettings]] = {}
         """By collection, what its present definition says."""
@@ -130,7 +140,7 @@ class Comparer:
         if settings is None:
             return self._unknown(shard)
         now_ms = self._clock.now_ms()
-        rules = settings.rules(now_ms, forgotten_before_ms=now_ms - self._grace_ms)
+        rules = settings.rules(now_ms, forgotten_before_ms=now_ms - self.grace_ms)
         until_ms, bounds = rules.settled_before_ms, settings.bounds
         if newest_wins:
             rules = replace(rules, strategy=DeletionStrategy.TIME_BASED_RESOLUTION)
@@ -150,7 +160,7 @@ class Comparer:
         rules = Rules(
             DeletionStrategy.TIME_BASED_RESOLUTION,
             settled_before_ms=_FAR_MS,
-            forgotten_before_ms=now_ms - self._grace_ms,
+            forgotten_before_ms=now_ms - self.grace_ms,
             since_ms=carrying.since_ms,
             within=carrying.tokens,
             gives=frozenset({Side.RIGHT}),
@@ -158,6 +168,69 @@ class Comparer:
         shards, nodes = (carrying.shard, carrying.to), (carrying.node, carrying.to_node)
         bounds = _much(settings.bounds)
         return await self._exchange(shards, nodes, rules, bounds, _FAR_MS, throttle)
+
+    async def holds(self, shard: ShardRef, node: NodeName, tokens: TokenRanges) -> bool:
+        """Whether a replica knows any object, or deletion, with one of these tokens. Raises
+        CallFailed. Where little lies beside them it is a request for each level of the tree."""
+        schema = self._view.schema(shard.collection)
+        if schema is None:
+            raise CallFailed(Failure(f"collection {shard.collection} is not known here"))
+        version, height = self._view.schema_version(shard.collection), schema.hash_tree_height
+        level, positions = 0, [0]
+        while positions:
+            found = await self._ask(node, ReadTree(shard, version, level, tuple(positions)))
+            assert isinstance(found, TreeNodes), found
+            full = [at for at, one in zip(positions, found.hashes, strict=True) if any(one)]
+            shift = TOKEN_BITS - level
+            if any(contains(tokens, at << shift, (at + 1) << shift) for at in full):
+                return True
+            if level == height:
+                return any([await self._leaf_holds(shard, node, at, tokens) for at in full])
+            level += 1
+            positions = [
+                at
+                for above in full
+                for at in (2 * above, 2 * above + 1)
+                if meets(tokens, at << (shift - 1), (at + 1) << (shift - 1))
+            ]
+        return False
+
+    async def _leaf_holds(
+        self, shard: ShardRef, node: NodeName, position: int, tokens: TokenRanges
+    ) -> bool:
+        """Whether a leaf that has other tokens as well knows one of these."""
+        version = self._view.schema_version(shard.collection)
+        after: ObjectId | None = None
+        while True:
+            request = ReadLeaf(shard, version, position, after, ExchangeBounds().leaf_ids_max)
+            page = await self._ask(node, request)
+            assert isinstance(page, Leaf), page
+            for object_id in page.ids:
+                at = token(object_id)
+                if meets(tokens, at, at + 1):
+                    return True
+            if page.is_last or not page.ids:
+                return False
+            after = page.ids[-1]
+
+    async def _ask(self, node: NodeName, request: ReadTree | ReadLeaf) -> AnyReply:
+        """Raises CallFailed, also for an answer of another kind."""
+        collection = request.shard.collection
+        settings = self.settings(request.shard)
+        patience_s = 10.0 if settings is None else settings.comparing.diff_timeout_s
+        reply = await self._caller.ask(
+            node,
+            request,
+            self._clock.monotonic_s() + patience_s,
+            revision=self._view.revision(collection),
+            purpose=Purpose.COMPARE,
+        )
+        wanted = TreeNodes if isinstance(request, ReadTree) else Leaf
+        count = len(request.positions) if isinstance(request, ReadTree) else None
+        is_right = isinstance(reply, wanted)
+        if not is_right or (isinstance(reply, TreeNodes) and len(reply.hashes) != count):
+            raise CallFailed(Failure(f"{node} answered out of protocol"))
+        return reply
 
     async def _exchange(
         self,
@@ -201,17 +274,9 @@ class Comparer:
 
     async def root(self, shard: ShardRef, node: NodeName) -> bytes:
         """The digest of everything that the replica on `node` holds. Raises CallFailed."""
-        settings = self.settings(shard)
-        patience_s = 10.0 if settings is None else settings.comparing.diff_timeout_s
-        reply = await self._caller.ask(
-            node,
-            ReadTree(shard, self._view.schema_version(shard.collection), 0, (0,)),
-            self._clock.monotonic_s() + patience_s,
-            revision=self._view.revision(shard.collection),
-            purpose=Purpose.COMPARE,
-        )
-        if not isinstance(reply, TreeNodes) or len(reply.hashes) != 1:
-            raise CallFailed(Failure(f"{node} answered out of protocol"))
+        version = self._view.schema_version(shard.collection)
+        reply = await self._ask(node, ReadTree(shard, version, 0, (0,)))
+        assert isinstance(reply, TreeNodes), reply
         return reply.hashes[0]
 
     def _unknown(self, shard: ShardRef) -> Comparison:

@@ -16,6 +16,7 @@ from weftdb.cluster.membership import Failure as CallOutcome
 from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure
 from weftdb.cluster.replication.messages import Purpose, ShardRef
 from weftdb.core.errors import WeftError
+from weftdb.core.partial import TokenRanges
 from weftdb.core.types import CollectionName, NodeName
 from weftdb.engine.local_shard import LocalShard
 from weftdb.server.internode.messages import (
@@ -130,6 +131,10 @@ class LocalShards(Protocol):
     def is_rebuilding(self, shard: ShardRef) -> bool:
         """Whether the replica was emptied and is not rebuilt yet: it takes states, but what it
         says counts in comparisons only."""
+        ...
+
+    def kept(self, shard: ShardRef) -> TokenRanges | None:
+        """The tokens of the objects that a replica here may hold; None for all of them."""
         ...
 
     def is_coming(self, shard: ShardRef) -> bool:

@@ -31,7 +31,14 @@ from weftdb.cluster.metadata.store import (
     Record,
     Transaction,
 )
-from weftdb.cluster.rebalance.changes import Change, OperationState, SetFactor, cancelled, entered
+from weftdb.cluster.rebalance.changes import (
+    Change,
+    DropShard,
+    OperationState,
+    SetFactor,
+    cancelled,
+    entered,
+)
 from weftdb.cluster.rebalance.operation import Fact, Operation
 from weftdb.cluster.rebalance.stored_operation import decode_operation, encode_operation
 from weftdb.cluster.replication.messages import ShardRef
@@ -131,7 +138,7 @@ class OperationBoard:
             now_ms = self._clock.now_ms()
             if fact.value is not operation.state or operation.is_over:
                 return operation, state
-            why = _void(state, operation.change)
+            why = _void(state, operation)
             if why is None and state is not None and fact is Fact.BEGUN:
                 why = obstacle(state, operation.change)
             if why is not None:
@@ -217,7 +224,7 @@ class OperationBoard:
         record = self._store.get(self._keys.sharding(operation.change.collection))
         name = operation.change.collection
         state = None if record is None else decode_sharding(record.value, collection=name)
-        return _void(state, operation.change) is not None
+        return _void(state, operation) is not None
 
     def rest(self, shard: ShardRef, node: NodeName) -> tuple[Rest, Operation | None]:
         """What is to be done with a shard that lies on `node`, and for which operation.
@@ -304,10 +311,13 @@ class OperationBoard:
         conditions.append(IsAt(record.key, record.revision))
 
 
-def _void(state: ShardingState | None, change: Change) -> str | None:
+def _void(state: ShardingState | None, operation: Operation) -> str | None:
     """Why nothing is left that could be changed."""
+    change = operation.change
     if state is None:
         return "its collection is gone"
+    if isinstance(change, DropShard) and operation.state is OperationState.DEHYDRATING:
+        return None  # That it is gone is what was wanted.
     if any(state.shard(ref.shard) is None for ref in refs_of(change)):
         return "its shard is gone"
     return None

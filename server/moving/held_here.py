@@ -5,24 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weftdb.cluster.replication.messages import ShardRef
+from weftdb.cluster.sharding import ShardingState
 from weftdb.core.errors import UnknownCollection
+from weftdb.core.partial import TokenRanges
 from weftdb.core.types import NodeName
 from weftdb.engine.database import Database
+from weftdb.engine.replica import ShardReplica
 from weftdb.server.agreement.agreed_schema import AgreedSchema
-from weftdb.server.agreement.node_view import NodeView
+from weftdb.server.agreement.held_shards import HeldShards
+from weftdb.server.agreement.node_view import NodeView, open_shard
 from weftdb.server.agreement.peers import Peers
+from weftdb.server.internode.gate import ShardGate
+
+SETTLED_S_MAX = 5.0
 
 
 class HeldHere:
     """Thread-safe."""
 
     def __init__(
-        self, view: NodeView, schema: AgreedSchema, database: Database, peers: Peers
+        self,
+        view: NodeView,
+        schema: AgreedSchema,
+        database: Database,
+        peers: Peers,
+        shards: HeldShards,
+        gate: ShardGate,
     ) -> None:
         self._view = view
         self._schema = schema
         self._database = database
         self._peers = peers
+        self._shards = shards
+        self._gate = gate
 
     @property
     def node(self) -> NodeName:
@@ -45,6 +60,27 @@ class HeldHere:
             return True
         placed = found[0].shard(shard.shard)
         return placed is not None and self.node in placed.holders
+
+    def replica(self, shard: ShardRef) -> ShardReplica | None:
+        """The open shard here, if there is one."""
+        found = open_shard(self._database, shard)
+        return None if found is None else found.replica
+
+    def sharding(self, shard: ShardRef) -> ShardingState | None:
+        """The newest sharding state of its collection."""
+        found = self._schema.sharding(shard.collection)
+        return None if found is None else found[0]
+
+    def kept(self, shard: ShardRef) -> TokenRanges | None:
+        """The tokens of the objects that it may hold by that; None for all of them."""
+        return self._shards.kept(shard)
+
+    def is_settled(self, shard: ShardRef) -> bool:
+        """Wait a moment until nothing by an older state is under way. Blocks."""
+        found = self._schema.sharding(shard.collection)
+        if found is None:
+            return False
+        return self._gate.wait_until_settled(shard.collection, found[1], SETTLED_S_MAX)
 
     def drop(self, shard: ShardRef) -> None:
         """Remove a shard with its data, durably. Blocks."""

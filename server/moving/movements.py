@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from weftdb.cluster.metadata.records import MemberState
 from weftdb.cluster.rebalance.operation import Operation
-from weftdb.cluster.rebalance.plan import Plan, Size
+from weftdb.cluster.rebalance.plan import Plan, Size, describe
 from weftdb.cluster.rebalance.replicas import (
     TransferType,
     plan_drain,
@@ -21,11 +21,13 @@ from weftdb.cluster.rebalance.replicas import (
     plan_scale,
     transfer,
 )
+from weftdb.cluster.rebalance.shards import plan_reshard
 from weftdb.cluster.rebalance.spread import plan_spread
 from weftdb.cluster.rebalance.view import ClusterView
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.cluster.sharding import ShardingState
 from weftdb.core.errors import InvalidRequest, NotCancelable, UnknownCollection
+from weftdb.core.limits import SHARDS_PER_COLLECTION_MAX
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.server.internode.messages import AskFacts
 from weftdb.server.moving.board import OperationBoard
@@ -70,7 +72,10 @@ class Movements:
         peers: Peers,
         reports: Callable[[], NodeReports],
         full_repair: FullRepair,
+        object_bytes: Callable[[CollectionName], int],
     ) -> None:
+        """`object_bytes` tells the mean size of a collection's objects, 0 where it is not known."""
+        self._object_bytes = object_bytes
         self._full_repair = full_repair
         self.board = board
         self.plans = plans
@@ -154,6 +159,17 @@ class Movements:
         TooFewNodes."""
         return plan_scale(await self.sized_view(), collection, factor)
 
+    async def plan_reshard(self, collection: CollectionName, count: int) -> Plan:
+        """Give a collection so many shards, by moving virtual shards. Raises InvalidRequest,
+        TooFewNodes."""
+        view = await self.sized_view()
+        known = view.states.get(collection)
+        coming = 0 if known is None else max(0, count - len(known.shards))
+        names: list[ShardName] = []
+        if coming <= SHARDS_PER_COLLECTION_MAX:  # What is more is refused by the plan.
+            names = [self._schema.new_shard_name() for _ in range(coming)]
+        return plan_reshard(view, collection, count, names=names)
+
     async def carry_out(self, plan: Plan) -> StoredPlan:
         """Have a plan carried out. Raises InvalidRequest."""
         return await asyncio.to_thread(self.plans.add, plan)
@@ -218,12 +234,14 @@ class Movements:
                     "factor": state.factor,
                     "replicas": list(shard.replicas),
                     "joining": list(shard.joining),
+                    "share": round(sum(each.share for each in state.ranges_of(shard.name)), 4),
+                    "moving": _moving_of(state, shard.name),
                 }
                 for name, state in states.items()
                 for shard in state.shards
             ],
             "operations": [
-                operation_json(each, with_history=False)
+                {**operation_json(each, with_history=False), "what": describe(each.change)}
                 for each in await self.operations()
                 if not each.is_over
             ],
@@ -268,11 +286,15 @@ class Movements:
     async def sized_view(self) -> ClusterView:
         """The same with the sizes that the nodes tell."""
         sizes: dict[ShardRef, Size] = {}
+        each_bytes = {
+            name: await asyncio.to_thread(self._object_bytes, name) for name in self.states()
+        }
         for node in await self._reports().nodes(AskFacts(with_shards=True)):
             for shard in node.shards or ():
                 ref = ShardRef(shard.collection, shard.shard)
                 known = sizes.get(ref, Size())
-                sizes[ref] = Size(0, max(known.objects, shard.objects))
+                objects = max(known.objects, shard.objects)
+                sizes[ref] = Size(objects * each_bytes.get(shard.collection, 0), objects)
         view = self.view()
         return ClusterView(view.nodes, view.states, sizes, view.dead)
 
@@ -284,3 +306,13 @@ class Movements:
             if known is not None:
                 found[name] = known[0]
         return found
+
+
+def _moving_of(state: ShardingState, name: ShardName) -> int:
+    """How many virtual shards are on their way to a shard or from it."""
+    at = state.position_of(name)
+    return sum(
+        move.length
+        for move in state.moving
+        if at in (move.target, int(state.table.owners[move.first]))
+    )

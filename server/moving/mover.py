@@ -1,12 +1,14 @@
 """Mover: carries out the operations that change where data lies, together with the other nodes.
 
-    REGISTERED    nothing older is under way on the shard                     → BEGUN
+    REGISTERED    nothing older is under way on the shard; of a row or a shard
+                  that goes, nothing lies where nothing may lie               → BEGUN
     HYDRATING     the target compares with the source until it has all        → COPIED
     FINALIZING    told that it joins; compares with so many replicas that
                   one of them has any write at QUORUM                         → CAUGHT_UP
     INTEGRATING   told that it is a replica                                   → TOLD
     DEHYDRATING   told that it has left; a majority of those who stay is
-                  given what it has, its shard is dropped                     → CLEANED
+                  given what it has, its shard is dropped; of a row, its
+                  living replicas have removed it (leftovers.py)              → CLEANED
 
 Each node looks at the board and works on what is its part (`footprint.worker_of`); a step that was
 broken off, by a crash of anybody, is begun again by whoever has it then. Beside operations a node
@@ -25,7 +27,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from weftdb.cluster.rebalance.changes import CopyReplica, MoveReplica, OperationState
+from weftdb.cluster.rebalance.changes import (
+    CopyReplica,
+    DropShard,
+    MoveReplica,
+    MoveRow,
+    OperationState,
+)
 from weftdb.cluster.rebalance.operation import Fact, Operation
 from weftdb.cluster.rebalance.plan import describe
 from weftdb.cluster.replication.messages import ShardRef
@@ -33,8 +41,9 @@ from weftdb.cluster.sharding import PlacedShard
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.env import Clock
 from weftdb.core.errors import InvalidRequest, WeftError
+from weftdb.core.partial import TokenRanges, outside
 from weftdb.core.types import NodeName
-from weftdb.server.internode.comparing import Comparer
+from weftdb.server.internode.comparing import Comparer, Comparison
 from weftdb.server.internode.ports import NodeCaller
 from weftdb.server.internode.throttle import Throttle
 from weftdb.server.moving.board import OperationBoard, Rest
@@ -44,25 +53,24 @@ from weftdb.server.moving.footprint import (
     filled_by,
     is_first,
     leaves_from,
+    obstacle,
     refs_of,
     worker_of,
 )
+from weftdb.server.moving.leftovers import Held, Leftovers
 from weftdb.server.moving.plans import PlanBoard
+from weftdb.server.moving.rows import RowFiller, until_complete
 from weftdb.server.moving.telling import Telling
 
 log = logging.getLogger("weftdb.moving")
 
-PASSES_MAX = 10_000
-"""Comparisons of one pair for one step; each moves as much as one may."""
+LET_GO_S = 30.0
+"""After that it is said who has not removed what it has of a row that left."""
+EVERYTHING: TokenRanges = outside(())
 
 
-class Here(Protocol):
+class Here(Held, Protocol):
     """What lies on this node, and what it has heard."""
-
-    @property
-    def node(self) -> NodeName:
-        """This node."""
-        ...
 
     @property
     def is_complete(self) -> bool:
@@ -127,6 +135,8 @@ class Mover:
         self._clock = clock
         self._pace = pace or MovingPace()
         self._telling = Telling(nodes, here.alive, clock)
+        self._rows = RowFiller(comparer, here.alive, self._note_sent, self._throttle)
+        self._leftovers = Leftovers(here, self._rows, clock, grace_ms=comparer.grace_ms)
         self._tasks: dict[tuple[str, OperationState], asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -206,6 +216,7 @@ class Mover:
             return
         match operation.state:
             case OperationState.REGISTERED:
+                await self._prepare(operation)
                 await self._report(operation, Fact.BEGUN)
             case OperationState.HYDRATING:
                 await self._hydrate(operation)
@@ -221,8 +232,35 @@ class Mover:
 
     # --- steps -----------------------------------------------------------------------------------
 
+    async def _prepare(self, operation: Operation) -> None:
+        """Wait for what has to be so before the first step."""
+        change = operation.change
+        if not isinstance(change, MoveRow | DropShard):
+            return
+        state, _ = await asyncio.to_thread(self._board.sharding, change.collection)
+        if obstacle(state, change) is not None:
+            return  # The board gives it up.
+        if isinstance(change, MoveRow):
+            await self._rows.prepare(change, state)
+            return
+        placed, living = state.shard(change.shard), self._here.alive()
+        replicas = () if placed is None else placed.replicas
+        there = [node for node in replicas if node in living]
+        await self._rows.check_vacant(_ref(operation), there, EVERYTHING)
+
     async def _hydrate(self, operation: Operation) -> None:
-        change, shard = operation.change, _ref(operation)
+        change = operation.change
+        if isinstance(change, MoveRow):
+            await self._tell(operation)
+            state, _ = await asyncio.to_thread(self._board.sharding, change.collection)
+            living = self._here.alive()
+            placed = state.shard(change.source)
+            holders = () if placed is None else placed.replicas
+            source = min(holders, key=lambda node: node not in living, default=self._here.node)
+            await self._rows.fill(change, state, source)
+            await self._report(operation, Fact.COPIED)
+            return
+        shard = _ref(operation)
         assert isinstance(change, CopyReplica | MoveReplica), change
         state, _ = await asyncio.to_thread(self._board.sharding, change.collection)
         placed = state.shard(shard.shard)
@@ -234,6 +272,17 @@ class Mover:
 
     async def _finalize(self, operation: Operation) -> None:
         placed = await self._tell(operation)
+        change = operation.change
+        if isinstance(change, MoveRow):
+            state, _ = await asyncio.to_thread(self._board.sharding, change.collection)
+            shard = ShardRef(change.collection, change.source)
+            # Twice: a write between may have been stamped anew in the source, above one that the
+            # target did not know yet. In the second round the target knows what the source does.
+            for _ in range(2):
+                source = await self._collect(shard, placed.replicas)
+                await self._rows.fill(change, state, source)
+            await self._report(operation, Fact.CAUGHT_UP)
+            return
         target = filled_by(operation.change)
         assert target is not None
         await self._make_equal(
@@ -248,7 +297,10 @@ class Mover:
         """What leaves gives what it has to a majority of those who stay, and goes; where it is
         away, those who stay compare with each other."""
         placed, leaving = await self._tell(operation), leaves_from(operation.change)
-        assert leaving is not None
+        if leaving is None:
+            await self._let_go(operation)
+            await self._report(operation, Fact.CLEANED)
+            return
         shard, staying = _ref(operation), placed.replicas
         if leaving == self._here.node:
             if shard in self._here.here():
@@ -258,8 +310,29 @@ class Mover:
             await self._bring_together(shard, staying)
         await self._report(operation, Fact.CLEANED)
 
+    async def _let_go(self, operation: Operation) -> None:
+        """Wait until the living replicas of a row's source have removed it."""
+        change = operation.change
+        if not isinstance(change, MoveRow):
+            return  # Of a shard that goes, each node drops what it has.
+        until_s = self._clock.monotonic_s() + LET_GO_S
+        while True:
+            state, _ = await asyncio.to_thread(self._board.sharding, change.collection)
+            try:
+                return await self._rows.check_left(change, state)
+            except InvalidRequest:
+                if self._clock.monotonic_s() > until_s:
+                    raise
+            await asyncio.sleep(self._pace.look_s)
+
     async def _bring_together(self, shard: ShardRef, staying: Sequence[NodeName]) -> None:
-        """Compare a majority with a majority: each of one collects, then gives to those before."""
+        """Compare a majority with a majority: one collects, then gives to those before."""
+        hub = await self._collect(shard, staying)
+        others = [node for node in staying if node != hub]
+        await self._make_equal(shard, hub, others, least=_majority(staying) - 1)
+
+    async def _collect(self, shard: ShardRef, staying: Sequence[NodeName]) -> NodeName:
+        """A replica that knows what a majority knows, by comparing it with the others."""
         living = [node for node in staying if node in self._here.alive()]
         least = _majority(staying)
         if len(living) < least:
@@ -269,7 +342,7 @@ class Mover:
             )
         hub, others = living[0], living[1:]
         await self._make_equal(shard, hub, others, least=least - 1)
-        await self._make_equal(shard, hub, others, least=least - 1)
+        return hub
 
     async def _make_equal(
         self, shard: ShardRef, node: NodeName, others: Sequence[NodeName], *, least: int
@@ -294,18 +367,17 @@ class Mover:
 
     async def _compare(self, shard: ShardRef, node: NodeName, other: NodeName) -> str | None:
         """Compare two until nothing is left; why that failed, or None."""
-        for _ in range(PASSES_MAX):
-            comparison = await self._comparer.compare(
+
+        async def once() -> Comparison:
+            return await self._comparer.compare(
                 shard, node, other, is_full=True, newest_wins=True, throttle=self._throttle
             )
-            outcome = comparison.outcome
-            self.tally.objects += outcome.sent
-            self.tally.bytes = self._throttle.passed_bytes
-            if outcome.is_complete:
-                return None
-            if outcome.failure is not None and not outcome.sent:
-                return outcome.failure
-        return "it never came to an end"
+
+        return await until_complete(once, self._note_sent)
+
+    def _note_sent(self, count: int) -> None:
+        self.tally.objects += count
+        self.tally.bytes = self._throttle.passed_bytes
 
     async def _tell(self, operation: Operation) -> PlacedShard:
         """Wait until the present sharding state is told; the shard as it is in it."""
@@ -315,7 +387,7 @@ class Mover:
         await self._telling.wait(
             change.collection, was, state, revision, partial(self._note, operation)
         )
-        (ref,) = refs_of(change) or (None,)
+        ref = next(iter(refs_of(change)), None)  # Of a row, its source.
         placed = None if ref is None else state.shard(ref.shard)
         return placed or state.shards[0]
 
@@ -357,15 +429,23 @@ class Mover:
                 log.info("what is left over is looked at later: %s", error)
 
     async def _sweep(self) -> None:
-        """Drop shards that nobody gives to this node, and that are handed over."""
+        """Drop shards that nobody gives to this node, and that are handed over; drop of the others
+        what is not theirs."""
         if not self._here.is_complete:
             return
         for shard in self._here.here():
-            if self._here.holds(shard):
-                continue
-            rest, _ = await asyncio.to_thread(self._board.rest, shard, self._here.node)
-            if rest is Rest.DROP:
-                await self._drop(shard)
+            try:
+                await self._sweep_shard(shard)
+            except WeftError as error:
+                log.info("shard %s is looked at later: %s", shard.shard, error)
+
+    async def _sweep_shard(self, shard: ShardRef) -> None:
+        if self._here.holds(shard):
+            await self._leftovers.clear(shard)
+            return
+        rest, _ = await asyncio.to_thread(self._board.rest, shard, self._here.node)
+        if rest is Rest.DROP and await self._leftovers.hand_over(shard):
+            await self._drop(shard)
 
     async def _drop(self, shard: ShardRef) -> None:
         await asyncio.to_thread(self._here.drop, shard)

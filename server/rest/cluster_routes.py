@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/cluster/weftdb")
 
-KINDS = ("rebalance", "drain", "replace", "scale")
+KINDS = ("rebalance", "drain", "replace", "scale", "reshard")
 
 
 @router.get("/status")
@@ -108,6 +108,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "purpose": plan.purpose,
         "notes": list(plan.notes),
         "objects": plan.size.objects,
+        "bytes": plan.size.bytes,
         "steps": [_step_json(step) for step in plan.steps],
         "text": plan.render(),
     }
@@ -125,10 +126,10 @@ async def _planned(moving: Movements, body: Mapping[str, Any]) -> Plan:
             return await moving.plan_replace(NodeName(lost), NodeName(new))
         case "scale":
             name = canonical_collection_name(_required(body, "collection"))
-            factor = body.get("factor")
-            if not isinstance(factor, int) or isinstance(factor, bool):
-                raise InvalidRequest("factor in body must be a whole number")
-            return await moving.plan_scale(CollectionName(name), factor)
+            return await moving.plan_scale(CollectionName(name), _number(body, "factor"))
+        case "reshard":
+            name = canonical_collection_name(_required(body, "collection"))
+            return await moving.plan_reshard(CollectionName(name), _number(body, "shards"))
         case _:
             raise InvalidRequest(f'kind in body should be one of [{" ".join(KINDS)}]: "{kind}"')
 
@@ -142,6 +143,7 @@ def _step_json(step: Step) -> dict[str, Any]:
         "what": describe(step.change),
         "why": step.why,
         "objects": step.size.objects,
+        "bytes": step.size.bytes,
         "after": [before + 1 for before in step.after],
         "state": step.state.value,
     }
@@ -164,6 +166,13 @@ def _required(body: Mapping[str, Any], name: str) -> str:
     if not text:
         raise InvalidRequest(f"{name} in body is required")
     return text
+
+
+def _number(body: Mapping[str, Any], name: str) -> int:
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRequest(f"{name} in body must be a whole number")
+    return value
 
 
 def _moving(request: Request) -> Movements:

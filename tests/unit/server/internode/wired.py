@@ -17,6 +17,7 @@ from weftdb.cluster.replication.messages import Applied, Apply, ShardRef
 from weftdb.core.env import SystemClock
 from weftdb.core.errors import UnknownCollection
 from weftdb.core.objects import ObjectState
+from weftdb.core.partial import TokenRanges
 from weftdb.core.schema import Collection
 from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.engine.collection import LocalCollection
@@ -70,6 +71,7 @@ class Known:
     revision: int = NO_REVISION
     rebuilding: bool = False
     is_deleted: bool = False
+    kept_ranges: TokenRanges | None = None
     told: list[tuple[NodeName, Tell]] = field(default_factory=list)
     learned: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -77,6 +79,9 @@ class Known:
         if shard != SHARD:
             raise UnknownCollection(shard.collection)
         return self.collection.only
+
+    def kept(self, _shard: ShardRef) -> TokenRanges | None:
+        return self.kept_ranges
 
     def is_coming(self, _shard: ShardRef) -> bool:
         return False
