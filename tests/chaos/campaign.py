@@ -32,7 +32,7 @@ and not those of clients that wait for a paused node. "Kept": no living node fai
 the faults the digests of all replicas became equal, every acknowledged write was read at QUORUM and
 at ALL, no deletion was undone, searches found a sample.
 
-Machine: {cores} processors, {machine}; load of one minute when it began: {load:.1f}. {note}
+Machine: {cores} processors, {machine}; load of one minute when it began: {load:.1f}.{note}
 """
 
 
@@ -72,7 +72,7 @@ def main() -> int:
         cores=os.cpu_count(),
         machine=platform.machine(),
         load=os.getloadavg()[0],
-        note=f"Partitions were left out: {without}." if without else "",
+        note=f" Partitions were left out: {without}." if without else "",
     )
     pages, failed = [head], 0
     for run in RUNS:
