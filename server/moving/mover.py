@@ -211,6 +211,9 @@ class Mover:
                 return
 
     async def _step(self, operation: Operation) -> None:
+        present = await asyncio.to_thread(self._board.get, operation.id)
+        if present is None or present.state is not operation.state:
+            return  # It has gone on, which has not been heard of here yet.
         if await asyncio.to_thread(self._board.is_void, operation):
             await self._report(operation, Fact(operation.state))
             return
@@ -351,6 +354,8 @@ class Mover:
         be reached."""
         reached, failures = 0, []
         living = self._here.alive()
+        # An operation that has gone on meanwhile may have made `node` one of them.
+        others = [other for other in others if other != node]
         for other in sorted(others, key=lambda each: each not in living):
             if reached >= least:
                 return
