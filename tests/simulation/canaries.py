@@ -6,10 +6,13 @@ checker that must object within `seeds_max` seeds, and every checker is named by
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import cycle, permutations
 
+from weftdb.cluster.rebalance.operation import Operation
 from weftdb.cluster.replication.effects import (
     Answer,
     CallNumber,
@@ -18,29 +21,36 @@ from weftdb.cluster.replication.effects import (
     Failure,
     Send,
 )
-from weftdb.cluster.replication.merkle import Exchange, Exchanged, ExchangeOrder
+from weftdb.cluster.replication.merge import DeletionStrategy
+from weftdb.cluster.replication.merkle import Exchange, Exchanged
 from weftdb.cluster.replication.messages import (
     Applied,
     Apply,
     Digest,
     Digests,
     Reply,
+    ShardRef,
     States,
     TreeNodes,
 )
 from weftdb.cluster.replication.read import Found, ReadCoordination, ReadOrder
 from weftdb.cluster.replication.write import Restamp, WriteCoordination, WriteOrder, Written
 from weftdb.cluster.replication.write_core import WriteTargets
+from weftdb.cluster.sharding import PlacedShard
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.errors import NotEnoughReplicas
 from weftdb.core.objects import ObjectState
-from weftdb.core.types import ObjectId, Version
+from weftdb.core.types import NodeName, ObjectId, Version
+from weftdb.server.moving.mover import Mover
 from weftdb.storage.kv import Family, WriteBatch
 
+from .changes import Change, ChangeKind
 from .coordinator import Conversations
 from .faults import Fault, FaultKind
+from .history import Verb
 from .node import Machine
-from .plan import Plan
+from .plan import Plan, Size, draw_plan
+from .repair import Bugs
 from .replicas import ModelReplica
 from .world import Parts
 
@@ -55,6 +65,13 @@ class Canary:
     plant: Callable[[Parts], Parts]
     tune: Callable[[Plan], Plan] = lambda plan: plan
     """Faults under which the bug shows: a rare one would need very many seeds."""
+    kind: str = "still"
+    """Of the runs in which the bug shows (plan.py)."""
+
+    def plan(self, seed: int, size: Size) -> Plan:
+        """The plan of a seed, for this bug."""
+        plan = draw_plan(seed, size, self.kind)
+        return self.tune(replace(plan, strategy=DeletionStrategy.TIME_BASED_RESOLUTION))
 
 
 class Twisted:
@@ -188,8 +205,8 @@ class GivesUpEarly(Twisted):
 class DeletesWithoutVersion(ModelReplica):
     """Removes an object, and remembers nothing of it."""
 
-    def apply(self, state: ObjectState) -> Version | None:
-        newer = super().apply(state)
+    def store(self, state: ObjectState) -> Version | None:
+        newer = super().store(state)
         if newer is None and state.is_deleted:
             batch = WriteBatch()
             batch.delete(Family.OBJECTS, self._prefix + state.id)
@@ -200,7 +217,7 @@ class DeletesWithoutVersion(ModelReplica):
 class AppliesAnything(ModelReplica):
     """Takes every state, also one that is older than what it holds."""
 
-    def apply(self, state: ObjectState) -> Version | None:
+    def store(self, state: ObjectState) -> Version | None:
         self._put(state)
         return None
 
@@ -226,8 +243,8 @@ class LooksLeft(Twisted):
         return TreeNodes(reply.hashes[:half] + (bytes(16),) * (len(reply.hashes) - half))
 
 
-def _half_blind(order: ExchangeOrder) -> Coordination[Exchanged]:
-    return LooksLeft(Exchange(order))
+def _half_blind(exchange: Exchange) -> Coordination[Exchanged]:
+    return LooksLeft(exchange)
 
 
 def _one_short(order: WriteOrder, restamp: Restamp) -> Coordination[Written]:
@@ -235,6 +252,105 @@ def _one_short(order: WriteOrder, restamp: Restamp) -> Coordination[Written]:
     if targets.level is ConsistencyLevel.QUORUM:
         order = replace(order, targets=WriteTargets(targets.groups, ConsistencyLevel.ONE))
     return WriteCoordination(order, restamp)
+
+
+class CatchesNothingUp(Mover):
+    """Counts what joins without having compared it with anybody."""
+
+    async def _make_equal(self, *arguments: object, **named: object) -> None:
+        return
+
+
+class ForgetsMoves(Mover):
+    """After a start, knows nothing of the moves of its former life."""
+
+    _own: frozenset[str] | None = None
+
+    def _look(self) -> None:
+        if self._own is None:
+            self._own = frozenset(each.id for each in self._board.known())
+        super()._look()
+
+    async def _step(self, operation: Operation) -> None:
+        if self._own is None or operation.id not in self._own:
+            await super()._step(operation)
+        else:
+            await asyncio.sleep(1e9)
+
+
+class NeverTidies(Mover):
+    """Never removes what has moved away."""
+
+    async def _drop(self, shard: ShardRef) -> None:
+        return
+
+
+class StumblesOnce(Mover):
+    """A step of a move ends with an error that nobody has foreseen."""
+
+    _has_stumbled = False
+
+    async def _step(self, operation: Operation) -> None:
+        if not self._has_stumbled:
+            self._has_stumbled = True
+            raise AssertionError("planted")
+        await super()._step(operation)
+
+
+def _move_with(kind: type[Mover]) -> Callable[[Parts], Parts]:
+    return lambda parts: replace(parts, bugs=Bugs(mover=kind))
+
+
+def _replicas_only(placed: PlacedShard) -> tuple[tuple[NodeName, ...], ...]:
+    """The groups of a write, without what joins."""
+    return (placed.replicas,)
+
+
+def _calm(plan: Plan) -> Plan:
+    """Many moves and no faults, so that nothing else can be the reason."""
+    return replace(plan, faults=(), changes=_moves(16))
+
+
+def _moving_once_under_imports(plan: Plan) -> Plan:
+    """One move while every request writes another object, so that what a replica lacks is never
+    written again; nodes hear of it a little late."""
+    steps = tuple(
+        replace(step, verb=Verb.PUT, key=_key(at), level=ConsistencyLevel.QUORUM, think_s=0.1)
+        for at, step in enumerate(plan.steps)
+    )
+    return replace(plan, steps=steps, faults=(), changes=_moves(1), lag_s=0.3)
+
+
+def _moving_behind_the_back(plan: Plan) -> Plan:
+    """The same through a coordinator that does not hear of it."""
+    one = _moving_once_under_imports(plan)
+    blind = one.names[0]
+    steps = tuple(replace(step, coordinator=blind, think_s=0.4) for step in one.steps)
+    return replace(one, steps=steps, faults=(Fault(FaultKind.CUT_OFF, 0.0, 1e3, blind),))
+
+
+def _key(number: int) -> ObjectId:
+    return ObjectId(blake2b(number.to_bytes(2, "big"), digest_size=16).digest())
+
+
+def _moves(count: int) -> tuple[Change, ...]:
+    return tuple(Change(ChangeKind.MOVE, 0.2 + 0.7 * at, 17 * at) for at in range(count))
+
+
+def _deleted_while_away(plan: Plan) -> Plan:
+    """One node is away while everything is deleted, and until that is forgotten."""
+
+    def verb(at: int) -> Verb:
+        return Verb.PUT if at < 20 else Verb.DELETE if 30 <= at < 70 else Verb.READ
+
+    return replace(
+        plan,
+        steps=tuple(
+            replace(step, verb=verb(at), level=ConsistencyLevel.QUORUM, think_s=10.0)
+            for at, step in enumerate(plan.steps)
+        ),
+        faults=(Fault(FaultKind.CRASH, 60.0, 270.0, plan.names[-1]),),
+    )
 
 
 def _twist_write(kind: type[Twisted]) -> Callable[[Parts], Parts]:
@@ -279,7 +395,7 @@ def _wiped_while_another_is_behind(plan: Plan) -> Plan:
 
 CANARIES: Mapping[str, Canary] = {
     "ack_before_sync": Canary(
-        "replicas acknowledge what is not durable yet", "nonlinear_objects", 30,
+        "replicas acknowledge what is not durable yet", "nonlinear_objects", 60,
         lambda parts: replace(parts, waits_for_sync=False),
     ),
     "quorum_one_short": Canary(
@@ -292,7 +408,7 @@ CANARIES: Mapping[str, Canary] = {
     ),
     "hint_dropped": Canary(
         "nothing is kept for a replica that misses a write", "missed_hints", 30,
-        lambda parts: replace(parts, keeps_hints=False),
+        lambda parts: replace(parts, bugs=Bugs(keeps_hints=False)),
     ),
     "read_believes_first": Canary(
         "a read counts replicas without comparing them", "stale_reads", 30,
@@ -308,7 +424,7 @@ CANARIES: Mapping[str, Canary] = {
     ),
     "repair_writes_older": Canary(
         "read repair sends the older content under the newer version", "nonlinear_objects", 30,
-        _twist_read(RepairWritesOlder),
+        _twist_read(RepairWritesOlder), _only_lossy,
     ),
     "gives_up_early": Canary(
         "one replica that fails fails the request", "refusals", 30, _twist_write(GivesUpEarly)
@@ -319,7 +435,7 @@ CANARIES: Mapping[str, Canary] = {
     ),
     "tombstone_forgotten": Canary(
         "deletions are forgotten long before their grace ends", "resurrections", 100,
-        lambda parts: replace(parts, forgets_after_s=0.5),
+        lambda parts: replace(parts, bugs=Bugs(forgets_after_ms=500)),
     ),
     "applies_anything": Canary(
         "a replica takes the older state for the newer", "nonlinear_objects", 30,
@@ -327,7 +443,7 @@ CANARIES: Mapping[str, Canary] = {
     ),
     "wiped_vouches": Canary(
         "a replica that lost its data counts before it is rebuilt", "stale_reads", 50,
-        lambda parts: replace(parts, wiped_vouches=True), _wiped_while_another_is_behind,
+        lambda parts: replace(parts, bugs=Bugs(wiped_vouches=True)), _wiped_while_another_is_behind,
     ),
     "stamps_repeat": Canary(
         "a coordinator that starts again stamps as its former life did", "nonlinear_objects", 100,
@@ -337,5 +453,37 @@ CANARIES: Mapping[str, Canary] = {
     "merkle_skips_branch": Canary(
         "the comparison of trees never looks to the right", "divergence", 100,
         lambda parts: replace(parts, conversations=Conversations(exchange=_half_blind)),
+    ),
+    "move_drops_capture": Canary(
+        "what is written while a replica joins does not go to it", "missed_hints", 30,
+        lambda parts: replace(parts, conversations=Conversations(write_groups=_replicas_only)),
+        _moving_once_under_imports, "moving",
+    ),
+    "move_catches_nothing_up": Canary(
+        "a replica that joins is counted before it has what the others have", "missed_hints", 30,
+        _move_with(CatchesNothingUp), _calm, "moving",
+    ),
+    "move_is_forgotten": Canary(
+        "who works on a move and is killed does not go on with it", "unfinished_changes", 30,
+        _move_with(ForgetsMoves), kind="moving",
+    ),
+    "move_leaves_data": Canary(
+        "a replica that has left is not removed", "stray_replicas", 30,
+        _move_with(NeverTidies), _calm, "moving",
+    ),
+    "move_stumbles": Canary(
+        "a step of a move breaks, and is tried again", "broken_tasks", 10,
+        _move_with(StumblesOnce), _calm, "moving",
+    ),
+    "old_placement_served": Canary(
+        "replicas answer who goes by an older sharding state", "missed_hints", 30,
+        lambda parts: replace(parts, checks_revisions=False),
+        _moving_behind_the_back, "moving",
+    ),
+    "marks_ignored": Canary(
+        "who was given up comes back with what others have forgotten the deletion of",
+        "resurrections", 30,
+        lambda parts: replace(parts, bugs=Bugs(heeds_marks=False)), _deleted_while_away,
+        "forgetful",
     ),
 }  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from weftdb.core.errors import WeftError
+from weftdb.core.errors import Unavailable, WeftError
 from weftdb.core.objects import ObjectState
+from weftdb.core.types import ObjectId, ShardName
 
 from .coordinator import Coordinator
 from .events import Events
@@ -23,13 +24,14 @@ class Clients:
 
     def __init__(
         self, steps: Sequence[Step], coordinators: dict[str, Coordinator], *, events: Events,
-        journal: Journal, deadline_s: float,
+        journal: Journal, deadline_s: float, shard_of: Callable[[ObjectId], ShardName],
     ) -> None:  # fmt: skip
         self.operations: list[Operation] = []
         self._coordinators = coordinators
         self._events = events
         self._journal = journal
         self._deadline_s = deadline_s
+        self._shard_of = shard_of
         self._open = 0
         for client in sorted({step.client for step in steps}):
             self._open += 1
@@ -48,14 +50,13 @@ class Clients:
         self._events.after(step.think_s, lambda: self._begin(step, lambda: self._next(steps)))
 
     def _begin(self, step: Step, then: Callable[[], None]) -> None:
-        coordinator = self._coordinators[step.coordinator]
         one = Operation(
             number=len(self.operations),
             client=step.client,
             coordinator=step.coordinator,
             verb=step.verb,
             key=step.key,
-            shard=coordinator.places.shard_of(step.key).shard,
+            shard=self._shard_of(step.key),
             level=step.level,
             begun=self._events.now,
         )
@@ -82,7 +83,11 @@ class Clients:
             then()
 
         self._events.after(self._deadline_s + PATIENCE_S, give_up)
-        coordinator.take(one, self._deadline_s, end)
+        coordinator = self._coordinators.get(step.coordinator)
+        if coordinator is None:
+            end(Unavailable("there is no such node yet"))
+        else:
+            coordinator.take(one, self._deadline_s, end)
 
     def _end(self, one: Operation, outcome: ObjectState | WeftError | None) -> None:
         one.ended = self._events.now

@@ -3,55 +3,41 @@ conversation. Everything that decides is `cluster/replication`'s."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from weftdb.cluster.replication.effects import Coordination, Send
-from weftdb.cluster.replication.merge import DeletionStrategy
-from weftdb.cluster.replication.merkle import Exchange, Exchanged, ExchangeOrder
+from weftdb.cluster.replication.merkle import Exchange, Exchanged
 from weftdb.cluster.replication.messages import Apply, ShardRef
 from weftdb.cluster.replication.read import Found, ReadCoordination, ReadOrder
 from weftdb.cluster.replication.write import Restamp, WriteCoordination, WriteOrder, Written
 from weftdb.cluster.replication.write_core import WriteTargets
-from weftdb.cluster.sharding import PlacedShard, ShardingState
+from weftdb.cluster.sharding import PlacedShard
 from weftdb.core.errors import Unavailable, WeftError
 from weftdb.core.objects import ObjectState
-from weftdb.core.types import CollectionName, NodeName, ObjectId, Version
+from weftdb.core.types import NodeName, Version
 from weftdb.storage.versions import VersionClock
 
+from .agreed import NodeView
 from .driver import Driver
 from .history import Operation, Verb
-from .node import SimulatedNode
+from .node import Asked, SimulatedNode
 from .replicas import VALUE
 
-SCHEMA_VERSION = 1
 HEDGE_S = 0.3
+LOOKS_MAX = 4
+"""How often a request is made anew because shards had moved."""
 
 MakeWrite = Callable[[WriteOrder, Restamp], Coordination[Written]]
 MakeRead = Callable[[ReadOrder], Coordination[Found]]
-MakeExchange = Callable[[ExchangeOrder], Coordination[Exchanged]]
+MakeExchange = Callable[[Exchange], Coordination[Exchanged]]
+MakeGroups = Callable[[PlacedShard], tuple[tuple[NodeName, ...], ...]]
 Ended = Callable[[ObjectState | WeftError | None], None]
 
 
-class Places:
-    """Where the shards of the collection are, as metadata has it."""
-
-    def __init__(self, collection: CollectionName, state: ShardingState) -> None:
-        self.state = state
-        self._collection = collection
-        self.replicas = {self._ref(placed): placed.replicas for placed in state.shards}
-        self.shards = tuple(self.replicas)
-
-    def shard_of(self, key: ObjectId) -> ShardRef:
-        """The shard that holds an object."""
-        return self._ref(self.state.shard_of(key))
-
-    def write_groups(self, key: ObjectId) -> tuple[tuple[NodeName, ...], ...]:
-        """The sets of replicas in each of which a write of the object must reach its level."""
-        return self.state.shard_of(key).write_groups
-
-    def _ref(self, placed: PlacedShard) -> ShardRef:
-        return ShardRef(self._collection, placed.name)
+def _write_groups(placed: PlacedShard) -> tuple[tuple[NodeName, ...], ...]:
+    return placed.write_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +46,27 @@ class Conversations:
 
     write: MakeWrite = WriteCoordination
     read: MakeRead = ReadCoordination
-    exchange: MakeExchange = Exchange
+    exchange: MakeExchange = lambda exchange: exchange
+    write_groups: MakeGroups = _write_groups
 
 
 class Coordinator:
-    """Takes requests on one node, in one life of its process."""
+    """Takes requests on one node, in one life of its process, as `server.routing.router` does."""
 
     def __init__(
         self,
         node: SimulatedNode,
         driver: Driver,
-        places: Places,
+        view: NodeView,
         conversations: Conversations,
         *,
         writer: int,
-        away: Callable[[], frozenset[NodeName]],
     ) -> None:
-        """`writer` is this life of the node in versions; `away` tells what membership believes."""
+        """`writer` is this life of the node in versions."""
         self._node = node
         self._driver = driver
-        self.places = places
+        self.view = view
         self._conversations = conversations
-        self._away = away
         held = [
             state.version
             for replica in node.replicas.values()
@@ -98,21 +83,38 @@ class Coordinator:
         self._node.bound(lambda: self._begin(one, deadline_s, ended))()
 
     def _begin(self, one: Operation, deadline_s: float, ended: Ended) -> None:
-        if one.verb.is_write:
-            self._write(one, deadline_s, ended)
-        else:
-            self._read(one, deadline_s, ended)
+        until_s = self._node.clock.monotonic_s() + deadline_s
+        state = self._state(one) if one.verb.is_write else None
+        self._try(one, state, until_s, ended, LOOKS_MAX - 1)
 
-    def _write(self, one: Operation, deadline_s: float, ended: Ended) -> None:
-        shard = self.places.shard_of(one.key)
-        state = self._state(one)
+    def _try(
+        self, one: Operation, state: ObjectState | None, until_s: float, ended: Ended, left: int
+    ) -> None:
+        """By one look at where shards lie; again where that was not the newest."""
+        revision = self.view.revision(self._node.terms.collection)
+
+        def answered(outcome: ObjectState | WeftError | None) -> None:
+            known = self.view.revision(self._node.terms.collection)
+            if isinstance(outcome, Unavailable) and left and known != revision:
+                self._try(one, state, until_s, ended, left - 1)
+            else:
+                ended(outcome)
+
+        if state is None:
+            self._read(one, until_s, answered)
+        else:
+            self._write(one, state, until_s, answered)
+
+    def _write(self, one: Operation, state: ObjectState, until_s: float, ended: Ended) -> None:
+        placed = self.view.state.shard_of(one.key)
         order = WriteOrder(
-            shard=shard,
-            schema_version=SCHEMA_VERSION,
+            shard=self._ref(placed),
+            schema_version=self.view.schema_version(self._node.terms.collection),
             states=(state,),
-            targets=WriteTargets(self.places.write_groups(one.key), one.level),
-            deadline_s=self._node.clock.monotonic_s() + deadline_s,
-            unavailable=self._away(),
+            targets=WriteTargets(self._conversations.write_groups(placed), one.level),
+            deadline_s=until_s,
+            unavailable=self._away(placed.holders),
+            awaited=self._node.name,
         )
 
         def observe(send: Send) -> None:
@@ -135,27 +137,53 @@ class Coordinator:
                 ended(ObjectState(one.key, result, is_deleted=state.is_deleted))
 
         conversation = self._conversations.write(order, self._stamp_above)
-        self._driver.run(conversation, answered, label=f"#{one.number}", sent=observe)
+        self._run(conversation, answered, one, sent=observe)
 
-    def _read(self, one: Operation, deadline_s: float, ended: Ended) -> None:
-        shard = self.places.shard_of(one.key)
-        replicas = self.places.replicas[shard]
+    def _read(self, one: Operation, until_s: float, ended: Ended) -> None:
+        placed = self.view.state.shard_of(one.key)
         order = ReadOrder(
-            shard=shard,
-            schema_version=SCHEMA_VERSION,
+            shard=self._ref(placed),
+            schema_version=self.view.schema_version(self._node.terms.collection),
             ids=(one.key,),
-            replicas=tuple(sorted(replicas, key=lambda name: name != self._node.name)),
+            replicas=tuple(sorted(placed.replicas, key=lambda name: name != self._node.name)),
             level=one.level,
-            strategy=DeletionStrategy.TIME_BASED_RESOLUTION,
-            deadline_s=self._node.clock.monotonic_s() + deadline_s,
+            strategy=self._node.terms.strategy,
+            deadline_s=until_s,
             hedge_s=HEDGE_S,
-            unavailable=self._away(),
+            unavailable=self._away(placed.replicas),
         )
 
         def answered(outcome: Found | WeftError) -> None:
             ended(outcome if isinstance(outcome, WeftError) else outcome.states[0])
 
-        self._driver.run(self._conversations.read(order), answered, label=f"#{one.number}")
+        self._run(self._conversations.read(order), answered, one, is_read=True)
+
+    def _run(
+        self,
+        conversation: Coordination[Any],
+        answered: Callable[[Any], None],
+        one: Operation,
+        *,
+        sent: Callable[[Send], None] = lambda _: None,
+        is_read: bool = False,
+    ) -> None:
+        revision = self.view.revision(self._node.terms.collection)
+        self._driver.run(
+            conversation,
+            answered,
+            label=f"#{one.number}",
+            asked=Asked(revision),
+            learn=self.view.learn,
+            sent=sent,
+            is_read=is_read,
+        )
+
+    def _ref(self, placed: PlacedShard) -> ShardRef:
+        return ShardRef(self._node.terms.collection, placed.name)
+
+    def _away(self, nodes: Iterable[NodeName]) -> frozenset[NodeName]:
+        own = self._node.name
+        return frozenset(node for node in nodes if node != own and self.view.is_away(node))
 
     def _state(self, one: Operation) -> ObjectState:
         version = self.versions.next()

@@ -6,7 +6,8 @@ The twin of the asyncio driver in `server/internode`, for virtual time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 from weftdb.cluster.replication.effects import (
     Answer,
@@ -17,10 +18,11 @@ from weftdb.cluster.replication.effects import (
     Send,
     Wake,
 )
-from weftdb.cluster.replication.messages import Reply
+from weftdb.cluster.replication.messages import Apply, Purpose, Reply
 from weftdb.core.errors import WeftError
+from weftdb.server.internode.messages import Moved
 
-from .node import Answered, SimulatedNode
+from .node import Answered, Asked, MovedFailure, SimulatedNode
 from .telling import tell_reply, tell_request
 
 ResultT = TypeVar("ResultT")
@@ -45,16 +47,35 @@ class Driver:
         answered: Callable[[ResultT | WeftError], None],
         *,
         label: str,
+        asked: Asked,
+        learn: Callable[[Moved], None],
         sent: Callable[[Send], None] = lambda _: None,
-        is_repair: bool = False,
+        request_s_max: Callable[[Any], float] | None = None,
+        is_read: bool = False,
     ) -> None:
-        """Begin a coordination; `answered` gets its outcome, `sent` sees every request."""
+        """Begin a coordination; `answered` gets its outcome, `sent` sees every request, `learn` the
+        newer sharding state of who refuses. `is_read`: what it has stored are repairs."""
 
         def send(effect: Send, hear: Answered) -> None:
             sent(effect)
-            self._node.ask(self._peers[effect.to], effect.request, hear, is_repair=is_repair)
+            by = asked
+            if is_read and isinstance(effect.request, Apply):
+                by = replace(asked, purpose=Purpose.REPAIR)
+            self._node.ask(
+                self._peers[effect.to],
+                effect.request,
+                lambda outcome: hear(_learned(outcome, learn)),
+                by,
+                patience_s=None if request_s_max is None else request_s_max(effect.request),
+            )
 
         Conversation(self._node, send, self._keep_hint, coordination, answered, label).begin()
+
+
+def _learned(outcome: Any, learn: Callable[[Moved], None]) -> Any:
+    if isinstance(outcome, MovedFailure) and outcome.moved is not None:
+        learn(outcome.moved)
+    return outcome
 
 
 class Conversation(Generic[ResultT]):

@@ -10,20 +10,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from weftdb.cluster.replication.answering import answer
-from weftdb.cluster.replication.messages import Reply, Request, ShardRef
+from weftdb.cluster.replication.messages import ShardRef
 from weftdb.core.config import Config, ReplicationConfig, ResourcesConfig
 from weftdb.core.definition import parse_collection
 from weftdb.core.env import Env
 from weftdb.core.objects import Digest
-from weftdb.core.types import ObjectId
+from weftdb.core.types import ObjectId, ShardId
 from weftdb.engine.database import Database
-from weftdb.engine.local_shard import LocalShard
+from weftdb.engine.replica import ShardReplica
 from weftdb.modules.registry import Registry
 
 from .history import Holding
 from .node import SimulatedNode
-from .replicas import TREE_HEIGHT, VALUE, holding_of
+from .replicas import holding_of
 
 PAGE = 1000
 
@@ -31,37 +30,39 @@ PAGE = 1000
 class EngineReplica:
     """One shard of one life of a node."""
 
-    def __init__(self, shard: LocalShard) -> None:
+    def __init__(self, database: Database, shard: ShardRef) -> None:
+        self._database = database
         self._shard = shard
+        self._local = database.add_shard(shard.collection, shard.shard)
 
     @property
-    def tree_height(self) -> int:
-        """Levels of the hash tree below its root."""
-        return self._shard.replica.tree_height
+    def number(self) -> ShardId:
+        """Under which its keys lie."""
+        return self._local.number
 
-    def answer(self, request: Request) -> Reply:
-        """Do what is asked, as the server will."""
-        return answer(self._shard.replica, request)
+    @property
+    def replica(self) -> ShardReplica:
+        """What answers for it."""
+        return self._local.replica
 
     def contents(self) -> dict[ObjectId, Holding]:
         """Everything that is held, read as another node would read it."""
         ids = [object_id for object_id, _ in self._digests()]
-        states = self._shard.replica.states(ids)
+        states = self.replica.states(ids)
         assert None not in states, "what is in the tree is not in the store"
         return {state.id: holding_of(state) for state in states if state is not None}
 
     def root(self) -> bytes:
         """The root of the hash tree."""
-        return self._shard.replica.tree_nodes(0, [0])[0]
+        return self.replica.tree_nodes(0, [0])[0]
 
-    def forget_deletions(self, before_ms: int) -> int:
-        """Drop deletions older than a wall-clock time."""
-        self._shard.replica.forgotten_ms = lambda: before_ms
-        return self._shard.replica.forget_deletions()
+    def drop(self) -> None:
+        """Remove all of it."""
+        self._database.drop_shard(self._shard.collection, self._shard.shard)
 
     def _digests(self) -> Iterator[tuple[ObjectId, Digest]]:
-        replica = self._shard.replica
-        for position in range(1 << self.tree_height):
+        replica = self.replica
+        for position in range(1 << replica.tree_height):
             page = replica.leaf(position, None, PAGE)
             assert page.is_last, "more objects in a leaf than a run has"
             yield from zip(page.ids, page.digests, strict=True)
@@ -70,17 +71,18 @@ class EngineReplica:
 class EngineNodes:
     """Opens engines on the nodes of a run. Their derived files lie in one scratch directory."""
 
-    def __init__(self, grace_s: float) -> None:
-        self._grace_s = grace_s
+    def __init__(self) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="weft-simulation-")
         self._open: dict[str, tuple[int, Database]] = {}
 
-    def replica(self, shard: ShardRef, node: SimulatedNode) -> EngineReplica:
-        """The replica of a shard on a node; opens the node's engine with its first shard."""
+    def replica(self, shard: ShardRef, node: SimulatedNode, number: int) -> EngineReplica:
+        """The replica of a shard on a node; opens the node's engine with its first shard. The
+        engine numbers its shards by itself."""
         database = self._database(node)
         if shard.collection not in {held.name for held in database.collections()}:
-            database.create_collection(parse_collection(_definition(shard.collection)), [])
-        return EngineReplica(database.add_shard(shard.collection, shard.shard))
+            definition = node.terms.definition(shard.collection)
+            database.create_collection(parse_collection(definition), [])
+        return EngineReplica(database, shard)
 
     def close(self) -> None:
         """Let go of the engines and of their files."""
@@ -90,7 +92,7 @@ class EngineNodes:
     def _database(self, node: SimulatedNode) -> Database:
         life, database = self._open.get(node.name, (0, None))
         if database is None or life != node.life:
-            replication = ReplicationConfig(tombstone_grace_s=self._grace_s)
+            replication = ReplicationConfig(tombstone_grace_s=node.terms.grace_s, keeps_states=True)
             resources = ResourcesConfig(disk_readonly_percentage=0, disk_warning_percentage=0)
             # What a crash leaves is in the store alone: derived files are made anew.
             path = Path(self._scratch.name) / f"{node.name}-{node.life}"
@@ -106,12 +108,3 @@ class EngineNodes:
             database.maintenance.stop()
             self._open[node.name] = (node.life, database)
         return database
-
-
-def _definition(name: str) -> dict[str, object]:
-    return {
-        "class": name,
-        "vectorizer": "none",
-        "properties": [{"name": VALUE, "dataType": ["int"]}],
-        "replicationConfig": {"factor": 3, "asyncConfig": {"hashtreeHeight": TREE_HEIGHT}},
-    }

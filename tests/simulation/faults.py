@@ -31,8 +31,15 @@ class FaultKind(Enum):
     """Links lose `amount` of their messages."""
     CLOCK = "clock"
     """A wall clock is set by `amount` seconds."""
+    CUT_OFF = "cut off"
+    """A node neither reaches the metadata nor hears of it; clients and other nodes reach it."""
+    AMBUSH = "ambush"
+    """Who has a part in a move is killed `amount` seconds after the move came into a state. Its
+    `node` is `STATE role`; it waits from `at` on, and happens once."""
 
 
+AMBUSHED = ("HYDRATING", "FINALIZING", "INTEGRATING", "INTEGRATING", "DEHYDRATING", "DEHYDRATING")
+ROLES = ("target", "leaving", "source", "other")
 NODE_FAULTS = (FaultKind.CRASH, FaultKind.WIPE, FaultKind.PAUSE)
 
 
@@ -75,6 +82,8 @@ class FaultRates:
     slow: float = 0.0
     lossy: float = 0.0
     clock_steps: float = 0.0
+    cut_offs: float = 0.0
+    ambushes: float = 0.0
     blackouts: float = 0.0
     """Every node loses power at the same moment."""
     lasts_s: float = 8.0
@@ -112,6 +121,12 @@ def plan_faults(
     for at, _ in times(rates.clock_steps):
         step = dice.uniform(-300.0, 300.0)
         faults.append(Fault(FaultKind.CLOCK, at, 0.0, dice.choice(nodes), amount=step))
+    for at, lasts in times(rates.cut_offs):
+        faults.append(Fault(FaultKind.CUT_OFF, at, lasts, dice.choice(nodes)))
+    for _, lasts in times(rates.ambushes):
+        when = f"{dice.choice(AMBUSHED)} {dice.choice(ROLES)}"
+        delay = dice.choice([0.0, 0.05, 0.5, 2.0]) * dice.random()
+        faults.append(Fault(FaultKind.AMBUSH, 0.0, lasts, when, amount=delay))
     return tuple(sorted(faults, key=lambda fault: fault.at))
 
 

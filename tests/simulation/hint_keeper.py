@@ -6,7 +6,8 @@ What `cluster/replication/hints.py` and `hint_replay.py` decide is done here, in
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from weftdb.cluster.replication.effects import Failure, KeepHint, Send, Wake
@@ -29,12 +30,12 @@ from weftdb.cluster.replication.hints import (
     encode_key,
     key_prefix,
 )
-from weftdb.cluster.replication.messages import Reply
+from weftdb.cluster.replication.messages import Apply, Purpose, Reply
 from weftdb.core.types import NodeName
 from weftdb.storage.kv import Family, WriteBatch
 
-from .coordinator import SCHEMA_VERSION
-from .node import SimulatedNode
+from .agreed import NodeView
+from .node import Asked, MovedFailure, SimulatedNode
 from .replicas import pack_state, unpack_state
 from .telling import tell_reply, tell_request, tell_state
 
@@ -53,15 +54,16 @@ class HintKeeper:
         node: SimulatedNode,
         peers: Mapping[str, SimulatedNode],
         *,
-        is_away: Callable[[NodeName], bool],
+        view: NodeView,
+        bounds: HintBounds,
         keeps: bool,
     ) -> None:
         """`keeps` False is a canary: hints are dropped."""
         self._node = node
         self._peers = peers
-        self._is_away = is_away
+        self._view = view
         self._keeps = keeps
-        self._bounds = HintBounds()
+        self._bounds = bounds
         dice = random.Random(f"{node.name}/{node.around.dice.random()}")
         names = [NodeName(name) for name in peers]
         self._queues = {name: HintQueue(self._bounds) for name in names}
@@ -108,7 +110,7 @@ class HintKeeper:
 
     def _look(self) -> None:
         for name, replay in self._replays.items():
-            if self._is_away(name):
+            if self._view.is_away(name):
                 self._carry_out(name, replay.on_unavailable())
             else:
                 self._carry_out(name, replay.on_available(self._now()))
@@ -124,7 +126,7 @@ class HintKeeper:
                     self._node.when(delay, partial(self._wake, target))
                 case LoadHints(count_max=count):
                     loaded = self._load(target, count)
-                    self._carry_out(target, replay.on_loaded(loaded, SCHEMA_VERSION, self._now()))
+                    self._carry_out(target, replay.on_loaded(loaded, 0, self._now()))
                 case ForgetHints(through=through, is_final=is_final):
                     gone = self._queues[target].forget_through(through, is_final=is_final)
                     batch = WriteBatch()
@@ -141,13 +143,20 @@ class HintKeeper:
 
         def hear(outcome: Reply | Failure) -> None:
             self._node.note("hears", f"hint {effect.to}: {tell_reply(outcome)}", about=key)
+            if isinstance(outcome, MovedFailure) and outcome.moved is not None:
+                self._view.learn(outcome.moved)
             if isinstance(outcome, Failure):
                 effects = replay.on_failure(effect.call, outcome, self._now())
             else:
                 effects = replay.on_reply(effect.call, outcome, self._now())
             self._carry_out(effect.to, effects)
 
-        self._node.ask(self._peers[effect.to], effect.request, hear, patience_s=PATIENCE_S)
+        assert isinstance(effect.request, Apply), effect.request
+        collection = effect.request.shard.collection
+        # By what is known now, not by what was known when the hint was kept.
+        request = replace(effect.request, schema_version=self._view.schema_version(collection))
+        asked = Asked(self._view.revision(collection), Purpose.REPAIR)
+        self._node.ask(self._peers[effect.to], request, hear, asked, patience_s=PATIENCE_S)
 
     def _load(self, target: NodeName, count: int) -> list[LoadedHint]:
         loaded = []

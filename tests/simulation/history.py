@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.types import ObjectId, ShardName, Version
 from weftdb.storage.versions import LIFE_BITS
@@ -109,6 +110,17 @@ class Facts:
     """Age at which a deletion may be forgotten."""
     ended_ms: int
     """True wall clock at the end."""
+    strategy: DeletionStrategy = DeletionStrategy.TIME_BASED_RESOLUTION
+    has_changes: bool = False
+    """Whether shards moved."""
+    loses_hints: bool = False
+    """Whether hints were dropped for their age."""
+    unfinished: tuple[str, ...] = ()
+    """What did not come to its end after healing."""
+    broken: tuple[str, ...] = ()
+    """What the server's tasks stumbled over: errors that nobody expected."""
+    lies: Mapping[ShardName, tuple[str, ...]] = field(default_factory=dict)
+    """By shard, the nodes on which anything of it lies at the end."""
 
     def end_of(self, shard: ShardName) -> ShardEnd:
         """How a shard ended."""

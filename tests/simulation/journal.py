@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -18,6 +19,20 @@ class Entry:
 
     def __str__(self) -> str:
         return f"{self.at:10.4f}  {self.actor:<8} {self.verb:<9} {self.text}"
+
+
+class Complaints(logging.Handler):
+    """What the server logs as an error in one run; the rest of what it logs is thrown away."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep an error."""
+        if record.levelno >= logging.ERROR:
+            why = "" if not record.exc_info else f": {record.exc_info[1]!r}"
+            self.found.append(record.getMessage() + why)
 
 
 class Journal:

@@ -8,29 +8,14 @@ replica has to do, and lets a thousand seeds be run in minutes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
-from weftdb.cluster.replication.messages import (
-    Applied,
-    Apply,
-    Digest,
-    Digests,
-    Leaf,
-    ReadDigests,
-    ReadLeaf,
-    ReadStates,
-    ReadTree,
-    Reply,
-    Request,
-    ShardRef,
-    States,
-    TreeNodes,
-)
+from weftdb.cluster.replication.messages import Digest, Leaf, ShardRef
 from weftdb.core.hashing import token
 from weftdb.core.objects import ObjectState
-from weftdb.core.types import ObjectId, Version
+from weftdb.core.types import ObjectId, ShardId, Version
 from weftdb.storage.kv import Family, WriteBatch
 from weftdb.storage.versions import VERSION_BYTES, decode_version, encode_version
 
@@ -47,15 +32,27 @@ _NOTHING = bytes(16)
 
 
 class Replica(Protocol):
-    """One shard on one node."""
+    """One shard on one node, as the server answers from it (`engine.replica.ShardReplica`)."""
 
-    @property
-    def tree_height(self) -> int:
-        """Levels of the hash tree below its root."""
+    forgotten_ms: Callable[[], int]
+    """Deletions before this wall-clock time need not be remembered."""
+
+    def forget_deletions(self) -> int:
+        """Drop the deletions before `forgotten_ms`; how many."""
         ...
 
-    def answer(self, request: Request) -> Reply:
-        """Do what is asked; durable things are handed to the store's `wait_durable`."""
+
+class Local(Protocol):
+    """A shard that lies on a node."""
+
+    @property
+    def number(self) -> ShardId:
+        """Under which its keys lie."""
+        ...
+
+    @property
+    def replica(self) -> Any:
+        """What answers for it."""
         ...
 
     def contents(self) -> dict[ObjectId, Holding]:
@@ -66,62 +63,110 @@ class Replica(Protocol):
         """The root of the hash tree."""
         ...
 
-    def forget_deletions(self, before_ms: int) -> int:
-        """Drop deletions older than a wall-clock time; how many."""
+    def drop(self) -> None:
+        """Remove all of it."""
         ...
 
 
-MakeReplica: TypeAlias = Callable[[ShardRef, "SimulatedNode"], Replica]
-"""Opens a shard on a node."""
+MakeReplica: TypeAlias = Callable[[ShardRef, "SimulatedNode", int], Local]
+"""Opens a shard on a node, under a number that no other shard on its disk has."""
 
 
 class ModelReplica:
     """A shard as a dict of states over the lossy store. It answers only for what is durable."""
 
-    def __init__(self, shard: ShardRef, store: LossyStore) -> None:
+    def __init__(self, shard: ShardRef, store: LossyStore, number: int) -> None:
         self.shard = shard
+        self.number = ShardId(number)
+        self.replica = self
+        self.forgotten_ms: Callable[[], int] = lambda: 0
         self._store = store
-        self._prefix = blake2b(repr(shard).encode(), digest_size=4).digest()
-
-    @property
-    def tree_height(self) -> int:
-        """Levels of the hash tree below its root."""
-        return TREE_HEIGHT
+        self._prefix = b"model" + number.to_bytes(4, "big")
 
     @classmethod
-    def on(cls, shard: ShardRef, node: SimulatedNode) -> Self:
+    def on(cls, shard: ShardRef, node: SimulatedNode, number: int) -> Self:
         """Open it on a node's disk."""
-        return cls(shard, node.disk)
+        return cls(shard, node.disk, number)
 
-    def answer(self, request: Request) -> Reply:
-        """Do what is asked."""
-        assert request.shard == self.shard, request
-        reply = self._answer(request)
-        # Also of a read: what is told to others must not be undone by a crash.
-        self._store.wait_durable(self._store.written)
-        return reply
+    def drop(self) -> None:
+        """Remove all of it."""
+        batch = WriteBatch()
+        for state in list(self._all()):
+            batch.delete(Family.OBJECTS, self._prefix + state.id)
+        if batch.operations:
+            self._store.write(batch)
 
-    def _answer(self, request: Request) -> Reply:
-        match request:
-            case Apply(states=states):
-                return Applied(tuple(self.apply(state) for state in states))
-            case ReadDigests(ids=ids):
-                return Digests(tuple(self.digest_of(i) for i in ids))
-            case ReadStates(ids=ids):
-                return States(tuple(self.state_of(i) for i in ids))
-            case ReadTree(level=level, positions=positions):
-                return TreeNodes(tuple(self._node(level, at) for at in positions))
-            case ReadLeaf():
-                return self._leaf(request)
+    # As the engine's.
 
-    def apply(self, state: ObjectState) -> Version | None:
+    def apply(
+        self, states: Sequence[ObjectState], *, is_repair: bool = False
+    ) -> list[Version | None]:
+        """Store each state unless a newer one is there, which is told."""
+        newer = [self.store(state) for state in states]
+        self._settle()
+        return newer
+
+    def digests(self, ids: Sequence[ObjectId]) -> list[Digest | None]:
+        """What is held of each id."""
+        self._settle()
+        return [self.digest_of(one) for one in ids]
+
+    def states(self, ids: Sequence[ObjectId]) -> list[ObjectState | None]:
+        """The objects, or their deletions."""
+        self._settle()
+        return [self.state_of(one) for one in ids]
+
+    def tree_nodes(self, level: int, positions: Sequence[int]) -> list[bytes]:
+        """Hashes of the tree."""
+        self._settle()
+        return [self._node(level, at) for at in positions]
+
+    def leaf(self, position: int, after: ObjectId | None, limit: int) -> Leaf:
+        """A page of a leaf."""
+        self._settle()
+        found = [
+            state
+            for state in self._all()
+            if leaf_of(state.id) == position and state.id > (after or b"")
+        ]
+        part = found[:limit]
+        return Leaf(
+            tuple(state.id for state in part),
+            tuple(Digest(state.version, state.is_deleted) for state in part),
+            is_last=len(part) == len(found),
+        )
+
+    def forget_deletions(self) -> int:
+        """Drop old deletions."""
+        batch, before_ms = WriteBatch(), self.forgotten_ms()
+        for state in list(self._all()):
+            if state.is_deleted and state.version.time_ms < before_ms:
+                batch.delete(Family.OBJECTS, self._prefix + state.id)
+        if batch.operations:
+            self._store.write(batch)
+        return len(batch.operations)
+
+    def oldest_deletion_ms(self) -> int | None:
+        """The time of the oldest deletion."""
+        times = [state.version.time_ms for state in self._all() if state.is_deleted]
+        return min(times, default=None)
+
+    # What it is made of.
+
+    def store(self, state: ObjectState) -> Version | None:
         """Store `state` unless a newer one is there, which is told."""
         held = self.digest_of(state.id)
         if held is not None and held.version > state.version:
             return held.version
+        if held is None and state.is_deleted and state.version.time_ms < self.forgotten_ms():
+            return None  # It is forgotten already.
         if held is None or held.version < state.version:
             self._put(state)
         return None
+
+    def _settle(self) -> None:
+        # Also of a read: what is told to others must not be undone by a crash.
+        self._store.wait_durable(self._store.written)
 
     def state_of(self, object_id: ObjectId) -> ObjectState | None:
         """The state that is held."""
@@ -133,7 +178,7 @@ class ModelReplica:
         state = self.state_of(object_id)
         return None if state is None else Digest(state.version, state.is_deleted)
 
-    def states(self) -> Iterator[ObjectState]:
+    def _all(self) -> Iterator[ObjectState]:
         """Everything, by id."""
         end = self._prefix + b"\xff" * 17
         for key, stored in self._store.scan(Family.OBJECTS, self._prefix, end):
@@ -141,21 +186,11 @@ class ModelReplica:
 
     def contents(self) -> dict[ObjectId, Holding]:
         """Everything that is held."""
-        return {state.id: holding_of(state) for state in self.states()}
+        return {state.id: holding_of(state) for state in self._all()}
 
     def root(self) -> bytes:
         """The root of the hash tree."""
         return self._node(0, 0)
-
-    def forget_deletions(self, before_ms: int) -> int:
-        """Drop deletions older than a wall-clock time."""
-        batch = WriteBatch()
-        for state in list(self.states()):
-            if state.is_deleted and state.version.time_ms < before_ms:
-                batch.delete(Family.OBJECTS, self._prefix + state.id)
-        if batch.operations:
-            self._store.write(batch)
-        return len(batch.operations)
 
     def _put(self, state: ObjectState) -> None:
         batch = WriteBatch()
@@ -166,27 +201,13 @@ class ModelReplica:
         assert 0 <= level <= TREE_HEIGHT, level
         first = position << (TREE_HEIGHT - level)
         leaves = [_NOTHING] * (1 << (TREE_HEIGHT - level))
-        for state in self.states():
+        for state in self._all():
             at = leaf_of(state.id) - first
             if 0 <= at < len(leaves):
                 leaves[at] = bytes(a ^ b for a, b in zip(leaves[at], _hash(state), strict=True))
         while len(leaves) > 1:
             leaves = [_combine(leaves[i], leaves[i + 1]) for i in range(0, len(leaves), 2)]
         return leaves[0]
-
-    def _leaf(self, request: ReadLeaf) -> Leaf:
-        after = b"" if request.after is None else request.after
-        found = [
-            state
-            for state in self.states()
-            if leaf_of(state.id) == request.position and state.id > after
-        ]
-        part = found[: request.limit]
-        return Leaf(
-            tuple(state.id for state in part),
-            tuple(Digest(state.version, state.is_deleted) for state in part),
-            is_last=len(part) == len(found),
-        )
 
 
 def leaf_of(object_id: ObjectId) -> int:

@@ -13,11 +13,11 @@ from .canaries import CANARIES
 from .checkers import Violation, check_all, outcomes, undecided
 from .engine_replica import EngineNodes
 from .plan import USUAL, Plan, Size, draw_plan
-from .world import GRACE_S, Parts, Run, World
+from .world import Parts, Run, World
 
 
 def _engine_parts() -> Parts:
-    nodes = EngineNodes(GRACE_S)
+    nodes = EngineNodes()
     return Parts(replica=nodes.replica, close=nodes.close)
 
 
@@ -34,8 +34,11 @@ class Setting:
 
     def plan(self, seed: int) -> Plan:
         """The plan of a seed."""
-        plan = draw_plan(seed, self.size)
-        return CANARIES[self.canary].tune(plan) if self.canary else plan
+        return (
+            CANARIES[self.canary].plan(seed, self.size)
+            if self.canary
+            else draw_plan(seed, self.size)
+        )
 
     def parts(self) -> Parts:
         """What the cluster is made of."""

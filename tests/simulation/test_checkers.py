@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.core.consistency import ConsistencyLevel
 from weftdb.core.types import ObjectId, ShardName, Version
 
@@ -56,6 +57,11 @@ def facts(
     roots: Mapping[str, bytes] | None = None,
     wiped: tuple[str, ...] = (),
     ended_ms: int = 1000,
+    strategy: DeletionStrategy = DeletionStrategy.TIME_BASED_RESOLUTION,
+    unfinished: tuple[str, ...] = (),
+    broken: tuple[str, ...] = (),
+    lies: tuple[str, ...] = NODES,
+    has_changes: bool = False,
 ) -> Facts:
     def end(states: Mapping[str, Holding | None]) -> ShardEnd:
         contents = {n: {} if one is None else {KEY: one} for n, one in states.items()}
@@ -71,6 +77,11 @@ def facts(
         unhinted=frozenset(),
         grace_ms=10_000,
         ended_ms=ended_ms,
+        strategy=strategy,
+        unfinished=unfinished,
+        broken=broken,
+        lies={SHARD: lies},
+        has_changes=has_changes,
     )
 
 
@@ -153,6 +164,61 @@ def test_missed_hints() -> None:
     missing = {"n1": live(1, 10), "n2": live(1, 10), "n3": None}
     assert objects_to("missed_hints", facts(put(1, 0, 1, 10), held=live(1, 10), hinted=missing))
     assert not objects_to("missed_hints", facts(put(1, 0, 1, 10), held=live(1, 10)))
+
+
+def test_unfinished_changes() -> None:
+    assert objects_to("unfinished_changes", facts(unfinished=("a move is INTEGRATING",)))
+    assert not objects_to("unfinished_changes", facts())
+
+
+def test_stray_replicas() -> None:
+    assert objects_to("stray_replicas", facts(lies=(*NODES, "n4")))
+    assert objects_to("stray_replicas", facts(lies=NODES[:2]))
+    assert not objects_to("stray_replicas", facts())
+
+
+def test_broken_tasks() -> None:
+    assert objects_to("broken_tasks", facts(broken=("an operation broke",)))
+    assert not objects_to("broken_tasks", facts())
+
+
+def test_a_deletion_that_is_half_forgotten_is_no_divergence() -> None:
+    half = {"n1": gone(10), "n2": None, "n3": None}
+    roots = {"n1": b"a", "n2": b"b", "n3": b"b"}
+    assert objects_to("divergence", facts(delete(1, 0, 1, 10), held=half, roots=roots))
+    late = facts(delete(1, 0, 1, 10), held=half, roots=roots, ended_ms=20_000)
+    assert not objects_to("divergence", late)
+    other = {**half, "n2": live(1, 5)}
+    assert objects_to("divergence", facts(delete(1, 0, 1, 10), held=other, ended_ms=20_000))
+
+
+def test_conflicts_that_nobody_resolves_may_stay_on_a_minority() -> None:
+    none = DeletionStrategy.NO_AUTOMATED_RESOLUTION
+    history = (put(1, 0, 1, 10), delete(2, 2, 3, 20))
+    few = {"n1": live(1, 10), "n2": gone(20), "n3": gone(20)}
+    many = {"n1": live(1, 10), "n2": live(1, 10), "n3": gone(20)}
+    for name in ("lost_writes", "divergence", "resurrections"):
+        assert objects_to(name, facts(*history, held=few))
+        assert not objects_to(name, facts(*history, held=few, strategy=none))
+    for name in ("lost_writes", "resurrections"):
+        assert objects_to(name, facts(*history, held=many, strategy=none))
+    partly = {"n1": live(1, 10), "n2": live(2, 20), "n3": live(2, 20)}
+    assert objects_to("divergence", facts(put(1, 0, 1, 10), held=partly, strategy=none))
+
+
+def test_a_conflict_may_delete_again() -> None:
+    again = DeletionStrategy.DELETE_ON_CONFLICT
+    history = (put(1, 0, 1, 10), delete(2, 2, 3, 20), put(3, 4, 5, 30), read(4, 6, 7, None))
+    assert objects_to("nonlinear_objects", facts(*history, held=gone(31)))
+    assert not objects_to("nonlinear_objects", facts(*history, held=gone(31), strategy=again))
+    never = (put(1, 0, 1, 10), read(2, 2, 3, None), delete(3, 4, 5, 20))
+    assert objects_to("nonlinear_objects", facts(*never, held=gone(20), strategy=again))
+
+
+def test_what_was_written_at_one_may_leave_with_its_replica() -> None:
+    history = (put(1, 0, 1, 10, ONE), read(2, 2, 3, None, level=ALL))
+    assert objects_to("stale_reads", facts(*history, held=live(1, 10)))
+    assert not objects_to("stale_reads", facts(*history, held=live(1, 10), has_changes=True))
 
 
 @pytest.mark.parametrize("name", CHECKERS)

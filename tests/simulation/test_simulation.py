@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .canaries import CANARIES
-from .checkers import check_all
+from .checkers import CHECKERS, check_all
 from .plan import Size
 from .report import Tally, tell_failure, trace
 from .run import REPLICAS, Setting, play, play_seed, play_seeds
@@ -54,6 +54,10 @@ def test_one_seed_is_one_run() -> None:
 
 def test_seeds_differ() -> None:
     assert play_seed(3, SETTING).digest != play_seed(4, SETTING).digest
+
+
+def test_every_checker_has_a_canary() -> None:
+    assert set(CHECKERS) == {canary.catches for canary in CANARIES.values()}
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weftdb.cluster.replication.merge import DeletionStrategy
 from weftdb.storage.kv import Family, WriteBatch
 
+from .changes import ChangeKind
 from .disk import LossyStore
 from .events import START_MS, Events, SkewedClock
-from .faults import FaultKind
+from .faults import AMBUSHED, ROLES, FaultKind
 from .network import Network, Weather
 from .plan import USUAL, draw_plan
 from .shrink import Shrinking
@@ -159,7 +161,14 @@ def test_plans_are_drawn_from_the_seed_alone() -> None:
     plans = [draw_plan(seed, USUAL) for seed in range(200)]
     kinds = {fault.kind for plan in plans for fault in plan.faults}
     assert kinds == set(FaultKind), "a kind of fault never happens"
-    assert {len(plan.nodes) for plan in plans} == {3, 5}
+    assert {len(plan.nodes) for plan in plans} == {3, 4, 5, 6}
+    assert {change.kind for plan in plans for change in plan.changes} == set(ChangeKind)
+    assert {plan.strategy for plan in plans} == set(DeletionStrategy)
+    assert {plan.is_forgetful for plan in plans} == {True, False}
+    assert any(node.joins_at > 0.0 for plan in plans for node in plan.nodes)
+    ambushes = {f.node for plan in plans for f in plan.faults if f.kind is FaultKind.AMBUSH}
+    assert {when.split()[0] for when in ambushes} == set(AMBUSHED)
+    assert {when.split()[1] for when in ambushes} == set(ROLES)
     skews = [abs(node.offset_s) for plan in plans for node in plan.nodes]
     assert max(skews) > 250
     for plan in plans:
