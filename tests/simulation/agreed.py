@@ -319,6 +319,10 @@ class NodeView:
         """Whether membership calls a node away."""
         return node not in self._living()
 
+    def is_alive(self, node: NodeName) -> bool:
+        """Whether membership has no doubt of a node; here it has none until it calls it away."""
+        return not self.is_away(node)
+
     # --- what lies here --------------------------------------------------------------------------
 
     @property
@@ -364,6 +368,9 @@ class HeldView:
         self.schema_version = view.schema_version
         self.wait_for_schema = view.wait_for_schema
         self.wait_for_sharding = view.wait_for_sharding
+
+    def kept(self, shard: ShardRef) -> None:
+        """Any object may lie here: rows do not move between shards."""
 
     def local(self, shard: ShardRef) -> Local:
         """The open shard. Raises UnknownCollection, ShardLoading."""
