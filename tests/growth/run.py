@@ -112,7 +112,11 @@ class Run:
                 report.promise(
                     f"{name} gone for all {gone_s:.2f} s after SIGTERM", gone_s < GOODBYE_S
                 )
-            self._even("after shrinking, 3 nodes")
+            self._even("drained, 3 nodes")
+            with self._phase("rebalance to 3 nodes") as note:
+                _, said = cluster.operate("rebalance", at="n2")
+                note.append(_last(said))
+            self._even("after shrinking, 3 nodes", within=UNEVEN_MAX)
         names = {"n2", "n3", "n4"}
         report.promise("three nodes belong to the cluster", cluster.known("n2") == names)
         report.promise("the same three vote in etcd", cluster.voters("n2") == names)
