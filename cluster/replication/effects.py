@@ -44,6 +44,8 @@ class Failure:
     is_final: bool = False
     refusal: RequestError | None = None
     """What the replica raised because the request asks for something wrong, where it said so."""
+    is_read_only: bool = False
+    """Somebody set the shard read-only: a write must not be sent behind that as a hint, either."""
 
 
 @dataclass(frozen=True, slots=True)

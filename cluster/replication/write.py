@@ -33,7 +33,13 @@ from weftdb.cluster.replication.effects import (
 )
 from weftdb.cluster.replication.messages import Applied, Apply, ShardRef
 from weftdb.cluster.replication.write_core import Standing, StateWrite, WriteTargets
-from weftdb.core.errors import NotEnoughReplicas, Overloaded, SchemaViolation, Unavailable
+from weftdb.core.errors import (
+    NotEnoughReplicas,
+    Overloaded,
+    ReadOnly,
+    SchemaViolation,
+    Unavailable,
+)
 from weftdb.core.objects import ObjectState
 from weftdb.core.types import NodeName, Version
 
@@ -91,6 +97,7 @@ class WriteCoordination:
         self._calls: Calls[_Sent] = Calls()
         self._reasons: dict[str, str] = {}
         self._refusals: dict[tuple[NodeName, int], str] = {}
+        self._is_read_only = False
         self._outcomes: list[Outcome | None] = [None] * len(order.states)
         self._is_answered = False
         nodes = order.targets.nodes
@@ -149,12 +156,19 @@ class WriteCoordination:
         return self._settle(effects)
 
     def on_failure(self, call: CallNumber, failure: Failure, now_s: float) -> Effects[Written]:
-        """Keep a hint for the replica; look whether the level can still be reached."""
+        """Keep a hint for the replica, unless its shard takes no writes; look whether the level can
+        still be reached."""
         closed = self._calls.close(call)
         if closed is None:
             return []
         effects: Effects[Written] = []
-        self._miss(closed, failure.reason, effects)
+        if failure.is_read_only:
+            self._is_read_only = True
+            for position, version in closed.purpose.stamps:
+                self._refusals[closed.to, position] = failure.reason
+                self._writes[position].learn_refused(closed.to, version)
+        else:
+            self._miss(closed, failure.reason, effects)
         return self._settle(effects)
 
     def on_time(self, now_s: float) -> Effects[Written]:
@@ -262,7 +276,7 @@ class WriteCoordination:
         }
         if write.is_refused:
             refusals = [text for (_, at), text in self._refusals.items() if at == position]
-            return SchemaViolation(refusals[0])
+            return (ReadOnly if self._is_read_only else SchemaViolation)(refusals[0])
         required, acknowledged = self._order.targets.shortfall(write.holders)
         return NotEnoughReplicas(
             required=required, acknowledged=acknowledged, reasons=reasons, is_write=True

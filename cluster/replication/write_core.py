@@ -75,7 +75,8 @@ class Standing(Enum):
     MISSED = "missed"
     """It failed or was silent. Its hint is kept."""
     REFUSED = "refused"
-    """Its schema does not allow the state. No hint: sending it again does not help."""
+    """Its schema does not allow the state, or its shard takes no writes. No hint: sending it again
+    does not help, or must not."""
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from weftdb.cluster.replication.messages import Apply, Purpose
 from weftdb.core.env import Clock
 from weftdb.core.errors import (
     Fault,
+    ReadOnly,
     RequestError,
     UnknownCollection,
     UnknownTenant,
@@ -288,6 +289,8 @@ def _with_refusal(failed: CallFailed) -> Failure:
     is_gone = isinstance(error, UnknownCollection | UnknownTenant)
     if isinstance(error, RequestError) and not is_gone:
         return replace(failed.failure, refusal=error)
+    if isinstance(error, ReadOnly):
+        return replace(failed.failure, is_read_only=True)
     return failed.failure
 
 
