@@ -357,6 +357,36 @@ class NodeView:
         self._simulated.open_replica(shard)
 
 
+class HereView:
+    """The view as movers want it (`server.moving.mover.Here`)."""
+
+    def __init__(self, view: NodeView) -> None:
+        self._view = view
+        self.node = view.node
+        self.is_complete = view.is_complete
+        self.holds = view.holds
+        self.drop = view.drop
+        self.add = view.add
+        self.alive = view.alive
+        self.here = view.here
+
+    def replica(self, shard: ShardRef) -> object:
+        """The open shard here, if there is one."""
+        local = self._view.local(shard)
+        return None if local is None else local.replica
+
+    def sharding(self, shard: ShardRef) -> ShardingState:
+        """The newest sharding state that is known."""
+        return self._view.state
+
+    def kept(self, shard: ShardRef) -> None:
+        """Any object may lie here: rows do not move between shards."""
+
+    def is_settled(self, shard: ShardRef) -> bool:
+        """Work takes no time, so none by an older state is under way."""
+        return True
+
+
 class HeldView:
     """The view as `Answers` wants it: a shard that is not here is an error."""
 

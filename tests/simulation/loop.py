@@ -130,7 +130,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """A task of this loop."""
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **named)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
 
     def run_in_executor(  # type: ignore[override]
@@ -151,6 +151,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Its event finds it cancelled."""
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """Keep what ended a task, unless it is of the kind that is foreseen."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, WeftError | CallFailed):
+            self.broken.append({"exception": error})
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         self.create_task(work)

@@ -31,7 +31,7 @@ from weftdb.server.moving.board import OperationBoard
 from weftdb.server.moving.mover import Mover, MovingPace
 from weftdb.server.moving.plans import PlanBoard
 
-from .agreed import KEYS, MetadataDoor, NodeView
+from .agreed import KEYS, HereView, MetadataDoor, NodeView
 from .coordinator import MakeExchange
 from .disk import SyncedStore
 from .driver import Driver
@@ -272,7 +272,13 @@ class Repair:
         )  # fmt: skip
         self.repairs.start()
         self.mover = make_mover(
-            self.board, self._view, self.comparer, calls, node.clock, plans=self.plans, pace=PACE
+            self.board,
+            HereView(self._view),
+            self.comparer,
+            calls,
+            node.clock,
+            plans=self.plans,
+            pace=PACE,
         )
         self.mover.start()
 
