@@ -452,7 +452,10 @@ CANARIES: Mapping[str, Canary] = {
     ),
     "merkle_skips_branch": Canary(
         "the comparison of trees never looks to the right", "divergence", 100,
-        lambda parts: replace(parts, conversations=Conversations(exchange=_half_blind)),
+        lambda parts: replace(parts, conversations=Conversations(exchange=_half_blind),
+            bugs=Bugs(keeps_hints=False),
+        ),
+        _only_lossy,
     ),
     "move_drops_capture": Canary(
         "what is written while a replica joins does not go to it", "missed_hints", 30,
