@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import cycle, permutations
+from itertools import permutations
 
 from weftdb.cluster.rebalance.operation import Operation
 from weftdb.cluster.replication.effects import (
@@ -48,7 +48,6 @@ from .changes import Change, ChangeKind
 from .coordinator import Conversations
 from .faults import Fault, FaultKind
 from .history import Verb
-from .node import Machine
 from .plan import Plan, Size, draw_plan
 from .repair import Bugs
 from .replicas import ModelReplica
@@ -373,14 +372,6 @@ def _only_lossy(plan: Plan) -> Plan:
     return plan.cut(faults=[Fault(FaultKind.LOSSY, 0.0, 1e3, links=links, amount=0.5)])
 
 
-def _often_killed(plan: Plan) -> Plan:
-    """One node after the other is killed and starts again at once."""
-    turns = zip(range(1, 60), cycle(plan.names), strict=False)
-    return plan.cut(
-        faults=[Fault(FaultKind.CRASH, number * 0.3, 0.05, name) for number, name in turns]
-    )
-
-
 def _wiped_while_another_is_behind(plan: Plan) -> Plan:
     """One node misses everything; when it is back, another has just lost its disk."""
     first, *others, last = plan.names
@@ -444,11 +435,6 @@ CANARIES: Mapping[str, Canary] = {
     "wiped_vouches": Canary(
         "a replica that lost its data counts before it is rebuilt", "stale_reads", 50,
         lambda parts: replace(parts, bugs=Bugs(wiped_vouches=True)), _wiped_while_another_is_behind,
-    ),
-    "stamps_repeat": Canary(
-        "a coordinator that starts again stamps as its former life did", "nonlinear_objects", 100,
-        lambda parts: replace(parts, lives_differ=False, machine=Machine(sync_s=0.1)),
-        _often_killed,
     ),
     "merkle_skips_branch": Canary(
         "the comparison of trees never looks to the right", "divergence", 100,
