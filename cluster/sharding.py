@@ -6,7 +6,7 @@ too, but too many for one value: see tenant_pages.py.
     state  := JSON {"format": 1, "factor": n, "virtualPerPhysical": n, "desiredCount": n,
                     "nodes": [name …], "shards": [shard …], "runs": [[shard number, length] …],
                     "moving": [[first, length, shard number] …],         # left out when empty
-                    "mayStray": true}                                    # left out when false
+                    "mayStray": true}                       # left out when false, or moving
     shard  := [name, [node number …]] | [name, [node number …], [node number …]]
                                                          # replicas in order; those that join
 
@@ -301,7 +301,7 @@ def encode_sharding(state: ShardingState) -> bytes:
     }
     if state.moving:
         body["moving"] = [[move.first, move.length, move.target] for move in state.moving]
-    if state.may_stray:
+    if state.may_stray and not state.moving:
         body["mayStray"] = True
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -72,6 +72,8 @@ class Here:
 
 
 class Comparer:
+    grace_ms = 1_000
+
     def __init__(self) -> None:
         self.compared: list[tuple[NodeName, NodeName]] = []
 

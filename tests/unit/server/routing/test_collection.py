@@ -3,9 +3,6 @@ in a loop of its own, as a server's doors ask."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,20 +11,17 @@ import numpy as np
 import pytest
 
 from tests.unit.cluster.search.fleet import Fleet
-from weftdb.cluster.replication.effects import AnyReply, AnyRequest, Failure, KeepHint
-from weftdb.cluster.replication.messages import Apply, Purpose, ReadDigests
+from tests.unit.server.routing.house import N0, N1, N2, House
+from weftdb.cluster.replication.messages import Apply, ReadDigests
 from weftdb.cluster.search.messages import FetchRows
-from weftdb.cluster.sharding import ShardingState, VirtualMove, encode_sharding
+from weftdb.cluster.sharding import VirtualMove, encode_sharding
 from weftdb.core.aggregation import Aggregate
-from weftdb.core.config import QueryConfig
 from weftdb.core.consistency import ConsistencyLevel
-from weftdb.core.env import Env, ManualClock
 from weftdb.core.errors import (
     InvalidRequest,
     NotEnoughReplicas,
     ObjectExists,
     ObjectNotFound,
-    ReadOnly,
     ShardLoading,
     UnknownCollection,
     UnknownTenant,
@@ -42,24 +36,13 @@ from weftdb.core.query import (
     Target,
     ValueKind,
 )
-from weftdb.core.schema import Collection
 from weftdb.core.types import UNNAMED, CollectionName, NodeName, ObjectId, Version
 from weftdb.engine.change import SLICE_OBJECTS, PutMode
 from weftdb.engine.serving import ServedCollection
-from weftdb.modules.registry import Registry
-from weftdb.server.internode.conversation import Wiring
-from weftdb.server.internode.driver import Driver
-from weftdb.server.internode.failure_codec import failed
-from weftdb.server.internode.messages import NO_REVISION, Moved
-from weftdb.server.internode.outcomes import Outcomes
-from weftdb.server.internode.ports import CallFailed
-from weftdb.server.routing.collection import RoutedCollection
-from weftdb.server.routing.router import Router, Surroundings
+from weftdb.server.internode.messages import Moved
 from weftdb.storage.object_codec import stored_id
-from weftdb.storage.versions import VersionClock
 
 ONE, QUORUM, ALL = ConsistencyLevel.ONE, ConsistencyLevel.QUORUM, ConsistencyLevel.ALL
-N0, N1, N2 = (NodeName(f"n{at}") for at in range(3))
 DOC = {
     "class": "Doc",
     "vectorizer": "none",
@@ -69,118 +52,6 @@ DOC = {
     ],
 }
 EVEN = Comparison(Operator.LIKE, ("title",), "even*", ValueKind.TEXT)
-
-
-class Caller:
-    """`ReplicaCaller` over a fleet; knows a newer sharding state when told to."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.moved: Moved | None = None
-        self._turn = threading.Lock()
-
-    async def ask(
-        self,
-        node: NodeName,
-        request: AnyRequest,
-        deadline_s: float,
-        *,
-        revision: int = NO_REVISION,
-        purpose: Purpose = Purpose.SERVE,
-    ) -> AnyReply:
-        if self.moved is not None and revision < self.moved.revision:
-            raise CallFailed(Failure("the shards have moved"), moved=self.moved)
-
-        def said() -> AnyReply | Failure:
-            with self._turn:
-                return self.fleet.ask(node, request)
-
-        try:
-            reply = await asyncio.to_thread(said)
-        except ReadOnly as error:
-            raise failed(error) from error
-        if isinstance(reply, Failure):
-            raise CallFailed(reply, error=reply.refusal)
-        return reply
-
-
-class Hints:
-    """`HintSink` that remembers."""
-
-    def __init__(self) -> None:
-        self.kept: list[KeepHint] = []
-
-    async def keep(self, hint: KeepHint) -> None:
-        self.kept.append(hint)
-
-
-class Agreed:
-    """`Agreement` of one collection."""
-
-    def __init__(self, schema: Collection, state: ShardingState) -> None:
-        self.schema: Collection | None = schema
-        self.state: ShardingState | None = state
-        self.revision = 5
-        self.learned: list[Moved] = []
-
-    def definition(self, name: CollectionName) -> Collection | None:
-        return self.schema if name == "Doc" else None
-
-    def schema_version(self, name: CollectionName) -> int:
-        return 1
-
-    def sharding(self, name: CollectionName) -> tuple[ShardingState, int] | None:
-        return None if self.state is None else (self.state, self.revision)
-
-    def learn(self, moved: Moved) -> None:
-        self.learned.append(moved)
-        self.revision = moved.revision
-
-
-class HouseClock(ManualClock):
-    """The wall clock of the replicas, which stands; deadlines are real."""
-
-    def monotonic_s(self) -> float:
-        return time.monotonic()
-
-
-class House:
-    """A node with its router, in a loop of its own."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet, self.caller, self.hints = fleet, Caller(fleet), Hints()
-        self.agreed = Agreed(fleet.schema, fleet.state)
-        self.away: set[NodeName] = set()
-        self.doubted: set[NodeName] = set()
-        env = Env(HouseClock())
-        self.outcomes = Outcomes()
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
-        self._thread.start()
-
-        async def made() -> tuple[Router, Driver]:
-            driver = Driver(Wiring(self.caller, self.hints, env.clock), self.outcomes)
-            around = Surroundings(
-                N0,
-                self.agreed,
-                lambda node: node not in self.away | self.doubted,
-                self.away.__contains__,
-                VersionClock(env.clock, node=7, floor=Version(0)),
-                Registry(),
-                QueryConfig(),
-                env,
-            )
-            return Router(around, driver), driver
-
-        self.router, self.driver = asyncio.run_coroutine_threadsafe(made(), self.loop).result(30)
-        self.doc = RoutedCollection(self.router, fleet.schema)
-
-    def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.driver.drain(5.0), self.loop).result(30)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(30)
-        self.loop.close()
-        self.fleet.close()
 
 
 @pytest.fixture
@@ -368,6 +239,7 @@ def test_what_a_read_only_shard_refused_is_not_written_behind_its_back(house: Ho
         local.set_read_only(shard, is_read_only=True)
     (error,) = house.doc.put([draft(1)])
     assert "read-only" in str(error)
+    house.settle()
     assert house.hints.kept == [], "hints pass where a shard is read-only"
     for (shard, _), local in house.fleet.replicas.items():
         local.set_read_only(shard, is_read_only=False)
@@ -441,6 +313,7 @@ def test_what_one_replica_has_can_be_asked_for(house: House) -> None:
     assert house.doc.put([draft(number) for number in range(5)], level=ALL) == [None] * 5
     house.fleet.down.add(N2)
     house.doc.put([draft(1, title="later")])
+    house.settle()
     house.fleet.down.clear()
     stale, fresh = (house.doc.get(uid(1), node=node) for node in (N2, N1))
     assert properties(stale)["title"] == "odd thing 1"
