@@ -151,7 +151,7 @@ def stale_reads(facts: Facts) -> Iterator[Violation]:
                     not _both_strong(earlier, read) or _keeps_conflicts(facts, operations)
                 ):
                     continue
-                if _is_below(operations, read, earlier.version):
+                if _is_below(facts, operations, read, earlier.version):
                     yield Violation("stale_reads", f"{read} after {earlier}", key)
                     break
 
@@ -325,12 +325,16 @@ def _both_strong(one: Operation, other: Operation) -> bool:
     return one.level in STRONG and other.level in STRONG
 
 
-def _is_below(operations: Sequence[Operation], read: Operation, version: Version) -> bool:
-    """True where a read saw less than `version`; absence is less, unless a deletion explains it."""
+def _is_below(
+    facts: Facts, operations: Sequence[Operation], read: Operation, version: Version
+) -> bool:
+    """True where a read saw less than `version`; absence is less, unless a deletion explains it:
+    a later one, or under DeleteOnConflict any, which takes effect again above what it meets."""
     if read.version is not None:
         return read.version < version
+    deletes_again = facts.strategy is DeletionStrategy.DELETE_ON_CONFLICT
     return not any(
-        one.verb is Verb.DELETE and any(stamp >= version for stamp in one.stamps)
+        one.verb is Verb.DELETE and any(deletes_again or stamp >= version for stamp in one.stamps)
         for one in operations
     )
 

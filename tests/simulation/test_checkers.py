@@ -211,8 +211,12 @@ def test_a_conflict_may_delete_again() -> None:
     history = (put(1, 0, 1, 10), delete(2, 2, 3, 20), put(3, 4, 5, 30), read(4, 6, 7, None))
     assert objects_to("nonlinear_objects", facts(*history, held=gone(31)))
     assert not objects_to("nonlinear_objects", facts(*history, held=gone(31), strategy=again))
+    assert objects_to("stale_reads", facts(*history, held=gone(31)))
+    assert not objects_to("stale_reads", facts(*history, held=gone(31), strategy=again))
     never = (put(1, 0, 1, 10), read(2, 2, 3, None), delete(3, 4, 5, 20))
     assert objects_to("nonlinear_objects", facts(*never, held=gone(20), strategy=again))
+    kept = (put(1, 0, 1, 10), read(2, 2, 3, None))
+    assert objects_to("stale_reads", facts(*kept, held=live(1, 10), strategy=again))
 
 
 def test_what_was_written_at_one_may_leave_with_its_replica() -> None:
