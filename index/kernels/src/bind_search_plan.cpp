@@ -69,13 +69,13 @@ void bind_search_plan(nb::module_& m) {
             input.strategy = bounds.strategy;
             SearchPlan plan = plan_search(input);
             return nb::make_tuple(name_of(plan.way), plan.reason, plan.ef, plan.overrides,
-                                  name_of(plan.fallback), plan.asks_around);
+                                  name_of(plan.fallback), plan.asks_around, plan.places);
         },
         nb::kw_only(), nb::arg("is_filtered"), nb::arg("eligible"), nb::arg("live"),
         nb::arg("slots"), nb::arg("linked"), nb::arg("k"), nb::arg("ef"), nb::arg("links"),
         nb::arg("random_ns"), nb::arg("sequential_ns"), nb::arg("sketched"), nb::arg("sketch_ns"),
         nb::arg("lone_sketch_ns"), nb::arg("around"), nb::arg("bounds"),
-        "(plan, reason, ef, overridden setting, fallback, asks around) of a search; pure.");
+        "(plan, reason, ef, overridden setting, fallback, asks around, places) of a search; pure.");
 }
 
 }  // namespace weft

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "allow_words.h"
@@ -55,6 +56,7 @@ struct Effort {
 // Memory that a thread reuses from search to search.
 struct Scratch {
     Effort effort;
+    std::optional<Near> entered;  // where a look around has come to, for the walk of its search
     Visited visited;
     Beam beam;
     SiftedBeam sifted;
@@ -165,6 +167,7 @@ class Graph {
     // where it gave up, because it cost more than its budget.
     bool walk_allowed(const Measure& measure, const FilteredWalk& walk, Scratch& scratch) const;
     // The share of the live nodes nearest to the query that is allowed; -1 where there are none.
+    // The walk of the same search begins there.
     double share_nearest(const Measure& measure, const AllowWords& allow, Scratch& scratch) const;
     // Scans slots [begin, end) into scratch.nearest.
     void scan(const Measure& measure, uint32_t begin, uint32_t end, const AllowWords* allow,
@@ -210,6 +213,7 @@ class Graph {
     void reserve_upper(uint32_t slot, int level);
     Near descend(const Measure& measure, Near from, int level_from, int level_to,
                  Scratch& scratch) const;
+    std::optional<Near> enter(const Measure& measure, Scratch& scratch) const;
     void prefetch_links(uint32_t slot) const;
     void search_layer(const Measure& measure, Near from, size_t ef, int level,
                       Scratch& scratch) const;

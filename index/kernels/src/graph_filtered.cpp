@@ -49,13 +49,12 @@ uint64_t mixed(uint64_t value) {  // xorshift* with a fixed offset
 
 double Graph::share_nearest(const Measure& measure, const AllowWords& allow,
                             Scratch& scratch) const {
-    Entry top = entry();
-    if (top.level < 0) return -1;
-    Near near{measure.one(measure.row(top.slot)), top.slot};
-    near = descend(measure, near, top.level, 0, scratch);
+    const std::optional<Near> near = enter(measure, scratch);
+    if (!near) return -1;
     scratch.visited.reset(count());
-    search_layer(measure, near, kNearestNodes, 0, scratch);
+    search_layer(measure, *near, kNearestNodes, 0, scratch);
     scratch.effort.count_visits(scratch.visited.count());
+    scratch.entered = scratch.beam.at(0);
     size_t live = 0;
     size_t allowed = 0;
     for (size_t at = 0; at < scratch.beam.size(); ++at) {
@@ -203,10 +202,9 @@ bool Graph::walk_through(const Measure& measure, const FilteredWalk& walk, const
 }
 
 bool Graph::walk_allowed(const Measure& measure, const FilteredWalk& walk, Scratch& scratch) const {
-    Entry top = entry();
-    if (top.level < 0) return true;
-    Near near{measure.one(measure.row(top.slot)), top.slot};
-    near = descend(measure, near, top.level, 0, scratch);
+    const std::optional<Near> entered = enter(measure, scratch);
+    if (!entered) return true;
+    const Near near = *entered;
     scratch.visited.reset(count());
     auto run = [&](auto allowed) {
         const double share = double(walk.allow.allowed) / double(std::max(walk.tail_begin, 1u));

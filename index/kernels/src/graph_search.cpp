@@ -68,6 +68,15 @@ Near Graph::descend(const Measure& measure, Near from, int level_from, int level
     return from;
 }
 
+// Where a walk over layer 0 begins: below the upper layers, or where a look around has come to.
+std::optional<Near> Graph::enter(const Measure& measure, Scratch& scratch) const {
+    if (scratch.entered) return scratch.entered;
+    const Entry top = entry();
+    if (top.level < 0) return std::nullopt;
+    const Near near{measure.one(measure.row(top.slot)), top.slot};
+    return descend(measure, near, top.level, 0, scratch);
+}
+
 // Starts loading the links that are read next; 32 of them are two lines.
 void Graph::prefetch_links(uint32_t slot) const {
     constexpr uint32_t kLineLinks = 16;
@@ -164,10 +173,9 @@ bool Graph::walk_heaps(const Measure& measure, size_t ef, const Accept& accept, 
 
 bool Graph::walk(const Measure& measure, size_t ef, const AllowWords* allow, uint32_t tail_begin,
                  size_t visits_max, Scratch& scratch) const {
-    Entry top = entry();
-    if (top.level < 0) return true;
-    Near near{measure.one(measure.row(top.slot)), top.slot};
-    near = descend(measure, near, top.level, 0, scratch);
+    const std::optional<Near> entered = enter(measure, scratch);
+    if (!entered) return true;
+    const Near near = *entered;
     scratch.visited.reset(count());
     if (allow == nullptr && deleted() == 0 && ef <= kBeamMax) {
         search_layer(measure, near, ef, 0, scratch);

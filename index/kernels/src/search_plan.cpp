@@ -19,6 +19,14 @@ constexpr double kEnoughFilled = 0.625;
 constexpr double kTwoHopAllowedMin = 20.0;
 // Where nearly everything is allowed, what is not costs a sweeping walk less than passing through.
 constexpr double kSweepingShareMin = 0.95;
+// Where at least so much is allowed, around the query as well, a sweeping walk has places for the
+// allowed ones among `ef` nodes, at least so many for each result: it finds what a plain walk
+// would, and costs that much more.
+constexpr double kSiftedShareMin = 0.15;
+constexpr size_t kSiftedPlacesPerHit = 2;
+constexpr double kSiftedCost = 1.15;
+// A two-hop walk of the same `ef` finds less, and is taken where it costs so much less.
+constexpr double kSiftedGain = 1.5;
 // A walk that has cost so many times the exact scan goes on no more.
 constexpr double kBudgetShare = 1.3;
 // A sketched scan begins with what so many rows cost and measures a share of what is eligible;
@@ -42,6 +50,7 @@ struct Costs {
     double exact;
     double plain;
     double sweeping;
+    double sifted;
     double two_hop;
     double sketched;
 
@@ -49,7 +58,7 @@ struct Costs {
     double crowd;
 
     // What the slow ones of each cost.
-    double slow_walk() const { return kWalkSpread * std::min(two_hop, sweeping); }
+    double slow_walk() const { return kWalkSpread * std::min({two_hop, sweeping, sifted}); }
     double slow_scan() const { return std::min(exact, sketched + crowd); }
 };
 
@@ -57,9 +66,26 @@ bool is_known(const PlanInput& input) {
     return input.around >= 0.0;
 }
 
+double share_of(const PlanInput& input) {
+    return double(input.eligible) / double(std::max<size_t>(input.slots, 1));
+}
+
+// Whether what the query meets is allowed often enough to walk as if there was no filter.
+bool may_sift(const PlanInput& input) {
+    const double share = share_of(input);
+    if (input.strategy != FilterStrategy::free || share < kSiftedShareMin) return false;
+    if (!is_known(input)) return input.sketched > 0 && !input.is_cutoff_set;  // It will be.
+    return input.around >= share * kFarRatio;
+}
+
+size_t sifted_places(const PlanInput& input, size_t ef) {
+    const double met = std::max(share_of(input), input.around);
+    return std::min(ef, std::max(kSiftedPlacesPerHit * input.k, size_t(double(ef) * met)));
+}
+
 double sketched_cost(const PlanInput& input) {
     if (input.sketched == 0) return std::numeric_limits<double>::infinity();
-    const double share = double(input.eligible) / double(std::max<size_t>(input.slots, 1));
+    const double share = share_of(input);
     const double sketched = double(input.sketched);
     const double rest = double(input.slots - std::min(input.slots, input.sketched));
     const double lone_ns = input.costs.lone_sketch_ns;
@@ -70,7 +96,7 @@ double sketched_cost(const PlanInput& input) {
 }
 
 Costs costs_of(const PlanInput& input, size_t ef) {
-    const double share = double(input.eligible) / double(std::max<size_t>(input.slots, 1));
+    const double share = share_of(input);
     const double row = input.costs.random_ns;
     Costs costs{};
     costs.exact = double(input.eligible) *
@@ -81,6 +107,10 @@ Costs costs_of(const PlanInput& input, size_t ef) {
     const double links = double(input.links);
     const double met = std::max(is_known(input) ? input.around : share, 1e-9);
     costs.sweeping = costs.plain / std::min(met, std::max(share, 1e-9));
+    costs.sifted = std::numeric_limits<double>::infinity();
+    if (may_sift(input))
+        costs.sifted = kSiftedCost * double(sifted_places(input, ef)) * kVisitsPerPlace * row /
+                       std::max(share, input.around);
     const double tests =
         std::min(links * links * kLinksFilled * kLinksFilled, links * kEnoughFilled / met);
     costs.two_hop =
@@ -93,6 +123,8 @@ SearchPlan walk(Way way, const char* reason, const PlanInput& input, size_t ef) 
     plan.way = way;
     plan.reason = reason;
     plan.ef = ef;
+    plan.places = ef;
+    plan.visits_max = input.eligible;
     plan.budget = double(input.eligible) * kBudgetShare;
     // A cutoff that is set says what is scanned; it goes on walking as long as it can.
     if (input.is_cutoff_set || !input.is_filtered) return plan;
@@ -127,7 +159,7 @@ SearchPlan asking(SearchPlan plan, const PlanInput& input) {
 
 SearchPlan plan_filtered(const PlanInput& input, size_t ef) {
     const Costs costs = costs_of(input, ef);
-    const double share = double(input.eligible) / double(std::max<size_t>(input.slots, 1));
+    const double share = share_of(input);
     const bool may_scan = !input.is_cutoff_set;
     const bool may_hop = input.strategy != FilterStrategy::sweeping && ef <= kBeamMax;
     if (!may_hop) {
@@ -148,6 +180,13 @@ SearchPlan plan_filtered(const PlanInput& input, size_t ef) {
         return scan_allowed(costs, "scanning what is allowed costs less than a walk", ef);
     if (input.strategy == FilterStrategy::free && share >= kSweepingShareMin)
         return asking(walk(Way::sweeping, "nearly everything is allowed", input, ef), input);
+    if (may_sift(input) && costs.sifted <= kSiftedGain * costs.two_hop) {
+        SearchPlan plan = asking(walk(Way::sweeping, "", input, ef), input);
+        plan.reason = "what is met is allowed often enough to walk as without a filter";
+        plan.places = sifted_places(input, ef);
+        plan.visits_max = std::min(plan.visits_max, size_t(plan.budget));
+        return plan;
+    }
     if (may_scan && share * double(input.links) * double(input.links) < kTwoHopAllowedMin)
         return scan_allowed(costs, "too few are allowed to walk from one to the next", ef);
     return asking(walk(Way::two_hop, "walking among what is allowed costs least", input, ef),

@@ -52,6 +52,8 @@ struct SearchPlan {
     Way way = Way::exact;
     const char* reason = "the index is empty";
     size_t ef = 0;
+    size_t places = 0;           // in the beam of a plain or sweeping walk
+    size_t visits_max = 0;       // nodes that such a walk meets before it gives up
     double budget = 0;           // distances after which a walk gives up
     Way fallback = Way::exact;   // the scan that answers then
     const char* overrides = "";  // the setting that is passed over

@@ -134,8 +134,8 @@ bool VectorIndex::follow(const SearchPlan& plan, const Graph& graph, const Measu
                                    plan.fallback != Way::sketched},
                                   scratch);
     else
-        done = graph.walk(measure, plan.ef, plan.way == Way::plain ? nullptr : allow, extent.linked,
-                          extent.eligible, scratch);
+        done = graph.walk(measure, plan.places, plan.way == Way::plain ? nullptr : allow,
+                          extent.linked, plan.visits_max, scratch);
     if (!done) return false;
     graph.scan_from(measure, extent.linked, allow, scratch);
     if (plan.way == Way::plain && allow != nullptr && !graph.all_allowed(scratch, *allow))
@@ -207,6 +207,7 @@ Explanation VectorIndex::search_by(const Measure& measure, const Graph& graph,
     Explanation explanation;
     explanation.plan = plan_search(input);
     scratch.effort = {};
+    scratch.entered.reset();
     if (explanation.plan.asks_around) {
         input.around = graph.share_nearest(measure, *allow, scratch);
         explanation.plan = plan_search(input);

@@ -23,7 +23,7 @@ def plan(
     sketched: int = 0,
     around: float = UNKNOWN,
     **given: Any,
-) -> tuple[str, str, int, str, str, bool]:
+) -> tuple[str, str, int, str, str, bool, int]:
     """Plan for a million docs, k 10, ef 100, a filter; `given` says otherwise."""
     known = {"is_filtered": True, "live": MILLION, "k": 10, "ef": 100, "links": 32} | given
     known = {"slots": known["live"], "linked": known["live"]} | known
@@ -85,13 +85,14 @@ def plan(
     ],
 )
 def test_table(eligible: int, given: dict[str, Any], way: str) -> None:
-    found, reason, ef, overrides, fallback, asks_around = plan(eligible, **given)
+    found, reason, ef, overrides, fallback, asks_around, places = plan(eligible, **given)
     assert found == way, reason
     assert reason
     assert ef == max(given.get("ef", 100), given.get("k", 10))
     assert overrides == ""
     assert fallback == "exact"
     assert not asks_around
+    assert places == (ef if found in {"plain", "sweeping", "two-hop"} else 0)
 
 
 def test_costs_decide_between_scan_and_plain_walk() -> None:
@@ -108,9 +109,15 @@ def test_deleted_slots_make_sweeping_dearer_not_the_scan() -> None:
     ("eligible", "given", "way", "asks"),
     [
         # A walk is looked into before it is taken: sketches could stand in for it.
-        (900_000, {}, "two-hop", True),
+        (900_000, {}, "sweeping", True),
+        (200_000, {}, "sweeping", True),
+        (140_000, {}, "two-hop", True),
         (990_000, {}, "sweeping", True),
-        (900_000, {"around": 0.9}, "two-hop", False),
+        (900_000, {"around": 0.9}, "sweeping", False),
+        (500_000, {"around": 0.9}, "sweeping", False),
+        (500_000, {"around": 0.38}, "sweeping", False),
+        (500_000, {"around": 0.37}, "two-hop", False),
+        (900_000, {"around": 0.9, "strategy": "acorn"}, "two-hop", False),
         (900_000, {"around": 0.0}, "sketched", False),
         (900_000, {"around": 0.55}, "sketched", False),
         (500_000, {"around": 0.1}, "sketched", False),
@@ -137,12 +144,36 @@ def test_deleted_slots_make_sweeping_dearer_not_the_scan() -> None:
     ],
 )
 def test_table_with_sketches(eligible: int, given: dict[str, Any], way: str, asks: bool) -> None:
-    found, reason, _, _, fallback, asks_around = plan(eligible, **{"sketched": MILLION} | given)
+    found, reason, _, _, fallback, asks_around, _ = plan(eligible, **{"sketched": MILLION} | given)
     assert (found, asks_around) == (way, asks), reason
     may_scan = "cutoff" not in given and given.get("is_filtered", True)
     assert fallback == ("sketched" if may_scan and found in {"two-hop", "sweeping"} else "exact"), (
         reason
     )
+
+
+@pytest.mark.parametrize(
+    ("eligible", "given", "places"),
+    [
+        # Of 100 nodes that a plain walk has places for, so many are allowed.
+        (500_000, {"around": 0.5}, 50),
+        (500_000, {"around": 0.4}, 50),
+        (500_000, {"around": 0.8}, 80),
+        (500_000, {}, 50),
+        (900_000, {"around": 1.0}, 100),
+        # What is asked for has room, twice.
+        (200_000, {"around": 0.2, "k": 15}, 30),
+        (200_000, {"around": 0.2, "k": 20}, 40),
+        # Who asks to sweep, or has nearly everything allowed, gets places for all of `ef`.
+        (900_000, {"strategy": "sweeping"}, 100),
+        (990_000, {"around": 0.99}, 100),
+    ],
+)
+def test_a_walk_among_what_is_mostly_allowed_has_places_for_that(
+    eligible: int, given: dict[str, Any], places: int
+) -> None:
+    found, reason, ef, *_, asked = plan(eligible, **{"sketched": MILLION} | given)
+    assert (found, ef, asked) == ("sweeping", 100, places), reason
 
 
 def test_unknown_strategy_is_refused() -> None:
