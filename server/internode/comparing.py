@@ -169,6 +169,18 @@ class Comparer:
         bounds = _much(settings.bounds)
         return await self._exchange(shards, nodes, rules, bounds, _FAR_MS, throttle)
 
+    async def vouches(self, shard: ShardRef, node: NodeName) -> Failure | None:
+        """None of a replica that knows what it has acknowledged; why not of one that is away, or
+        lost its data and is being rebuilt: it answers comparisons, and they prove nothing."""
+        if self._view.schema(shard.collection) is None:
+            return Failure(f"collection {shard.collection} is not known here")
+        request = ReadTree(shard, self._view.schema_version(shard.collection), 0, (0,))
+        try:
+            await self._ask(node, request, Purpose.SERVE)
+        except CallFailed as failed:
+            return failed.failure
+        return None
+
     async def holds(self, shard: ShardRef, node: NodeName, tokens: TokenRanges) -> bool:
         """Whether a replica knows any object, or deletion, with one of these tokens. Raises
         CallFailed. Where little lies beside them it is a request for each level of the tree."""
@@ -213,7 +225,9 @@ class Comparer:
                 return False
             after = page.ids[-1]
 
-    async def _ask(self, node: NodeName, request: ReadTree | ReadLeaf) -> AnyReply:
+    async def _ask(
+        self, node: NodeName, request: ReadTree | ReadLeaf, purpose: Purpose = Purpose.COMPARE
+    ) -> AnyReply:
         """Raises CallFailed, also for an answer of another kind."""
         collection = request.shard.collection
         settings = self.settings(request.shard)
@@ -223,7 +237,7 @@ class Comparer:
             request,
             self._clock.monotonic_s() + patience_s,
             revision=self._view.revision(collection),
-            purpose=Purpose.COMPARE,
+            purpose=purpose,
         )
         wanted = TreeNodes if isinstance(request, ReadTree) else Leaf
         count = len(request.positions) if isinstance(request, ReadTree) else None

@@ -293,6 +293,7 @@ class Mover:
             target,
             placed.replicas,
             least=ConsistencyLevel.QUORUM.shared(len(placed.replicas)),
+            vouching=True,
         )
         await self._report(operation, Fact.CAUGHT_UP)
 
@@ -343,15 +344,27 @@ class Mover:
                 f"{len(living)} of {len(staying)} replicas of shard {shard.shard} are there, "
                 f"{least} are needed"
             )
-        hub, others = living[0], living[1:]
-        await self._make_equal(shard, hub, others, least=least - 1)
-        return hub
+        refusals = []
+        for hub in living:
+            refusal = await self._comparer.vouches(shard, hub)
+            if refusal is None:
+                others = [node for node in living if node != hub]
+                await self._make_equal(shard, hub, others, least=least - 1, vouching=True)
+                return hub
+            refusals.append(f"{hub}: {refusal.reason}")
+        raise InvalidRequest(f"no replica of shard {shard.shard} vouches: {'; '.join(refusals)}")
 
     async def _make_equal(
-        self, shard: ShardRef, node: NodeName, others: Sequence[NodeName], *, least: int
+        self,
+        shard: ShardRef,
+        node: NodeName,
+        others: Sequence[NodeName],
+        *,
+        least: int,
+        vouching: bool = False,
     ) -> None:
-        """Compare `node` with `least` of the others, completely. Raises WeftError when too few can
-        be reached."""
+        """Compare `node` with `least` of the others, completely; `vouching` where it has to know
+        what they have acknowledged. Raises WeftError when too few can be reached."""
         reached, failures = 0, []
         living = self._here.alive()
         # An operation that has gone on meanwhile may have made `node` one of them.
@@ -359,7 +372,7 @@ class Mover:
         for other in sorted(others, key=lambda each: each not in living):
             if reached >= least:
                 return
-            failure = await self._compare(shard, node, other)
+            failure = await self._compare(shard, node, other, vouching=vouching)
             if failure is None:
                 reached += 1
             else:
@@ -370,15 +383,24 @@ class Mover:
                 + ("; ".join(failures) or "there are no others")
             )
 
-    async def _compare(self, shard: ShardRef, node: NodeName, other: NodeName) -> str | None:
-        """Compare two until nothing is left; why that failed, or None."""
+    async def _compare(
+        self, shard: ShardRef, node: NodeName, other: NodeName, *, vouching: bool
+    ) -> str | None:
+        """Compare two until nothing is left; why that failed, or None. A disk may be lost while
+        they are compared, so a replica that vouches does so before and after."""
+        if vouching and (refusal := await self._comparer.vouches(shard, other)) is not None:
+            return refusal.reason
 
         async def once() -> Comparison:
             return await self._comparer.compare(
                 shard, node, other, is_full=True, newest_wins=True, throttle=self._throttle
             )
 
-        return await until_complete(once, self._note_sent)
+        failure = await until_complete(once, self._note_sent)
+        if failure is None and vouching:
+            refusal = await self._comparer.vouches(shard, other)
+            failure = None if refusal is None else refusal.reason
+        return failure
 
     def _note_sent(self, count: int) -> None:
         self.tally.objects += count

@@ -12,6 +12,7 @@ import pytest
 
 from weftdb.cluster.rebalance.changes import CopyReplica, OperationState
 from weftdb.cluster.rebalance.operation import Fact, Operation
+from weftdb.cluster.replication.effects import Failure
 from weftdb.cluster.replication.messages import ShardRef
 from weftdb.cluster.sharding import PlacedShard, ShardingState
 from weftdb.core.env import SystemClock
@@ -19,13 +20,13 @@ from weftdb.core.types import CollectionName, NodeName, ShardName
 from weftdb.server.moving.mover import Mover, MovingPace
 
 BOOK, SHARD = CollectionName("Book"), ShardName("s")
-N1, N2, N3 = NodeName("n1"), NodeName("n2"), NodeName("n3")
+N1, N2, N3, N4 = (NodeName(f"n{at}") for at in range(1, 5))
 COPY = CopyReplica(BOOK, SHARD, N1, N3)
 PACE = MovingPace(look_s=0.001, sweep_s=60.0, retry_s=0.001)
 
 
-def operation_at(state: OperationState) -> Operation:
-    operation = Operation.registered("op", COPY, now_ms=0)
+def operation_at(state: OperationState, change: CopyReplica = COPY) -> Operation:
+    operation = Operation.registered("op", change, now_ms=0)
     for fact in Fact:
         if operation.state is state:
             return operation
@@ -76,12 +77,48 @@ class Comparer:
 
     def __init__(self) -> None:
         self.compared: list[tuple[NodeName, NodeName]] = []
+        self.rebuilding: set[NodeName] = set()
+        """They answer comparisons, and do not vouch."""
+        self.lost_when_compared: set[NodeName] = set()
+
+    async def vouches(self, shard: ShardRef, node: NodeName) -> Failure | None:
+        return Failure(f"{node} is being rebuilt") if node in self.rebuilding else None
 
     async def compare(self, shard: ShardRef, left: NodeName, right: NodeName, **_: Any) -> Any:
         assert left != right
         self.compared.append((left, right))
+        if right in self.lost_when_compared:
+            self.rebuilding.add(right)
         outcome = SimpleNamespace(is_complete=True, sent=0, failure=None)
         return SimpleNamespace(outcome=outcome)
+
+
+class JoiningBoard(Board):
+    """n4 joins n1, n2 and n3, and is filled."""
+
+    def __init__(self) -> None:
+        super().__init__(known=OperationState.FINALIZING, present=OperationState.FINALIZING)
+        joining = CopyReplica(BOOK, SHARD, N1, N4)
+        self._known = self._present = operation_at(OperationState.FINALIZING, joining)
+        self.errors: list[str] = []
+
+    def sharding(self, collection: CollectionName) -> tuple[ShardingState, int]:
+        placed = PlacedShard(SHARD, (N1, N2, N3), (N4,))
+        return ShardingState.create([placed], factor=3), 7
+
+    def report(self, operation_id: str, fact: Fact) -> None:
+        super().report(operation_id, fact)
+        self._known = self._present = operation_at(OperationState.READY, COPY)
+
+    def note_error(self, *noted: object) -> None:
+        self.errors.append(str(noted[-1]))
+
+
+class Fourth(Here):
+    node = N4
+
+    def alive(self) -> Sequence[NodeName]:
+        return (N1, N2, N3, N4)
 
 
 class Nodes:
@@ -107,3 +144,45 @@ def test_a_step_that_was_taken_is_not_taken_again(caplog: pytest.LogCaptureFixtu
     assert not caplog.records
     assert comparer.compared == []
     assert board.reported == []
+
+
+def fill_n4(comparer: Comparer) -> JoiningBoard:
+    board = JoiningBoard()
+
+    async def look_for_a_while() -> None:
+        mover = Mover(board, Fourth(), comparer, Nodes(), SystemClock(), pace=PACE)  # type: ignore[arg-type]
+        mover.start()
+        for _ in range(1000):
+            if board.reported or board.errors:
+                break
+            await asyncio.sleep(0.005)
+        await mover.stop()
+
+    asyncio.run(look_for_a_while())
+    return board
+
+
+def test_who_is_being_rebuilt_proves_nothing_to_who_joins() -> None:
+    """A write of n1 and n3, n1 loses its disk: n1 and n2 know nothing of it, and answer."""
+    comparer = Comparer()
+    comparer.rebuilding.add(N1)
+    board = fill_n4(comparer)
+    assert board.reported == [Fact.CAUGHT_UP]
+    assert comparer.compared == [(N4, N2), (N4, N3)]
+
+
+def test_who_loses_its_disk_while_it_is_compared_proves_nothing() -> None:
+    comparer = Comparer()
+    comparer.lost_when_compared.add(N2)
+    board = fill_n4(comparer)
+    assert board.reported == [Fact.CAUGHT_UP]
+    assert comparer.compared == [(N4, N1), (N4, N2), (N4, N3)]
+
+
+def test_too_few_who_vouch_are_waited_for() -> None:
+    comparer = Comparer()
+    comparer.rebuilding.update({N1, N3})
+    board = fill_n4(comparer)
+    assert board.reported == []
+    assert "n1 is being rebuilt" in board.errors[0]
+    assert "1 of 2" in board.errors[0]
