@@ -196,8 +196,7 @@ class Conversation(Generic[ResultT]):
             self._replied(send.request, reply)
             self._end_call(send.call, reply)
         elif isinstance(error, CallFailed):
-            if error.moved is not None and self._manner.learn is not None:
-                self._manner.learn(error.moved)
+            self._learn(error)
             self._end_call(send.call, _with_refusal(error))
         elif isinstance(error, WeftError):
             self._end_call(send.call, Failure(f"{type(error).__name__}: {error}"))

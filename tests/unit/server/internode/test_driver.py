@@ -355,7 +355,7 @@ def test_the_purpose_travels_and_requests_may_have_less_time(fleet: Fleet) -> No
 
 @pytest.mark.parametrize("is_damaged", [False, True])
 def test_a_newer_sharding_state_is_learnt_from_who_refuses_by_it(
-    fleet: Fleet, is_damaged: bool
+    fleet: Fleet, is_damaged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     moved = Moved(CollectionName("Doc"), 12, b"{}")
     learned: list[Moved] = []
@@ -377,6 +377,9 @@ def test_a_newer_sharding_state_is_learnt_from_who_refuses_by_it(
         assert isinstance(answer.outcomes[0], NotEnoughReplicas)
         assert learned == [moved]
         assert fleet["n3"].revisions == {11}
+        said = [record.message for record in caplog.records]
+        assert any("cannot be read: no JSON" in each for each in said) is is_damaged
+        assert not any("broke" in each or "exception" in each.lower() for each in said)
 
     run(main())
 
