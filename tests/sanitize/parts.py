@@ -33,11 +33,21 @@ GROUPS = {
     "property": ("tests/property/index/test_*.py",),
 }
 """Each file that a pattern names is a part, and so is a folder."""
+_CLIENT = ROOT / "tests" / "sanitize" / "client.tsan"
 FOREIGN = {
-    "tests/unit/engine/test_hnswlib_engine.py": "alloc_dealloc_mismatch=0",
-    "tests/unit/index/test_engines.py": "alloc_dealloc_mismatch=0",
+    "ASAN_OPTIONS": {
+        "tests/unit/engine/test_hnswlib_engine.py": "alloc_dealloc_mismatch=0",
+        "tests/unit/index/test_engines.py": "alloc_dealloc_mismatch=0",
+    },
+    "TSAN_OPTIONS": {
+        "tests/unit/index/test_engines.py": "detect_deadlocks=0",
+        "tests/unit/server/grpc/test_connection.py": f"suppressions={_CLIENT}",
+        "tests/unit/server/grpc/test_door.py": f"suppressions={_CLIENT}",
+    },
 }
-"""Options of ASan for parts that run hnswlib, which gives arrays back as if they were objects."""
+"""By variable and part, options for what others' code does there: hnswlib gives arrays back as if
+they were objects, and has so many locks that looking at their order takes an hour; gRPC's Python
+client, which is not instrumented, runs in the process of tests of the door."""
 OTHERS = "others"
 """The group of a part that is in none."""
 

@@ -32,7 +32,8 @@ class Reports:
 
     @staticmethod
     def _foreign(variable: str, part: str) -> str:
-        return f":{FOREIGN[part]}" if variable == "ASAN_OPTIONS" and part in FOREIGN else ""
+        options = FOREIGN.get(variable, {}).get(part)
+        return "" if options is None else f":{options}"
 
     def of(self, part: str) -> str:
         """All that its processes reported."""

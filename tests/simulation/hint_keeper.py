@@ -159,6 +159,7 @@ class HintKeeper:
         self._node.ask(self._peers[effect.to], request, hear, asked, patience_s=PATIENCE_S)
 
     def _load(self, target: NodeName, count: int) -> list[LoadedHint]:
+        self._expire(target)
         loaded = []
         for key, value in self._rows(target):
             _, sequence = decode_key(key)
@@ -166,6 +167,13 @@ class HintKeeper:
             states = tuple(map(unpack_state, hint.states))
             loaded.append(LoadedHint(sequence, hint.shard, states))
         return loaded[:count]
+
+    def _expire(self, target: NodeName) -> None:
+        """Let go of what is too old: the deletion that it met may be forgotten by now."""
+        batch = WriteBatch()
+        for sequence in self._queues[target].expire(self._node.clock.now_ms()):
+            batch.delete(Family.METADATA, _PREFIX + encode_key(target, sequence))
+        self._node.disk.write(batch)
 
     def _stored(self, target: NodeName) -> list[Entry]:
         return [
