@@ -16,16 +16,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("et
 BOOK = {"class": "Book", "replicationConfig": {"factor": 3}}
 
 
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
-    made = ClusterTrio(tmp_path_factory.mktemp("trio"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
 @pytest.fixture(autouse=True)
 def _clean(trio: ClusterTrio) -> Iterator[None]:
     yield

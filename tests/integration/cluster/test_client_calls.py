@@ -32,16 +32,6 @@ ON_EVERY_NODE = pytest.mark.parametrize("node", NAMES)
 
 
 @pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
-    made = ClusterTrio(tmp_path_factory.mktemp("trio"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
 def clients(trio: ClusterTrio) -> Iterator[dict[str, weaviate.WeaviateClient]]:
     made = {
         name: weaviate.connect_to_local(port=server.http_port, grpc_port=server.grpc_port)

@@ -23,16 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("et
 COUNT, WIDTH = 400, 16
 
 
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
-    made = ClusterTrio(tmp_path_factory.mktemp("trio"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
 @pytest.fixture(autouse=True)
 def _clean(trio: ClusterTrio) -> Iterator[None]:
     yield

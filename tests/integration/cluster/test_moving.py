@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,16 +22,6 @@ from tests.cluster_trio import NAMES, ClusterTrio, eventually
 from weftdb.server.main import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("etcd")]
-
-
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
-    made = ClusterTrio(tmp_path_factory.mktemp("moving"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
 
 
 def test_a_copy_and_a_move_under_load(trio: ClusterTrio) -> None:

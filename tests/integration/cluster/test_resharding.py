@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,16 +18,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("et
 
 LISTED_MAX = 5_000
 DONE_S_MAX = 240.0
-
-
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
-    made = ClusterTrio(tmp_path_factory.mktemp("resharding"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
 
 
 class Lister:
